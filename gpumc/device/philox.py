@@ -1,0 +1,86 @@
+"""Philox4x32-10: every random number as a pure function of what it is for.
+
+J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011). The key is the
+seed; the counter is (stream, sweep, site, walker): what the number is for, when, where, and for whom. A block holds four
+32-bit words, so wherever a use needs one word for each of many places, ``site`` counts blocks: place ``4 b + j`` takes word j of
+block b (and place ``128 b + 32 j + i`` takes bit i of that word, where one bit is enough).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+_MASK = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+#: Seeds are below this; the bits above hold walker // 2^32 in a population beyond 2^32 walkers.
+SEED_LIMIT = 2**48
+
+
+class Stream(IntEnum):
+    """What a random number is for: the first word of every counter."""
+
+    PATTERNS = 0  # (0, pattern, input // 128, instance)
+    LABELS = 1  # (0, pattern // 128, 0, instance)
+    FLIPS = 2  # (0, pattern // 4, 0, instance): which labels of a teacher are turned
+    TEACHER = 3  # (0, weight // 128, 0, instance)
+    INITIAL = 4  # (0, weight // 128, walker)
+    ORDER = 5  # (sweep, weight // 2, 0): 64-bit keys whose order is the order of the sites
+    ACCEPT = 6  # (sweep, place in the order // 4, walker)
+    CENTRE = 7  # (sweep, weight // 4, walker of the chain's first replica)
+
+
+def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:
+    """Four random words for each counter.
+
+    ``sweep``, ``site`` and ``walker`` are integers or integer arrays that broadcast together; walkers may exceed 2^32.
+    Returns uint32 of shape (4, *broadcast shape).
+    """
+    sweep, site, walker = np.broadcast_arrays(
+        np.asarray(sweep, np.uint64), np.asarray(site, np.uint64), np.asarray(walker, np.uint64)
+    )
+    key0 = np.uint64(seed & 0xFFFFFFFF)
+    key1 = np.uint64(seed >> 32) ^ ((walker >> _HALF) << np.uint64(16))
+    first = np.full(walker.shape, stream, dtype=np.uint64)
+    return philox_block((first, sweep, site, walker & _MASK), key0, key1).astype(np.uint32)
+
+
+def philox_block(counter, key0, key1) -> np.ndarray:
+    """Philox4x32-10 of four counter words and two key words (uint64 arrays below 2^32): uint64 (4, *shape)."""
+    c0, c1, c2, c3 = counter
+    even = np.array([c2, c0])
+    odd = np.array([c3, c1])
+    # Row 0 holds (c2, c3) and row 1 (c0, c1): one multiplication a round then serves both halves.
+    factors = np.array(MULTIPLIERS[::-1], dtype=np.uint64).reshape(2, *[1] * c0.ndim)
+    product = np.empty_like(even)
+    for _ in range(ROUNDS):
+        np.multiply(even, factors, out=product)
+        np.right_shift(product[::-1], _HALF, out=even)
+        np.bitwise_xor(even, odd, out=even)
+        even[0] ^= key1
+        even[1] ^= key0
+        np.bitwise_and(product[::-1], _MASK, out=odd)
+        key0 = (key0 + np.uint64(WEYL[0])) & _MASK
+        key1 = (key1 + np.uint64(WEYL[1])) & _MASK
+    return np.array([even[1], odd[1], even[0], odd[0]])
+
+
+def random_bits(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray:
+    """``count`` random signs for each counter (sweep, walker): int8 +-1 of shape (*broadcast shape, count)."""
+    blocks = np.arange((count + 127) // 128)
+    words = philox(seed, stream, np.asarray(sweep)[..., None], blocks, np.asarray(walker)[..., None])
+    words = np.ascontiguousarray(np.moveaxis(words, 0, -1)).astype("<u4")
+    bits = np.unpackbits(words.view(np.uint8).reshape(*words.shape[:-2], -1), axis=-1, count=count, bitorder="little")
+    return (2 * bits.astype(np.int8) - 1).astype(np.int8)
+
+
+def site_order(seed: int, sweep: int, count: int) -> np.ndarray:
+    """The order in which sweep ``sweep`` visits its ``count`` sites, the same for all walkers: int32 (count,)."""
+    words = philox(seed, Stream.ORDER, sweep, np.arange((count + 1) // 2), 0).astype(np.uint64)
+    keys = np.stack([words[0] << _HALF | words[1], words[2] << _HALF | words[3]], axis=-1).ravel()[:count]
+    return np.argsort(keys, kind="stable").astype(np.int32)

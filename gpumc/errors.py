@@ -1,0 +1,33 @@
+"""The errors that gpumc raises for people: one plain sentence each, which the command line prints without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GpumcError(Exception):
+    """Something went wrong that a user can mend; the command line exits with ``exit_status``."""
+
+    exit_status = 1
+
+
+class ConfigError(GpumcError, ValueError):
+    """What was asked for makes no sense: a wrong value, shape, name or combination."""
+
+    exit_status = 2
+
+
+class DeviceError(GpumcError, RuntimeError):
+    """A device, compiler or kernel that was asked for cannot be had."""
+
+
+class RunError(GpumcError, RuntimeError):
+    """A run's folder or file cannot be used as it is."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """A clause for an unknown ``name``: the nearest allowed one where there is one, and all of them."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return (f"did you mean '{close[0]}'? " if close else "") + "allowed: " + ", ".join(names)

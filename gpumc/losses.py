@@ -1,0 +1,72 @@
+"""Losses: a sum over patterns of a function of the stability, kept as exact integers.
+
+An energy is an int64 multiple of the loss's ``unit`` (1 for error counts, 2^-20 for the cross-entropy), so that it does
+not depend on the order in which patterns are summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gpumc.errors import ConfigError
+from gpumc.machines import Machine
+
+#: The fixed point of energies that are not counts.
+FIXED_POINT = 2.0**-20
+
+
+@dataclass(frozen=True)
+class ErrorCount:
+    """The number of patterns with Delta < 0."""
+
+    kind: ClassVar[str] = "error-count"
+    unit: ClassVar[float] = 1.0
+    gamma: ClassVar[None] = None
+
+    def tables(self, machine: Machine) -> np.ndarray:
+        """The loss of a pattern at each readout -r, -r + 2, ..., r: int64 (1, r + 1), in units of ``unit``."""
+        return (_readouts(machine) < 0).astype(np.int64)[None, :]
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """sum over patterns of f_gamma(Delta), f_gamma(x) = log(1 + exp(-2 gamma x)) / (2 gamma) (DESIGN 1).
+
+    ``gamma`` is one positive number or several; several become the dimension ``gamma`` of the result.
+    """
+
+    gamma: float | Sequence[float] = 1.0
+    kind: ClassVar[str] = "cross-entropy"
+    unit: ClassVar[float] = FIXED_POINT
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.gamma, dtype=float)
+        if values.ndim > 1 or values.size == 0 or not np.all(np.isfinite(values) & (values > 0)):
+            raise ConfigError(f"cross-entropy: gamma = {self.gamma}: positive finite numbers are needed")
+        object.__setattr__(self, "gamma", float(values) if values.ndim == 0 else tuple(values.tolist()))
+
+    def tables(self, machine: Machine) -> np.ndarray:
+        """The loss of a pattern at each readout -r, -r + 2, ..., r for each gamma: int64 (gammas, r + 1), in units of 2^-20."""
+        stability = _readouts(machine) * machine.stability_scale
+        values = [np.logaddexp(0.0, -2 * g * stability) / (2 * g) for g in np.atleast_1d(self.gamma)]
+        table = np.rint(np.array(values) / self.unit).astype(np.int64)
+        if table.max() >= 2**31:
+            raise ConfigError(
+                f"cross-entropy: gamma = {np.min(self.gamma):g} at n = {machine.n} gives a loss of "
+                f"{table.max() * self.unit:.3g} for one pattern: the fixed-point table holds less than 2048, use a larger gamma"
+            )
+        return table
+
+
+Loss = ErrorCount | CrossEntropy
+
+#: Every loss by the name that a config gives it.
+LOSSES: dict[str, type[ErrorCount] | type[CrossEntropy]] = {"error-count": ErrorCount, "cross-entropy": CrossEntropy}
+
+
+def _readouts(machine: Machine) -> np.ndarray:
+    return np.arange(-machine.largest_readout, machine.largest_readout + 1, 2)

@@ -1,0 +1,155 @@
+"""The dataset that a run returns: dimensions, names, units (DESIGN section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import xarray as xr
+
+from gpumc.machines import Machine
+from gpumc.measures import LocalEntropy, Measure, Ramp
+from gpumc.observables import StabilityBins
+from gpumc.sampling import acceptance
+from gpumc.sampling.acceptance import Schedule
+from gpumc.state import Population, unpack_signs
+
+LONG_NAMES = {
+    "energy": "loss of a replica",
+    "error_rate": "fraction of patterns that a replica gets wrong",
+    "overlap_centre": "overlap of a replica with the centre, W.W~/N",
+    "overlap_replicas": "overlap of two replicas, mean over pairs",
+    "acceptance": "fraction of proposals that changed the weight, after burn-in",
+    "weights": "last configuration of a replica",
+    "centre": "last configuration of the centre",
+    "stability_density": "probability density of the stability",
+    "stability": "stability Delta",
+    "sweep": "sweep, counted from the end of burn-in",
+    "instance": "instance of the patterns",
+    "chain": "chain",
+    "replica": "replica",
+    "beta": "inverse temperature beta",
+    "gamma": "gamma of the cross-entropy",
+    "coupling": "coupling to the centre",
+}
+
+
+@dataclass
+class Records:
+    """What a run has measured: float64 (I, G, C, y, draws), overlap_replicas without y; stability_counts int64 (I, G, bins); the last
+    configurations int8 (I, G, C, (y,) weights); acceptance float64 (I, G, C, y). Without a centre its arrays are None."""
+
+    energy: np.ndarray
+    error_rate: np.ndarray
+    overlap_centre: np.ndarray | None
+    overlap_replicas: np.ndarray | None
+    stability_counts: np.ndarray
+    acceptance: np.ndarray
+    weights: np.ndarray
+    centre: np.ndarray | None
+
+    @classmethod
+    def empty(cls, machine: Machine, measure: Measure, size: tuple[int, int], draws: int) -> Records:
+        """Room for instances x chains = ``size`` and ``draws`` draws."""
+        grid = len(acceptance.grid(measure)[1][0])
+        shape = (size[0], grid, size[1])
+        y, count = measure.replicas, machine.weight_count
+        has_centre = isinstance(measure, LocalEntropy)
+        bins = len(StabilityBins.of(machine).centres)
+        return cls(
+            energy=np.empty((*shape, y, draws)),
+            error_rate=np.empty((*shape, y, draws)),
+            overlap_centre=np.empty((*shape, y, draws)) if has_centre else None,
+            overlap_replicas=np.full((*shape, draws), np.nan) if y > 1 else None,
+            stability_counts=np.zeros((size[0], grid, bins), np.int64),
+            acceptance=np.empty((*shape, y)),
+            weights=np.empty((*shape, y, count), np.int8),
+            centre=np.empty((*shape, count), np.int8) if has_centre else None,
+        )
+
+    def part(self, where: tuple[slice, slice]) -> Records:
+        """A view of some instances and chains."""
+        views = {}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if array is not None:
+                views[field.name] = array[where[0]] if field.name == "stability_counts" else array[where[0], :, where[1]]
+        return replace(self, **views)
+
+    def finish(self, population: Population, attempts: int) -> None:
+        """Take the last configurations and the acceptance over ``attempts`` proposals a replica."""
+        count = self.weights.shape[-1]
+        self.weights[:] = unpack_signs(population.weights, count)
+        self.acceptance[:] = population.flips / attempts
+        if self.centre is not None:
+            self.centre[:] = unpack_signs(population.centre, count)
+
+
+def dataset(
+    machine: Machine,
+    pattern_count: int,
+    measure: Measure,
+    first_instance: int,
+    first_chain: int,
+    every: int,
+    records: Records,
+    schedule: Schedule,
+    burn_in: int,
+    attributes: dict,
+) -> xr.Dataset:
+    """The records of a run with names, coordinates and attributes; instances and chains are counted from the given first ones."""
+    axes, _ = acceptance.grid(measure)
+    grid_shape = tuple(len(values) for values in axes.values())
+    instances, _, chains, _, draws = records.energy.shape
+    bins = StabilityBins.of(machine)
+    recorded = (np.arange(draws) + 1) * every
+    lead = ("instance", *axes)
+
+    def variable(array: np.ndarray, *dims: str) -> tuple:
+        return (*lead, *dims), array.reshape(len(array), *grid_shape, *array.shape[2:])
+
+    counts = records.stability_counts
+    density = counts / counts.sum(axis=-1, keepdims=True) / bins.widths
+    variables = {
+        "energy": variable(records.energy, "chain", "replica", "draw"),
+        "error_rate": variable(records.error_rate, "chain", "replica", "draw"),
+        "acceptance": variable(records.acceptance, "chain", "replica"),
+        "weights": variable(records.weights, "chain", "replica", "weight"),
+        "stability_density": variable(density, "stability"),
+        "pattern_count": ((), pattern_count, {"long_name": "number of patterns M"}),
+    }
+    if records.overlap_replicas is not None:
+        variables["overlap_replicas"] = variable(records.overlap_replicas, "chain", "draw")
+    if records.overlap_centre is not None:
+        variables["overlap_centre"] = variable(records.overlap_centre, "chain", "replica", "draw")
+        variables["centre"] = variable(records.centre, "chain", "weight")
+    coordinates = {
+        "instance": first_instance + np.arange(instances),
+        **{name: list(values) for name, values in axes.items()},
+        "chain": first_chain + np.arange(chains),
+        "replica": np.arange(measure.replicas),
+        "stability": bins.centres,
+        "sweep": ("draw", recorded),
+    }
+    for name in ("beta", "coupling"):
+        parameter = getattr(measure, name)
+        if isinstance(parameter, Ramp):
+            coordinates[name] = ("draw", getattr(schedule, name)[burn_in + recorded - 1, 0])
+    attributes |= {
+        "machine": machine.kind,
+        "n": machine.n,
+        "k": machine.k,
+        "alpha": pattern_count / machine.weight_count,
+        "loss": measure.loss.kind,
+        "replicas": measure.replicas,
+    }
+    for name, value in (("gamma", measure.loss.gamma), ("beta", measure.beta), ("coupling", measure.coupling)):
+        if isinstance(value, float):
+            attributes[name] = value
+    if measure.centre is not None:
+        attributes["centre_kind"] = measure.centre if isinstance(measure.centre, str) else "fixed"
+    data = xr.Dataset(variables, coordinates, attributes)
+    for name, array in data.variables.items():
+        array.attrs.setdefault("long_name", LONG_NAMES.get(str(name), str(name)))
+        array.attrs.setdefault("units", "1")
+    return data

@@ -1,0 +1,304 @@
+"""A whole run: from machine, patterns and measure to a dataset."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+import gpumc
+from gpumc import observables
+from gpumc.device import Device, choose
+from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
+from gpumc.errors import ConfigError, nearest
+from gpumc.machines import Machine
+from gpumc.measures import Gibbs, LocalEntropy, Measure, Ramp, signs
+from gpumc.observables import StabilityBins
+from gpumc.patterns import Patterns
+from gpumc.sampling import acceptance, sweep
+from gpumc.sampling.dataset import Records, dataset
+from gpumc.sampling.sweep import Dynamics
+from gpumc.state import Model, Population, field_dtype, pack_signs
+
+Progress = Callable[[int, int], None]
+
+#: Part of the free memory that a population may take.
+MEMORY_SHARE = 0.4
+#: Sweeps between two reports of progress, where draws are further apart.
+STRIDE = 16
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some instances and chains of a run, as half-open ranges: they get the same bits as in the whole."""
+
+    instances: tuple[int, int]
+    chains: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.instances[1] - self.instances[0], self.chains[1] - self.chains[0]
+
+
+def sample(
+    machine: Machine,
+    patterns: Patterns,
+    measure: Measure,
+    *,
+    chains: int,
+    burn_in: int,
+    sweeps: int,
+    every: int = 1,
+    seed: int = 0,
+    sampler: str = acceptance.METROPOLIS,
+    init: str | ArrayLike = "random",
+    device: str = "auto",
+    part: Part | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Sample ``chains`` independent chains of every instance of ``patterns`` at every grid point of ``measure``.
+
+    After ``burn_in`` sweeps, ``sweeps`` more are made and every ``every``-th is recorded. ``sampler`` is "metropolis" or
+    "heat-bath"; ``init`` "random" or weights +-1 of a shape that broadcasts to (instances, grid, chains, replicas, weights). ``part`` limits
+    the run to some of its instances and chains, with the same bits as in the whole. ``progress(done, total)`` is told flip attempts.
+
+    Returns the dataset of DESIGN section 3: energies in units of the loss (not times beta), overlaps in [-1, 1]. Its bits depend on
+    the arguments and on nothing else. Raises ConfigError for what makes no sense, DeviceError for a device that cannot be had.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sampler)
+    target = choose(device)
+    part = part or Part((0, patterns.instances), (0, chains))
+    run = _Run(machine, patterns, measure, chains, burn_in, sweeps, every, sampler, seed, target)
+    starts = _Starts.of(run, init)
+    records = Records.empty(machine, measure, part.size, sweeps // every)
+    attempts = int(np.prod(part.size)) * run.grid_size * measure.replicas * machine.weight_count * (burn_in + sweeps)
+    report = _Report(progress, attempts)
+    for batch in run.batches(part):
+        run.batch(batch, starts, records.part(_within(batch, part)), report)
+    attributes = {
+        "gpumc_version": gpumc.__version__,
+        "seed": seed,
+        "device": target.name,
+        "sampler": sampler,
+        "burn_in": burn_in,
+        "started": started.isoformat(timespec="seconds"),
+        "duration_s": round(time.monotonic() - clock, 3),
+    }
+    return dataset(machine, patterns.count, measure, part.instances[0], part.chains[0], every, records, run.schedule, burn_in, attributes)
+
+
+def _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sampler) -> None:
+    patterns.check(machine)
+    for name, value, least in (("chains", chains, 1), ("burn_in", burn_in, 0), ("sweeps", sweeps, 1), ("every", every, 1)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise ConfigError(f"{name} = {value!r}: a whole number of at least {least} is needed")
+    if every > sweeps:
+        raise ConfigError(f"every = {every} is more than sweeps = {sweeps}: nothing would be recorded")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < SEED_LIMIT:
+        raise ConfigError(f"seed = {seed!r}: a whole number from 0 to 2^48 - 1 is needed")
+    if sampler not in acceptance.SAMPLERS:
+        raise ConfigError(f"sampler = {sampler!r}: {nearest(sampler, acceptance.SAMPLERS)}")
+    if sampler == acceptance.METROPOLIS and _still(measure):
+        raise ConfigError(
+            "Metropolis at beta = 0 without coupling accepts every flip, so that a sweep sends W to -W: use sampler 'heat-bath'"
+        )
+    if np.any(np.isinf(_values(measure.beta))) and measure.loss.kind != "error-count":
+        raise ConfigError("beta = inf is for the error count: the cross-entropy needs a finite beta")
+
+
+def _values(parameter) -> np.ndarray:
+    if isinstance(parameter, Ramp):
+        return np.array([parameter.start, parameter.stop])
+    return np.atleast_1d(0.0 if parameter is None else parameter)
+
+
+def _still(measure: Measure) -> bool:
+    return bool(np.any(_values(measure.beta) == 0) and np.any(_values(measure.coupling) == 0))
+
+
+def _within(batch: Part, whole: Part) -> tuple[slice, slice]:
+    return tuple(
+        slice(b[0] - w[0], b[1] - w[0]) for b, w in ((batch.instances, whole.instances), (batch.chains, whole.chains))
+    )
+
+
+class _Report:
+    """Adds up flip attempts for a progress callback."""
+
+    def __init__(self, callback: Progress | None, total: int):
+        self.callback, self.total, self.done = callback, total, 0
+
+    def add(self, attempts: int) -> None:
+        self.done += attempts
+        if self.callback:
+            self.callback(self.done, self.total)
+
+
+@dataclass(frozen=True)
+class _Starts:
+    """Where chains and given centres start, each broadcast to the whole run: int8, or None for random or sampled ones."""
+
+    weights: np.ndarray | None
+    centre: np.ndarray | None
+
+    @classmethod
+    def of(cls, run: _Run, init: str | ArrayLike) -> _Starts:
+        count = run.machine.weight_count
+        shape = (run.patterns.instances, run.grid_size, run.chains)
+        weights = None
+        if not (isinstance(init, str) and init == "random"):
+            if isinstance(init, str):
+                raise ConfigError(f"init = {init!r}: 'random' or an array of +-1 is needed")
+            weights = _broadcast("init", signs("init", init), (*shape, run.measure.replicas, count))
+        centre = run.measure.centre
+        if centre is None or isinstance(centre, str):
+            return cls(weights, None)
+        if np.ndim(centre) == 2:
+            centre = np.asarray(centre)[:, None, None]
+        return cls(weights, _broadcast("centre", np.asarray(centre), (*shape, count)))
+
+
+def _broadcast(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ConfigError(f"{name} has shape {array.shape}, which does not broadcast to {shape}") from None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The arguments of a run, checked, and the steps it is made of."""
+
+    machine: Machine
+    patterns: Patterns
+    measure: Measure
+    chains: int
+    burn_in: int
+    sweeps: int
+    every: int
+    sampler: str
+    seed: int
+    device: Device
+
+    @property
+    def grid_size(self) -> int:
+        return len(acceptance.grid(self.measure)[1][0])
+
+    @property
+    def schedule(self) -> acceptance.Schedule:
+        return acceptance.schedule(self.measure, self.burn_in, self.sweeps)
+
+    @property
+    def dynamics(self) -> Dynamics:
+        return Dynamics(self.measure, self.sampler, self.seed)
+
+    def batches(self, part: Part):
+        """The part in pieces whose populations fit the device's memory, first along chains, then along instances."""
+        (i0, i1), (c0, c1) = part.instances, part.chains
+        room = int(MEMORY_SHARE * self.device.free_memory()) // self._bytes_per_chain()
+        chain_step = max(1, min(c1 - c0, room))
+        instance_step = max(1, min(i1 - i0, room // chain_step))
+        for i in range(i0, i1, instance_step):
+            for c in range(c0, c1, chain_step):
+                yield Part((i, min(i + instance_step, i1)), (c, min(c + chain_step, c1)))
+
+    def _bytes_per_chain(self) -> int:
+        fields = self.machine.k * self.patterns.count * np.dtype(field_dtype(self.machine)).itemsize
+        return self.grid_size * self.measure.replicas * (2 * fields + 2 * self.machine.weight_count + 64)
+
+    def batch(self, part: Part, starts: _Starts, records: Records, report: _Report) -> None:
+        """Run one piece and write what it gives into ``records``."""
+        instances = slice(*part.instances)
+        _, (_, gamma_index, _) = acceptance.grid(self.measure)
+        model = Model.of(
+            self.machine, self.measure.loss, self.patterns.xi[instances], self.patterns.labels[instances], gamma_index
+        )
+        population = self._population(model, part, starts)
+        self._check_range(model)
+        done = 0
+        per_sweep = population.energy.size * self.machine.weight_count
+        while done < self.burn_in + self.sweeps:
+            recorded = done - self.burn_in
+            ahead = -recorded if recorded < 0 else self.every - recorded % self.every
+            count = min(ahead, STRIDE, self.burn_in + self.sweeps - done)
+            sweep.advance(model, population, self.dynamics, self._rule(done, count), done, count)
+            done += count
+            recorded = done - self.burn_in
+            if recorded == 0:
+                population.flips[:] = 0
+            if recorded > 0 and recorded % self.every == 0:
+                self._record(model, population, records, recorded // self.every - 1, done)
+            report.add(count * per_sweep)
+        if isinstance(self.measure, LocalEntropy):
+            self._draw_traced_centre(model, population, done)
+        records.finish(population, self.sweeps * self.machine.weight_count)
+
+    def _rule(self, first: int, count: int) -> acceptance.Rule:
+        return self.schedule.rule(self.measure, self.sampler, self.patterns.count, first, count)
+
+    def _check_range(self, model: Model) -> None:
+        largest = np.abs(np.diff(model.tables, axis=1)).max() if model.dense else np.abs(model.class_values).max()
+        product = float(largest) * self.patterns.count * float(np.max(self.schedule.beta)) / acceptance.BETA_UNIT
+        if self.measure.loss.kind != "error-count" and product >= 2**62:
+            raise ConfigError(
+                f"beta = {np.max(self.schedule.beta):g} with {self.patterns.count} patterns overflows the fixed point of the "
+                "cross-entropy: use a smaller beta"
+            )
+
+    def _population(self, model: Model, part: Part, starts: _Starts) -> Population:
+        instances, chains = part.size
+        shape = (instances, self.grid_size, chains, self.measure.replicas)
+        count = self.machine.weight_count
+        place = (slice(*part.instances), slice(None), slice(*part.chains))
+        population = Population(
+            weights=np.zeros(0),
+            centre=None,
+            fields=np.zeros(0),
+            energy=np.zeros(shape, np.int64),
+            flips=np.zeros(shape, np.int64),
+            first_instance=part.instances[0],
+            first_chain=part.chains[0],
+            chains=self.chains,
+        )
+        if starts.weights is None:
+            random = random_bits(self.seed, Stream.INITIAL, 0, population.walkers(), count)
+            weights = np.broadcast_to(random[:, None], (*shape, count))
+        else:
+            weights = starts.weights[place]
+        population.weights = pack_signs(weights)
+        population.fields = np.empty((*shape, self.machine.k, model.pattern_count), field_dtype(self.machine))
+        for i in range(instances):
+            fields = self.machine.fields(weights[i].reshape(-1, count), model.xi[i].T)
+            population.fields[i] = fields.reshape(population.fields.shape[1:])
+        population.energy[:] = observables.energies(model, population.fields)
+        if isinstance(self.measure, LocalEntropy):
+            population.centre = np.zeros((*shape[:3], population.weights.shape[-1]), np.uint32)
+            if starts.centre is not None:
+                population.centre[:] = pack_signs(starts.centre[place])
+            else:
+                sweep.draw_centre(model, population, self.dynamics, self._rule(0, 1), 0)
+        return population
+
+    def _draw_traced_centre(self, model: Model, population: Population, done: int) -> None:
+        if self.dynamics.traced:
+            sweep.draw_centre(model, population, self.dynamics, self._rule(done - 1, 1), done)
+
+    def _record(self, model: Model, population: Population, records: Records, draw: int, done: int) -> None:
+        count = self.machine.weight_count
+        records.energy[..., draw] = population.energy * self.measure.loss.unit
+        records.error_rate[..., draw] = observables.errors(model, population.fields) / model.pattern_count
+        bins = StabilityBins.of(self.machine)
+        records.stability_counts += observables.stability_counts(model, population.fields, bins)
+        if isinstance(self.measure, Gibbs):
+            return
+        self._draw_traced_centre(model, population, done)
+        records.overlap_centre[..., draw] = observables.centre_overlaps(population, count) / count
+        pairs = self.measure.replicas * (self.measure.replicas - 1) // 2
+        if pairs:
+            records.overlap_replicas[..., draw] = observables.replica_overlaps(population, count) / (count * pairs)

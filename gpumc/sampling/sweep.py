@@ -1,0 +1,195 @@
+"""Sweeps of single flips: the NumPy twin, which is the specification, and the launch of its kernels.
+
+A sweep visits the weights in one random order, the same for all walkers; at each, every replica in turn proposes to flip its
+weight (Metropolis) or draws it from its conditional (heat bath). Replicas around a given centre do not feel one another, so the
+twin moves them at once; with the centre traced out they take their turns. After each sweep an explicit centre is drawn anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.device.philox import Stream, philox, site_order
+from gpumc.measures import Measure
+from gpumc.sampling import acceptance
+from gpumc.sampling.acceptance import Rule, exponential, logistic
+from gpumc.sampling.slopes import slopes_of
+from gpumc.state import Model, Population, pack_signs, unpack_signs
+
+#: Walkers that the NumPy twin moves at once: enough to amortise a call, few enough to stay in cache.
+BLOCK = {False: 4096, True: 512}
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """How a population moves: the measure, the sampler and the seed."""
+
+    measure: Measure
+    sampler: str
+    seed: int
+
+    @property
+    def heat_bath(self) -> bool:
+        return self.sampler == acceptance.HEAT_BATH
+
+    @property
+    def traced(self) -> bool:
+        return acceptance.traced(self.measure)
+
+    @property
+    def moving_centre(self) -> bool:
+        """Whether the centre is sampled along."""
+        return isinstance(self.measure.centre, str) and self.measure.centre == "explicit"
+
+
+def advance(model: Model, population: Population, dynamics: Dynamics, rule: Rule, first: int, count: int) -> None:
+    """Sweep ``population`` in place, from sweep ``first`` on, ``count`` times."""
+    instances, grid, chains, replicas = population.energy.shape
+    limit = BLOCK[model.dense]
+    chain_step = max(1, limit // (grid * replicas))
+    instance_step = max(1, limit // (grid * replicas * min(chains, chain_step)))
+    orders = [site_order(dynamics.seed, first + s, model.machine.weight_count) for s in range(count)]
+    for i in range(0, instances, instance_step):
+        for c in range(0, chains, chain_step):
+            block = _Block(model, population, dynamics, slice(i, i + instance_step), slice(c, c + chain_step))
+            for s, order in enumerate(orders):
+                block.sweep(rule, s, first + s, order)
+            block.write_back()
+
+
+class _Block:
+    """Some instances and chains of a population, unpacked: arrays over (instance, walker), walker = (grid, chain, replica).
+
+    Walkers that move at once are a *group*: all of them, or those of one replica where the centre is traced out.
+    """
+
+    def __init__(self, model: Model, population: Population, dynamics: Dynamics, instances: slice, chains: slice):
+        self.model, self.dynamics = model, dynamics
+        self.part = (instances, slice(None), chains)
+        self.population = population
+        count = model.machine.weight_count
+        energy = population.energy[self.part]
+        self.shape = energy.shape
+        replicas = self.shape[-1]
+        self.groups = [slice(a, a + 1) for a in range(replicas)] if dynamics.traced else [slice(0, replicas)]
+        weights = unpack_signs(population.weights[self.part], count)
+        self.weights = [self._flat(weights[..., g, :]).transpose(2, 0, 1).copy() for g in self.groups]
+        self.energy = [self._flat(energy[..., g]) for g in self.groups]
+        self.flips = [np.zeros_like(e) for e in self.energy]
+        self.grid_of = [np.indices((*self.shape[1:3], g.stop - g.start))[0].ravel() for g in self.groups]
+        fields = population.fields[self.part]
+        self.slopes = [
+            slopes_of(model, instances, grid, self._flat(fields[..., g, :, :]))
+            for g, grid in zip(self.groups, self.grid_of, strict=True)
+        ]
+        self.walkers = population.walkers()[instances, chains]
+        self.centre = None
+        if population.centre is not None and not dynamics.traced:
+            self.centre = unpack_signs(population.centre[self.part], count).transpose(3, 0, 1, 2)
+
+    def _flat(self, array: np.ndarray) -> np.ndarray:
+        """(I, G, C, y, ...) as a new array (I, G C y, ...)."""
+        return array.reshape(len(array), -1, *array.shape[4:]).copy()
+
+    def sweep(self, rule: Rule, row: int, sweep: int, order: np.ndarray) -> None:
+        """Visit every weight once, then draw the centre; ``row`` is the sweep's place in the rule."""
+        for place, site in enumerate(order):
+            if place % 4 == 0:
+                words = philox(self.dynamics.seed, Stream.ACCEPT, sweep, place // 4, self.walkers)
+            for index in range(len(self.groups)):
+                self._visit(index, site, words[place % 4], rule, row)
+        if self.dynamics.moving_centre:
+            spins = unpack_centre_input(self.weights[0], self.shape)
+            self.centre = draw_centre_signs(self.dynamics.seed, sweep + 1, self.walkers[..., 0], spins, _row(rule.centre, row))
+
+    def _visit(self, index: int, site: int, words: np.ndarray, rule: Rule, row: int) -> None:
+        weight = self.weights[index][site]
+        change = self.slopes[index].change(site, weight)
+        proposal, aligned = change, weight * self._pull(index, site)
+        if self.dynamics.heat_bath:
+            proposal, aligned = -weight * change, self._pull(index, site)
+        passes = self._passes(index, words[..., self.groups[index]], proposal, aligned, rule, row)
+        moves = passes != (weight > 0) if self.dynamics.heat_bath else passes
+        who = np.nonzero(moves)
+        if len(who[0]):
+            old = weight[who]
+            weight[who] = -old
+            self.energy[index][who] += change[who]
+            self.flips[index][who] += 1
+            self.slopes[index].flip(who, site, old)
+
+    def _pull(self, index: int, site: int) -> np.ndarray:
+        """The centre's weight, or the sum of the other replicas': int8 (I, w)."""
+        if self.dynamics.traced:
+            others = [weights[site] for g, weights in enumerate(self.weights) if g != index]
+            return sum(others, start=np.zeros_like(self.weights[index][site]))
+        if self.centre is None:
+            return np.int8(0)
+        centre = self.centre[site][..., None]
+        return np.broadcast_to(centre, self.shape).reshape(len(centre), -1)
+
+    def _passes(self, index: int, words, proposal, aligned, rule: Rule, row: int) -> np.ndarray:
+        grid = self.grid_of[index]
+        pulls = acceptance.pulls(self.dynamics.measure)
+        pull = (aligned + pulls[-1]) // 2
+        if rule.thresholds is not None:
+            thresholds = _row(rule.thresholds, row)
+            cases = (grid * len(pulls) + pull) * thresholds.shape[-1] + self.model.pattern_count
+            return self._each_grid_point(words >> np.uint32(1)) < thresholds.take(cases + proposal)
+        variates = (logistic if self.dynamics.heat_bath else exponential)(words)
+        beta, gain = _row(rule.beta, row), _row(rule.gain, row)
+        return beta[grid] * proposal - gain[grid, pull] <= self._each_grid_point(variates)
+
+    def _each_grid_point(self, numbers: np.ndarray) -> np.ndarray:
+        """(I, C, group) as (I, G C group): grid points share their random numbers."""
+        instances, chains, size = numbers.shape
+        shared = np.broadcast_to(numbers[:, None], (instances, self.shape[1], chains, size))
+        return shared.reshape(instances, -1)
+
+    def write_back(self) -> None:
+        """Pack the block into its population."""
+        population = self.population
+        for index, group in enumerate(self.groups):
+            shape = (*self.shape[:3], group.stop - group.start)
+            part = (*self.part, group)
+            population.weights[part] = pack_signs(self.weights[index].transpose(1, 2, 0)).reshape(*shape, -1)
+            population.energy[part] = self.energy[index].reshape(shape)
+            population.flips[part] += self.flips[index].reshape(shape)
+            population.fields[part] = self.slopes[index].fields.reshape(*shape, *population.fields.shape[4:])
+        if self.dynamics.moving_centre:
+            population.centre[self.part] = pack_signs(self.centre.transpose(1, 2, 3, 0))
+
+
+def unpack_centre_input(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The sum of the replicas' weights, int (N, I, G, C), of weights (N, I, G C y)."""
+    return weights.reshape(len(weights), *shape).sum(axis=-1, dtype=np.int64)
+
+
+def draw_centre_signs(seed: int, sweep: int, walkers: np.ndarray, totals: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Draw every centre weight from its conditional: int8 +-1 (N, I, G, C).
+
+    ``totals`` int (N, I, G, C): the sum of the replicas' weights; ``thresholds`` uint32 (G, y + 1), :func:`acceptance.centre_thresholds`;
+    ``walkers`` (I, C): each chain's first walker; ``sweep``: how many sweeps the replicas have made.
+    """
+    count = len(totals)
+    replicas = thresholds.shape[-1] - 1
+    blocks = np.arange((count + 3) // 4)[:, None, None]
+    words = philox(seed, Stream.CENTRE, sweep, blocks, walkers).swapaxes(0, 1).reshape(-1, *walkers.shape)[:count]
+    grid = np.arange(len(thresholds))[:, None]
+    return np.where((words >> np.uint32(1))[:, :, None] < thresholds[grid, (totals + replicas) // 2], 1, -1).astype(np.int8)
+
+
+def draw_centre(model: Model, population: Population, dynamics: Dynamics, rule: Rule, sweep: int) -> None:
+    """Draw ``population.centre`` in place from its conditional given the replicas, after ``sweep`` sweeps."""
+    weights = unpack_signs(population.weights, model.machine.weight_count)
+    totals = weights.sum(axis=3, dtype=np.int64).transpose(3, 0, 1, 2)
+    walkers = population.walkers()[..., 0]
+    signs = draw_centre_signs(dynamics.seed, sweep, walkers, totals, _row(rule.centre, 0))
+    population.centre[:] = pack_signs(signs.transpose(1, 2, 3, 0))
+
+
+def _row(table: np.ndarray, row: int) -> np.ndarray:
+    """The table of a sweep, where tables of constants have one row for all."""
+    return table[row if len(table) > 1 else 0]

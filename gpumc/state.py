@@ -1,0 +1,135 @@
+"""The one thing that changes: a population's arrays; and the constants that its sweeps read.
+
+Leading dimensions everywhere: (instance, grid point, chain, replica), the grid being beta x gamma x coupling, flattened.
+Signs are kept as bits, +1 as 1, little-endian in uint32 words; the bits past the last sign are 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.losses import Loss
+from gpumc.machines import Machine
+
+#: Words are padded to an even number, so that 64-bit arithmetic can be used on them.
+WORD_BITS = 64
+
+
+def word_count(signs: int) -> int:
+    """The number of uint32 words that hold ``signs`` bits."""
+    return 2 * ((signs + WORD_BITS - 1) // WORD_BITS)
+
+
+def pack_bits(bits: np.ndarray) -> np.ndarray:
+    """Booleans (..., count) as uint32 words (..., word_count)."""
+    packed = np.packbits(bits, axis=-1, bitorder="little")
+    words = np.zeros((*bits.shape[:-1], 4 * word_count(bits.shape[-1])), dtype=np.uint8)
+    words[..., : packed.shape[-1]] = packed
+    return words.view(np.uint32)
+
+
+def unpack_bits(words: np.ndarray, count: int) -> np.ndarray:
+    """The inverse of :func:`pack_bits`: uint8 0 or 1 of shape (..., count)."""
+    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, count=count, bitorder="little")
+
+
+def pack_signs(signs: np.ndarray) -> np.ndarray:
+    """Signs +-1 (..., count) as uint32 words (..., word_count)."""
+    return pack_bits(signs > 0)
+
+
+def unpack_signs(words: np.ndarray, count: int) -> np.ndarray:
+    """uint32 words as int8 signs +-1 (..., count)."""
+    return (unpack_bits(words, count).view(np.int8) << 1) - np.int8(1)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a sweep reads and never writes.
+
+    ``xi`` int8 (instances, n, M): patterns with their labels folded in (:meth:`Machine.gauge`), input by input;
+    ``pattern_bits`` uint32 (instances, n, words): the same as bits; ``tables`` int64 (grid, readouts): the loss of a pattern at
+    each readout, in units of ``loss.unit``.
+    """
+
+    machine: Machine
+    loss: Loss
+    xi: np.ndarray
+    pattern_bits: np.ndarray
+    tables: np.ndarray
+
+    @classmethod
+    def of(cls, machine: Machine, loss: Loss, xi: np.ndarray, labels: np.ndarray, grid_gamma: np.ndarray) -> Model:
+        """The model of patterns xi (instances, M, n), labels (instances, M); ``grid_gamma``: each grid point's row of the loss's tables."""
+        gauged = np.ascontiguousarray(machine.gauge(xi, labels).transpose(0, 2, 1))
+        return cls(machine, loss, gauged, pack_signs(gauged), loss.tables(machine)[grid_gamma])
+
+    @property
+    def pattern_count(self) -> int:
+        return self.xi.shape[2]
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The sums (or products) of the other units' signs at which flipping one unit's sign changes the loss.
+
+        int64 (classes,). A unit whose readout is linear has none to speak of: one class, 0.
+        """
+        machine = self.machine
+        if machine.readout == "linear":
+            return np.zeros(1, np.int64)
+        rest = np.arange(1 - machine.k, machine.k, 2) if machine.readout == "majority" else np.array([-1, 1])
+        return rest[np.any(self.class_values_at(rest), axis=0)]
+
+    def class_values_at(self, rest: np.ndarray) -> np.ndarray:
+        """Loss with the unit's sign at -1 less loss with it at +1, for each sum or product of the other signs: int64 (grid, len(rest))."""
+        largest = self.machine.largest_readout
+        if self.machine.readout == "majority":
+            low, high = rest - 1, rest + 1
+        elif self.machine.readout == "product":
+            low, high = -rest, rest
+        else:
+            low, high = np.full_like(rest, -1), np.full_like(rest, 1)
+        return self.tables[:, (low + largest) // 2] - self.tables[:, (high + largest) // 2]
+
+    @property
+    def class_values(self) -> np.ndarray:
+        """:meth:`class_values_at` the ``classes``."""
+        return self.class_values_at(self.classes)
+
+    @property
+    def dense(self) -> bool:
+        """Whether every pattern, and not only those at the margin, feels the flip of a weight."""
+        return self.machine.readout == "linear" and self.loss.kind != "error-count"
+
+
+@dataclass
+class Population:
+    """The arrays that sweeps advance in place.
+
+    ``weights`` uint32 (I, G, C, y, words); ``centre`` uint32 (I, G, C, words) or None; ``fields`` int16 or int32
+    (I, G, C, y, k, M): w_l . xi_l of every unit and pattern; ``energy`` int64 (I, G, C, y) in units of the loss; ``flips`` int64
+    (I, G, C, y): accepted proposals. ``first_instance`` and ``first_chain`` place the arrays in the whole run of ``chains`` chains.
+    """
+
+    weights: np.ndarray
+    centre: np.ndarray | None
+    fields: np.ndarray
+    energy: np.ndarray
+    flips: np.ndarray
+    first_instance: int
+    first_chain: int
+    chains: int
+
+    def walkers(self) -> np.ndarray:
+        """The rank of (instance, chain, replica) in the whole run: uint64 (I, C, y)."""
+        instances, _, chains, replicas = self.energy.shape
+        instance = self.first_instance + np.arange(instances, dtype=np.uint64)[:, None, None]
+        chain = self.first_chain + np.arange(chains, dtype=np.uint64)[:, None]
+        return (instance * np.uint64(self.chains) + chain) * np.uint64(replicas) + np.arange(replicas, dtype=np.uint64)
+
+
+def field_dtype(machine: Machine) -> type[np.int16] | type[np.int32]:
+    """The integers that hold a field of this machine."""
+    return np.int16 if machine.fan_in < 2**15 - 1 else np.int32
