@@ -1,0 +1,46 @@
+"""Kernels on CUDA: compiled by NVRTC through CuPy, which caches them on disk, and launched with one warp an item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpumc.device.host import compile_error
+from gpumc.device.source import macros
+from gpumc.errors import DeviceError
+
+#: No contraction and no fast mathematics: the twins round every operation alike.
+OPTIONS = ("-std=c++17", "--fmad=false")
+WARP = 32
+THREADS_PER_BLOCK = 128
+
+
+class CudaProgram:
+    """A compiled source on one device; ``launch`` runs one of its kernels."""
+
+    def __init__(self, module: Any, index: int):
+        self._module = module
+        self._index = index
+
+    def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object]) -> None:
+        """Queue kernel ``name`` over items 0 to ``items`` - 1 with ``values``: arrays, and scalars of NumPy ``types``."""
+        import cupy
+
+        with cupy.cuda.Device(self._index) as device:
+            warps = THREADS_PER_BLOCK // WARP
+            blocks = min(-(-items // warps), device.attributes["MaxGridDimX"])
+            edges = (cupy.int64(0), cupy.int64(items))
+            self._module.get_function(name)((blocks,), (THREADS_PER_BLOCK,), (*edges, *values))
+
+
+def load(title: str, text: str, defines: Mapping[str, object], index: int) -> CudaProgram:
+    """Compile ``text`` with ``defines`` for device ``index``, unless a cache has it. ``title`` names it in errors."""
+    import cupy
+
+    with cupy.cuda.Device(index):
+        module = cupy.RawModule(code=text, options=(*OPTIONS, *macros(defines)), backend="nvrtc")
+        try:
+            module.compile()
+        except cupy.cuda.compiler.CompileException as error:
+            raise DeviceError(compile_error(title, "NVRTC", str(error))) from None
+    return CudaProgram(module, index)

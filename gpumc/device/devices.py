@@ -1,0 +1,218 @@
+"""Devices as values: named once at the edge, and from then on the device follows the data."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gpumc.device import host
+from gpumc.errors import ConfigError, DeviceError, nearest
+
+NAMES = ("auto", "numpy", "cpu", "cuda")
+INSTALL_CUPY = "install it with `pip install 'gpumc[cuda13]'` (or cuda12, after the driver's version in `nvidia-smi`)"
+#: What is assumed free where the system does not say, in bytes.
+UNKNOWN_MEMORY = 2**31
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where arrays live and what runs their kernels.
+
+    ``kind`` is "numpy" (the NumPy twins), "cpu" (NumPy arrays, kernels compiled for the host) or "cuda"; ``index`` counts CUDA devices.
+    """
+
+    kind: str
+    index: int = 0
+
+    @property
+    def name(self) -> str:
+        """What :func:`choose` takes for this very device: "numpy", "cpu", "cuda:0"..."""
+        return f"cuda:{self.index}" if self.kind == "cuda" else self.kind
+
+    @property
+    def xp(self) -> ModuleType:
+        """The array module: numpy or cupy."""
+        return _cupy() if self.kind == "cuda" else np
+
+    def asarray(self, array: Any) -> Any:
+        """``array`` on this device, copied only where it has to be."""
+        if self.kind != "cuda":
+            return to_host(array)
+        cupy = _cupy()
+        with cupy.cuda.Device(self.index):
+            return cupy.asarray(array)
+
+    def free_memory(self) -> int:
+        """Bytes that new arrays may take."""
+        if self.kind != "cuda":
+            return _free_host_memory()
+        cupy = _cupy()
+        with cupy.cuda.Device(self.index):
+            return int(cupy.cuda.runtime.memGetInfo()[0]) + int(cupy.get_default_memory_pool().free_bytes())
+
+
+def choose(name: str = "auto") -> Device:
+    """The device called ``name``: "auto" (cuda if there is one, else cpu), "numpy", "cpu", "cuda" or "cuda:<index>".
+
+    A CUDA device becomes the calling thread's current one. "auto", and "cpu" where there is no C++ compiler (it is then "numpy"),
+    say on stderr, once, what was taken and why. Raises ConfigError for an unknown name, DeviceError for a device that is not there.
+    """
+    if name == "auto":
+        return _automatic()
+    if name == "numpy":
+        return Device("numpy")
+    if name == "cpu":
+        return _cpu()
+    cuda = re.fullmatch(r"cuda(?::(\d+))?", str(name))
+    if not cuda:
+        raise ConfigError(f"device = {name!r}: {nearest(name, NAMES)} (or cuda:1 for the second GPU)")
+    missing = _why_no_cuda()
+    if missing:
+        raise DeviceError(f"device = {name!r}: {missing}; use device 'cpu', or 'auto' to take a GPU only where there is one")
+    return _cuda(int(cuda[1] or 0))
+
+
+def array_module(array: Any) -> ModuleType:
+    """The module, numpy or cupy, that ``array`` belongs to."""
+    return _cupy() if _is_cupy(array) else np
+
+
+def to_host(array: Any) -> np.ndarray:
+    """``array`` as a NumPy array, copied only from another device."""
+    return array.get() if _is_cupy(array) else np.asarray(array)
+
+
+def describe() -> dict[str, str]:
+    """What there is to compute on, for ``gpumc info``: devices, versions, the compiler, where kernels are cached."""
+    compiler = host.compiler()
+    facts = {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "cpu": f"{platform.machine()}, {host.thread_count()} threads, {_gib(_free_host_memory())} free",
+        "compiler": f"{compiler} ({host.compiler_version(compiler)})" if compiler else "none found: device 'cpu' is 'numpy'",
+        "host kernels": str(host.cache_folder()),
+    }
+    missing = _why_no_cuda()
+    if missing:
+        return {**facts, "cuda": missing}
+    cupy = _cupy()
+    for index in range(_cuda_count()):
+        facts[f"cuda:{index}"] = _cuda_description(index)
+    facts["cupy"] = f"{cupy.__version__}, driver for CUDA {_version(cupy.cuda.runtime.driverGetVersion())}"
+    facts["cuda kernels"] = str(cupy.cuda.compiler.get_cache_dir())
+    return facts
+
+
+def _automatic() -> Device:
+    missing = _why_no_cuda()
+    if not missing:
+        device = _cuda(0)
+        _say_once(f"device {device.name}: {_cuda_description(0)}")
+        return device
+    compiler = host.compiler()
+    if compiler:
+        _say_once(f"device cpu: {missing}; kernels are compiled by {compiler}")
+        return Device("cpu")
+    _say_once(f"device numpy: {missing}, and no C++ compiler was found")
+    return Device("numpy")
+
+
+def _cpu() -> Device:
+    if host.compiler():
+        return Device("cpu")
+    _say_once("device numpy instead of cpu: no C++ compiler was found (install one, or set CXX, for the faster kernels)")
+    return Device("numpy")
+
+
+def _cuda(index: int) -> Device:
+    count = _cuda_count()
+    if index >= count:
+        there = "cuda:0 is the only GPU" if count == 1 else f"the GPUs are cuda:0 to cuda:{count - 1}"
+        raise DeviceError(f"device = 'cuda:{index}': {there} here")
+    _cupy().cuda.Device(index).use()
+    return Device("cuda", index)
+
+
+def _is_cupy(array: Any) -> bool:
+    return type(array).__module__.partition(".")[0] == "cupy"
+
+
+def _cupy() -> ModuleType:
+    import cupy
+
+    return cupy
+
+
+@functools.cache
+def _why_no_cuda() -> str:
+    """Why CUDA cannot be used, as a clause, or "" where it can."""
+    if importlib.util.find_spec("cupy") is None:
+        return f"cupy is not installed ({INSTALL_CUPY}, if this machine has an NVIDIA GPU)"
+    try:
+        count = _cuda_count()
+    except Exception as error:  # cupy raises whatever the driver, the loader or its own import gives
+        return f"no CUDA device ({_first_line(error)})"
+    return "" if count else "no CUDA device"
+
+
+@functools.cache
+def _cuda_count() -> int:
+    from cupy_backends.cuda.api import runtime  # a tenth of cupy's own import time
+
+    return int(runtime.getDeviceCount())
+
+
+def _cuda_description(index: int) -> str:
+    properties = _cupy().cuda.runtime.getDeviceProperties(index)
+    memory = _gib(properties["totalGlobalMem"])
+    return f"{properties['name'].decode()}, compute capability {properties['major']}.{properties['minor']}, {memory}"
+
+
+def _free_host_memory() -> int:
+    available = _available_by_system()
+    limit, used = _number("/sys/fs/cgroup/memory.max"), _number("/sys/fs/cgroup/memory.current")
+    return available if limit is None or used is None else max(0, min(available, limit - used))
+
+
+def _available_by_system() -> int:
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists() and (line := re.search(r"^MemAvailable:\s+(\d+) kB", meminfo.read_text(), re.MULTILINE)):
+        return int(line[1]) * 1024
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return UNKNOWN_MEMORY
+
+
+def _number(path: str) -> int | None:
+    """The number in a control-group file, None where there is none ("max" is no number)."""
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    print(f"gpumc: {message}", file=sys.stderr)

@@ -1,0 +1,122 @@
+"""The one way to run a kernel: sources compiled once for a device, and launches whose every argument is checked.
+
+    words = kernel(device, "philox.cu", "philox_words", ("uint32*", "const uint64*", "uint64", "int32"), {"SITES": 4})
+    words(items, out, walkers, seed, 7)
+
+A kernel is ``extern "C" __global__ void name(int64 begin, int64 end, ...)``; kernels/lanes.cuh says how it is written.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpumc.device import cuda, host, source
+from gpumc.device.devices import Device, array_module
+
+_CTYPES = {
+    "int8": ctypes.c_int8,
+    "uint8": ctypes.c_uint8,
+    "int16": ctypes.c_int16,
+    "uint16": ctypes.c_uint16,
+    "int32": ctypes.c_int32,
+    "uint32": ctypes.c_uint32,
+    "int64": ctypes.c_int64,
+    "uint64": ctypes.c_uint64,
+    "float32": ctypes.c_float,
+    "float64": ctypes.c_double,
+}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One parameter of a kernel: "int64", "uint32*" (an array that is written) or "const uint32*" (one that is read)."""
+
+    dtype: str
+    pointer: bool
+    const: bool
+
+    @classmethod
+    def parse(cls, spelling: str) -> Argument:
+        dtype = spelling.removeprefix("const ").removesuffix("*")
+        if dtype not in _CTYPES:
+            raise TypeError(f"{spelling!r} is no type of a kernel's parameter; allowed: {', '.join(_CTYPES)}, and pointers to them")
+        return cls(dtype, spelling.endswith("*"), spelling.startswith("const "))
+
+    def scalar(self, value: Any) -> Any:
+        """``value`` as a NumPy scalar of this type. Raises TypeError or OverflowError where it does not fit."""
+        kind = np.dtype(self.dtype)
+        return kind.type(operator.index(value) if kind.kind in "iu" else float(value))
+
+    def check_array(self, array: Any, device: Device) -> None:
+        """Raise TypeError unless ``array`` lies on ``device``, packed in C order, with this dtype, and may be written if it has to be."""
+        if array_module(array) is not device.xp or not isinstance(array, device.xp.ndarray):
+            raise TypeError(f"an array on {device.name} is needed, not {type(array).__module__}.{type(array).__name__}")
+        if device.kind == "cuda" and array.device.id != device.index:
+            raise TypeError(f"the array is on cuda:{array.device.id}, the kernel on {device.name}")
+        if array.dtype != self.dtype:
+            raise TypeError(f"dtype {self.dtype} is needed, not {array.dtype}")
+        if not array.flags.c_contiguous:
+            raise TypeError(f"a C-contiguous array is needed; this one of shape {array.shape} has strides {array.strides}")
+        if not self.const and device.kind != "cuda" and not array.flags.writeable:
+            raise TypeError("the kernel writes to this array, which is read-only")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled kernel; call it with the number of items and its arguments."""
+
+    device: Device
+    name: str
+    arguments: tuple[Argument, ...]
+    program: host.HostProgram | cuda.CudaProgram
+
+    def __call__(self, items: int, *values: Any) -> None:
+        """Handle items 0 to ``items`` - 1. Arrays are changed in place; on CUDA this returns before the work is done.
+
+        An array may be None where the kernel expects that. Raises TypeError or OverflowError for what does not fit the signature.
+        """
+        if len(values) != len(self.arguments):
+            raise TypeError(f"kernel {self.name} takes {len(self.arguments)} arguments, not {len(values)}")
+        if items <= 0:
+            return
+        passed = [self._passed(place, *pair) for place, pair in enumerate(zip(self.arguments, values, strict=True))]
+        types = [ctypes.c_void_p if a.pointer else _CTYPES[a.dtype] for a in self.arguments]
+        self.program.launch(self.name, items, types, passed)
+
+    def _passed(self, place: int, argument: Argument, value: Any) -> Any:
+        try:
+            if not argument.pointer:
+                scalar = argument.scalar(value)
+                return scalar if self.device.kind == "cuda" else scalar.item()
+            if value is None:
+                return np.uint64(0) if self.device.kind == "cuda" else None
+            argument.check_array(value, self.device)
+        except (TypeError, OverflowError) as error:
+            raise type(error)(f"kernel {self.name}, argument {place}: {error}") from None
+        return value if self.device.kind == "cuda" else value.ctypes.data
+
+
+def kernel(device: Device, path: str | Path, name: str, signature: tuple[str, ...], defines: Mapping[str, object] | None = None) -> Kernel:
+    """Kernel ``name`` of the source ``path`` (in the package's kernels, or absolute), compiled for ``device`` with ``defines``.
+
+    ``signature`` spells the parameters that follow ``begin, end``; see :class:`Argument`. ``device`` is a "cpu" or "cuda" one.
+    Compiled once a process and, through the caches on disk, once a machine. Raises DeviceError where it does not compile.
+    """
+    arguments = tuple(Argument.parse(spelling) for spelling in signature)
+    return Kernel(device, name, arguments, _program(device, source.folder() / path, tuple(sorted((defines or {}).items()))))
+
+
+@functools.cache
+def _program(device: Device, path: Path, defines: tuple[tuple[str, object], ...]) -> host.HostProgram | cuda.CudaProgram:
+    text = source.text(path)
+    if device.kind == "cuda":
+        return cuda.load(path.name, text, dict(defines), device.index)
+    return host.load(path.name, text, dict(defines))

@@ -1,0 +1,77 @@
+// One source for CUDA and for the host.
+//
+// A kernel handles *items* (a walker, a chain, a pattern): `extern "C" __global__ void name(int64 begin, int64 end, ...)` loops
+//     for (int64 item = first_item(begin); item < end; item += item_stride()) work(item, ...);
+// and `work` is a plain function over words and lanes. On CUDA one warp handles an item, with LANES = 32 lanes that run this
+// code together; on the host one thread of C++ does, with LANES = 1, over the range of items it was given.
+// All lanes must reach every function below that says "together".
+#pragma once
+
+typedef signed char int8;
+typedef unsigned char uint8;
+typedef short int16;
+typedef unsigned short uint16;
+typedef int int32;
+typedef unsigned int uint32;
+typedef long long int64;
+typedef unsigned long long uint64;
+
+#ifdef __CUDACC__
+
+constexpr int LANES = 32;
+constexpr uint32 ALL_LANES = 0xFFFFFFFFu;
+
+__device__ inline int lane() { return threadIdx.x % LANES; }
+
+__device__ inline int64 first_item(int64 begin) { return begin + ((int64)blockIdx.x * blockDim.x + threadIdx.x) / LANES; }
+
+__device__ inline int64 item_stride() { return (int64)gridDim.x * (blockDim.x / LANES); }
+
+// Together: lanes see each other's writes to memory from before.
+__device__ inline void lane_sync() { __syncwarp(); }
+
+// Together: lane 0's x, for all.
+template <class T> __device__ inline T lane_first(T x) { return __shfl_sync(ALL_LANES, x, 0); }
+
+// Together: the sum of x over the lanes, for all (int32 or int64).
+template <class T> __device__ inline T lane_sum(T x) {
+    for (int step = LANES / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
+    return x;
+}
+
+// Together: the word whose bit b is f(base + b), for all.
+template <class F> __device__ inline uint32 word_of(F f, int base) { return __ballot_sync(ALL_LANES, f(base + lane())); }
+
+__device__ inline int popcount(uint32 x) { return __popc(x); }
+__device__ inline int popcount64(uint64 x) { return __popcll(x); }
+
+__device__ inline void add_atomic(int32* target, int32 x) { atomicAdd(target, x); }
+__device__ inline void add_atomic(int64* target, int64 x) { atomicAdd((uint64*)target, (uint64)x); }
+
+#else
+
+#define __global__
+#define __device__
+
+constexpr int LANES = 1;
+
+inline int lane() { return 0; }
+inline int64 first_item(int64 begin) { return begin; }
+inline int64 item_stride() { return 1; }
+inline void lane_sync() {}
+template <class T> inline T lane_first(T x) { return x; }
+template <class T> inline T lane_sum(T x) { return x; }
+
+template <class F> inline uint32 word_of(F f, int base) {
+    uint32 word = 0;
+    for (int b = 0; b < 32; ++b) word |= (uint32)(f(base + b) ? 1 : 0) << b;
+    return word;
+}
+
+inline int popcount(uint32 x) { return __builtin_popcount(x); }
+inline int popcount64(uint64 x) { return __builtin_popcountll(x); }
+
+inline void add_atomic(int32* target, int32 x) { __atomic_fetch_add(target, x, __ATOMIC_RELAXED); }
+inline void add_atomic(int64* target, int64 x) { __atomic_fetch_add(target, x, __ATOMIC_RELAXED); }
+
+#endif

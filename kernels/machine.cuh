@@ -1,0 +1,9 @@
+// The machine that this variant is compiled for.
+#pragma once
+#if defined(COMMITTEE)
+#include "machines/committee.cuh"
+#elif defined(PARITY)
+#include "machines/parity.cuh"
+#else
+#include "machines/perceptron.cuh"
+#endif

@@ -1,0 +1,34 @@
+// Committees: the majority of the hidden signs. Positive units are counted for 32 patterns at once, in bit planes.
+#pragma once
+#include "../population.cuh"
+
+struct Readout {
+    uint32 plane[PLANES];
+    int64 units;
+
+    // `positive` holds a word of the units' signs, `stride` words from unit to unit.
+    __device__ Readout(const uint32* positive, int64 stride, const Sizes& s) : units(s.units) {
+        for (int p = 0; p < PLANES; ++p) plane[p] = 0;
+        for (int64 unit = 0; unit < s.units; ++unit) {
+            uint32 carry = positive[unit * stride];
+            for (int p = 0; p < PLANES; ++p) {
+                uint32 both = plane[p] & carry;
+                plane[p] ^= carry;
+                carry = both;
+            }
+        }
+    }
+
+    // The patterns with `count` positive units.
+    __device__ uint32 counted(int64 count) const {
+        uint32 equal = ~0u;
+        for (int p = 0; p < PLANES; ++p) equal &= (count >> p) & 1 ? plane[p] : ~plane[p];
+        return equal;
+    }
+
+    // The patterns for which the signs of the other units, this one having sign `positive`, sum to `rest`.
+    __device__ uint32 active(uint32 positive, int64 rest) const {
+        int64 others = (rest + units - 1) / 2;
+        return (positive & counted(others + 1)) | (~positive & counted(others));
+    }
+};
