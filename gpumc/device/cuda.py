@@ -9,7 +9,7 @@ from gpumc.device.host import compile_error
 from gpumc.device.source import macros
 from gpumc.errors import DeviceError
 
-#: No contraction and no fast mathematics: the twins round every operation alike.
+#: No contraction and no fast mathematics: the twins round every operation alike. (CuPy adds -ftz=true: float32 only.)
 OPTIONS = ("-std=c++17", "--fmad=false")
 WARP = 32
 THREADS_PER_BLOCK = 128
@@ -23,7 +23,7 @@ class CudaProgram:
         self._index = index
 
     def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object]) -> None:
-        """Queue kernel ``name`` over items 0 to ``items`` - 1 with ``values``: arrays, and scalars of NumPy ``types``."""
+        """Queue kernel ``name`` over items 0 to ``items`` - 1; ``values`` are CuPy arrays and NumPy scalars."""
         import cupy
 
         with cupy.cuda.Device(self._index) as device:

@@ -28,7 +28,8 @@ UNKNOWN_MEMORY = 2**31
 class Device:
     """Where arrays live and what runs their kernels.
 
-    ``kind`` is "numpy" (the NumPy twins), "cpu" (NumPy arrays, kernels compiled for the host) or "cuda"; ``index`` counts CUDA devices.
+    ``kind`` is "numpy" (the NumPy twins), "cpu" (NumPy arrays, kernels compiled for the host) or "cuda"; ``index`` counts
+    CUDA devices.
     """
 
     kind: str
@@ -64,8 +65,9 @@ class Device:
 def choose(name: str = "auto") -> Device:
     """The device called ``name``: "auto" (cuda if there is one, else cpu), "numpy", "cpu", "cuda" or "cuda:<index>".
 
-    A CUDA device becomes the calling thread's current one. "auto", and "cpu" where there is no C++ compiler (it is then "numpy"),
-    say on stderr, once, what was taken and why. Raises ConfigError for an unknown name, DeviceError for a device that is not there.
+    A CUDA device becomes the calling thread's current one. "auto", and "cpu" where there is no C++ compiler (it is then
+    "numpy"), say on stderr, once, what was taken and why. Raises ConfigError for an unknown name and DeviceError for a
+    device that is not there.
     """
     if name == "auto":
         return _automatic()
@@ -78,7 +80,7 @@ def choose(name: str = "auto") -> Device:
         raise ConfigError(f"device = {name!r}: {nearest(name, NAMES)} (or cuda:1 for the second GPU)")
     missing = _why_no_cuda()
     if missing:
-        raise DeviceError(f"device = {name!r}: {missing}; use device 'cpu', or 'auto' to take a GPU only where there is one")
+        raise DeviceError(f"device = {name!r}: {missing}; use 'cpu', or 'auto' to take a GPU where there is one")
     return _cuda(int(cuda[1] or 0))
 
 
@@ -95,11 +97,12 @@ def to_host(array: Any) -> np.ndarray:
 def describe() -> dict[str, str]:
     """What there is to compute on, for ``gpumc info``: devices, versions, the compiler, where kernels are cached."""
     compiler = host.compiler()
+    found = f"{compiler} ({host.compiler_version(compiler)})" if compiler else "none found: device 'cpu' is 'numpy'"
     facts = {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "cpu": f"{platform.machine()}, {host.thread_count()} threads, {_gib(_free_host_memory())} free",
-        "compiler": f"{compiler} ({host.compiler_version(compiler)})" if compiler else "none found: device 'cpu' is 'numpy'",
+        "compiler": found,
         "host kernels": str(host.cache_folder()),
     }
     missing = _why_no_cuda()
@@ -109,7 +112,7 @@ def describe() -> dict[str, str]:
     for index in range(_cuda_count()):
         facts[f"cuda:{index}"] = _cuda_description(index)
     facts["cupy"] = f"{cupy.__version__}, driver for CUDA {_version(cupy.cuda.runtime.driverGetVersion())}"
-    facts["cuda kernels"] = str(cupy.cuda.compiler.get_cache_dir())
+    facts["cuda kernels"] = os.environ.get("CUPY_CACHE_DIR") or str(Path.home() / ".cupy" / "kernel_cache")
     return facts
 
 
@@ -130,7 +133,7 @@ def _automatic() -> Device:
 def _cpu() -> Device:
     if host.compiler():
         return Device("cpu")
-    _say_once("device numpy instead of cpu: no C++ compiler was found (install one, or set CXX, for the faster kernels)")
+    _say_once("device numpy instead of cpu: no C++ compiler was found (install one, or set CXX, for more speed)")
     return Device("numpy")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import itertools
 import os
 import shlex
 import shutil
@@ -19,7 +20,7 @@ from gpumc.device.source import macros
 from gpumc.errors import ConfigError, DeviceError
 
 COMPILERS = ("c++", "g++", "clang++")
-FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-contract=off", "-Wall", "-Wno-unknown-pragmas")
+FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-contract=off", "-Wall")
 OPTIMISED = ("-O3",)
 SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Ranges of items per thread: enough that a slow one does not leave the others idle.
@@ -34,7 +35,7 @@ class HostProgram:
         self._library = library
 
     def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object]) -> None:
-        """Run kernel ``name`` over items 0 to ``items`` - 1 with arguments ``values`` of the ctypes ``types``; returns when done."""
+        """Run kernel ``name`` over items 0 to ``items`` - 1 with ``values`` of the ctypes ``types``; return when done."""
         function = getattr(self._library, name)
         function.argtypes = [ctypes.c_longlong, ctypes.c_longlong, *types]
         function.restype = None
@@ -45,7 +46,7 @@ class HostProgram:
         ranges = min(items, threads * RANGES_PER_THREAD)
         edges = [items * r // ranges for r in range(ranges + 1)]
         with ThreadPoolExecutor(threads) as pool:  # ctypes releases the interpreter's lock during a call
-            for done in [pool.submit(function, a, b, *values) for a, b in zip(edges[:-1], edges[1:], strict=True)]:
+            for done in [pool.submit(function, a, b, *values) for a, b in itertools.pairwise(edges)]:
                 done.result()
 
 
@@ -125,7 +126,7 @@ def _build(command: str, flags: Sequence[str], title: str, text: str, path: Path
             os.replace(built, path)
     except OSError as error:
         raise DeviceError(
-            f"kernels cannot be cached in {path.parent} ({error.strerror}): set GPUMC_CACHE_DIR to a folder you may write to"
+            f"kernels cannot be cached in {path.parent} ({error.strerror}): set GPUMC_CACHE_DIR to a folder that can be"
         ) from None
 
 

@@ -21,6 +21,8 @@ import numpy as np
 from gpumc.device import cuda, host, source
 from gpumc.device.devices import Device, array_module
 
+Program = host.HostProgram | cuda.CudaProgram
+
 _CTYPES = {
     "int8": ctypes.c_int8,
     "uint8": ctypes.c_uint8,
@@ -37,7 +39,7 @@ _CTYPES = {
 
 @dataclass(frozen=True)
 class Argument:
-    """One parameter of a kernel: "int64", "uint32*" (an array that is written) or "const uint32*" (one that is read)."""
+    """A kernel's parameter: "int64", "uint32*" (an array that is written) or "const uint32*" (one that is read)."""
 
     dtype: str
     pointer: bool
@@ -47,7 +49,9 @@ class Argument:
     def parse(cls, spelling: str) -> Argument:
         dtype = spelling.removeprefix("const ").removesuffix("*")
         if dtype not in _CTYPES:
-            raise TypeError(f"{spelling!r} is no type of a kernel's parameter; allowed: {', '.join(_CTYPES)}, and pointers to them")
+            raise TypeError(
+                f"{spelling!r} is no type of a parameter; allowed: {', '.join(_CTYPES)}, and pointers to them"
+            )
         return cls(dtype, spelling.endswith("*"), spelling.startswith("const "))
 
     def scalar(self, value: Any) -> Any:
@@ -56,7 +60,7 @@ class Argument:
         return kind.type(operator.index(value) if kind.kind in "iu" else float(value))
 
     def check_array(self, array: Any, device: Device) -> None:
-        """Raise TypeError unless ``array`` lies on ``device``, packed in C order, with this dtype, and may be written if it has to be."""
+        """Raise TypeError unless ``array`` is on ``device``, C-contiguous, of this dtype and, if it must be, writable."""
         if array_module(array) is not device.xp or not isinstance(array, device.xp.ndarray):
             raise TypeError(f"an array on {device.name} is needed, not {type(array).__module__}.{type(array).__name__}")
         if device.kind == "cuda" and array.device.id != device.index:
@@ -64,7 +68,7 @@ class Argument:
         if array.dtype != self.dtype:
             raise TypeError(f"dtype {self.dtype} is needed, not {array.dtype}")
         if not array.flags.c_contiguous:
-            raise TypeError(f"a C-contiguous array is needed; this one of shape {array.shape} has strides {array.strides}")
+            raise TypeError(f"a C-contiguous array is needed, not strides {array.strides} for shape {array.shape}")
         if not self.const and device.kind != "cuda" and not array.flags.writeable:
             raise TypeError("the kernel writes to this array, which is read-only")
 
@@ -76,12 +80,13 @@ class Kernel:
     device: Device
     name: str
     arguments: tuple[Argument, ...]
-    program: host.HostProgram | cuda.CudaProgram
+    program: Program
 
     def __call__(self, items: int, *values: Any) -> None:
         """Handle items 0 to ``items`` - 1. Arrays are changed in place; on CUDA this returns before the work is done.
 
-        An array may be None where the kernel expects that. Raises TypeError or OverflowError for what does not fit the signature.
+        An array may be None where the kernel expects that. Raises TypeError or OverflowError for what does not fit the
+        signature.
         """
         if len(values) != len(self.arguments):
             raise TypeError(f"kernel {self.name} takes {len(self.arguments)} arguments, not {len(values)}")
@@ -104,18 +109,22 @@ class Kernel:
         return value if self.device.kind == "cuda" else value.ctypes.data
 
 
-def kernel(device: Device, path: str | Path, name: str, signature: tuple[str, ...], defines: Mapping[str, object] | None = None) -> Kernel:
-    """Kernel ``name`` of the source ``path`` (in the package's kernels, or absolute), compiled for ``device`` with ``defines``.
+def kernel(
+    device: Device, path: str | Path, name: str, signature: tuple[str, ...], defines: Mapping[str, object] | None = None
+) -> Kernel:
+    """Kernel ``name`` of the source ``path`` (in the package's kernels, or absolute), compiled for ``device``.
 
-    ``signature`` spells the parameters that follow ``begin, end``; see :class:`Argument`. ``device`` is a "cpu" or "cuda" one.
-    Compiled once a process and, through the caches on disk, once a machine. Raises DeviceError where it does not compile.
+    ``signature`` spells the parameters that follow ``begin, end``; see :class:`Argument`. ``defines`` become macros.
+    ``device`` is a "cpu" or "cuda" one. Compiled once a process and, through the caches on disk, once a machine.
+    Raises DeviceError where it does not compile.
     """
     arguments = tuple(Argument.parse(spelling) for spelling in signature)
-    return Kernel(device, name, arguments, _program(device, source.folder() / path, tuple(sorted((defines or {}).items()))))
+    program = _program(device, source.folder() / path, tuple(sorted((defines or {}).items())))
+    return Kernel(device, name, arguments, program)
 
 
 @functools.cache
-def _program(device: Device, path: Path, defines: tuple[tuple[str, object], ...]) -> host.HostProgram | cuda.CudaProgram:
+def _program(device: Device, path: Path, defines: tuple[tuple[str, object], ...]) -> Program:
     text = source.text(path)
     if device.kind == "cuda":
         return cuda.load(path.name, text, dict(defines), device.index)

@@ -25,7 +25,7 @@ def folder() -> Path:
 def text(path: Path) -> str:
     """A source with its own headers put in, each once, and ``#line`` marks so that compilers name the real files.
 
-    A header is looked for beside the file and in :func:`folder`. Caches that hash this text thereby see every change of a header.
+    A header is looked for beside the file and in :func:`folder`. Caches that hash this text see every change of a header.
     """
     return "\n".join(_lines(path, set())) + "\n"
 
