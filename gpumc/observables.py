@@ -1,47 +1,19 @@
-"""What is measured of a population, on whichever device its arrays are."""
+"""What is measured of a population: the NumPy twins, and the launches of ``kernels/observe.cu``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from gpumc import launch
+from gpumc.device import Device, to_host
+from gpumc.launch import Sizes
 from gpumc.state import Model, Population, unpack_signs
 
 #: The width that a bin of the stability histogram is given, as nearly as the readouts' lattice allows.
 BIN_WIDTH = 0.1
-
-
-def energies(model: Model, fields: np.ndarray) -> np.ndarray:
-    """The energy, int64 (I, G, C, y) in units of the loss, of fields (I, G, C, y, k, M), summed from scratch."""
-    row = (model.machine.readout_of(fields) + model.machine.largest_readout) // 2
-    grid = np.arange(len(model.tables))[:, None, None, None]
-    return model.tables[grid, row].sum(axis=-1)
-
-
-def errors(model: Model, fields: np.ndarray) -> np.ndarray:
-    """The number of patterns with Delta < 0: int64 (I, G, C, y)."""
-    return (model.machine.readout_of(fields) < 0).sum(axis=-1)
-
-
-def overlap_sums(weights: np.ndarray, others: np.ndarray, count: int) -> np.ndarray:
-    """sum_i W_i W'_i of words (..., words) that broadcast together, ``count`` weights each: int64 (...)."""
-    return count - 2 * np.bitwise_count(weights ^ others).sum(axis=-1, dtype=np.int64)
-
-
-def centre_overlaps(population: Population, count: int) -> np.ndarray:
-    """sum_i W_i W~_i of every replica: int64 (I, G, C, y)."""
-    return overlap_sums(population.weights, population.centre[..., None, :], count)
-
-
-def replica_overlaps(population: Population, count: int) -> np.ndarray:
-    """sum over pairs of replicas of sum_i W_i^a W_i^b: int64 (I, G, C).
-
-    From sum_i (sum_a W_i^a)^2 = y N + 2 (the sum over pairs).
-    """
-    replicas = population.weights.shape[3]
-    total = unpack_signs(population.weights, count).sum(axis=3, dtype=np.int64)
-    return ((total**2).sum(axis=-1) - replicas * count) // 2
 
 
 @dataclass(frozen=True)
@@ -64,10 +36,60 @@ class StabilityBins:
         return cls(centres, sizes * step, stride)
 
 
-def stability_counts(model: Model, fields: np.ndarray, bins: StabilityBins) -> np.ndarray:
-    """How many stabilities of all chains and replicas fall in each bin: int64 (I, G, bins)."""
-    row = (model.machine.readout_of(fields) + model.machine.largest_readout) // (2 * bins.stride)
-    instances, grid = row.shape[:2]
+class Measured(NamedTuple):
+    """Of every replica (I, G, C, y), int64: its ``energy`` in units of the loss, summed from scratch, and its ``errors``, the
+    patterns with Delta < 0; and ``stabilities`` int64 (I, G, bins), how many of all chains' and replicas' fall in each bin."""
+
+    energy: np.ndarray
+    errors: np.ndarray
+    stabilities: np.ndarray
+
+
+def measure(device: Device, model: Model, population: Population, bins: StabilityBins) -> Measured:
+    """Measure ``population``, whose arrays are on ``device``; the result is on the host."""
+    if device.kind == "numpy":
+        return _measure_numpy(model, population.fields, bins)
+    shape = population.energy.shape
     size = len(bins.centres)
-    shifted = row.reshape(instances * grid, -1) + np.arange(instances * grid)[:, None] * size
-    return np.bincount(shifted.ravel(), minlength=instances * grid * size).reshape(instances, grid, size)
+    energy, errors = (device.xp.empty(shape, np.int64) for _ in range(2))
+    histogram = device.xp.zeros((*shape[:2], size), np.int64)
+    sizes = Sizes.of(model, population).array(device)
+    run = launch.measure_kernel(device, model, population.fields.dtype)
+    tables = device.asarray(model.tables)
+    run(energy.size, sizes, population.fields, tables, size, bins.stride, energy, errors, histogram)
+    return Measured(to_host(energy), to_host(errors), to_host(histogram))
+
+
+def _measure_numpy(model: Model, fields: np.ndarray, bins: StabilityBins) -> Measured:
+    readout = model.machine.readout_of(fields)
+    row = (readout + model.machine.largest_readout) // 2
+    grid = np.arange(len(model.tables))[:, None, None, None]
+    instances, points = row.shape[:2]
+    size = len(bins.centres)
+    binned = (row // bins.stride).reshape(instances * points, -1) + np.arange(instances * points)[:, None] * size
+    return Measured(
+        energy=model.tables[grid, row].sum(axis=-1),
+        errors=(readout < 0).sum(axis=-1),
+        stabilities=np.bincount(binned.ravel(), minlength=instances * points * size).reshape(instances, points, size),
+    )
+
+
+def overlaps(device: Device, model: Model, population: Population) -> tuple[np.ndarray, np.ndarray]:
+    """sum_i W_i W~_i of every replica, int64 (I, G, C, y), and its like summed over pairs of replicas, int64 (I, G, C); on the host."""
+    count = model.machine.weight_count
+    if device.kind == "numpy":
+        return _overlaps_numpy(population, count)
+    shape = population.energy.shape
+    with_centre, with_replicas = device.xp.empty(shape, np.int64), device.xp.empty(shape[:3], np.int64)
+    run = launch.overlaps_kernel(device, model, population.fields.dtype)
+    sizes = Sizes.of(model, population).array(device)
+    run(with_replicas.size, sizes, population.weights, population.centre, with_centre, with_replicas)
+    return to_host(with_centre), to_host(with_replicas)
+
+
+def _overlaps_numpy(population: Population, count: int) -> tuple[np.ndarray, np.ndarray]:
+    apart = np.bitwise_count(population.weights ^ population.centre[..., None, :]).sum(axis=-1, dtype=np.int64)
+    total = unpack_signs(population.weights, count).sum(axis=3, dtype=np.int64)
+    # sum_i (sum_a W_i^a)^2 = y N + 2 (the sum over pairs)
+    pairs = ((total**2).sum(axis=-1) - population.weights.shape[3] * count) // 2
+    return count - 2 * apart, pairs

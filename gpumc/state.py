@@ -6,10 +6,11 @@ Signs are kept as bits, +1 as 1, little-endian in uint32 words; the bits past th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gpumc.device import Device
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 
@@ -99,6 +100,14 @@ class Model:
         return self.class_values_at(self.classes)
 
     @property
+    def differences(self) -> tuple[np.ndarray, np.ndarray]:
+        """For a loss of the field: what the field's going up by 2 adds at each readout, and what its going down adds beyond that:
+        int64 (grid, readouts) each. Beyond the ends the loss is taken to be constant; no field gets there."""
+        tables = np.pad(self.tables, ((0, 0), (1, 1)), mode="edge")
+        up = tables[:, 2:] - tables[:, 1:-1]
+        return up, tables[:, :-2] - tables[:, 2:]
+
+    @property
     def dense(self) -> bool:
         """Whether every pattern, and not only those at the margin, feels the flip of a weight."""
         return self.machine.readout == "linear" and self.loss.kind != "error-count"
@@ -121,6 +130,12 @@ class Population:
     first_instance: int
     first_chain: int
     chains: int
+
+    def on(self, device: Device) -> Population:
+        """The same population with its arrays on ``device``."""
+        arrays = ("weights", "centre", "fields", "energy", "flips")
+        moved = {name: None if getattr(self, name) is None else device.asarray(getattr(self, name)) for name in arrays}
+        return replace(self, **moved)
 
     def walkers(self) -> np.ndarray:
         """The rank of (instance, chain, replica) in the whole run: uint64 (I, C, y)."""

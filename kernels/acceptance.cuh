@@ -4,7 +4,7 @@
 
 constexpr int LOG_BITS = 10;
 
-// -log((u + 1/2) / 2^32) in units of 2^-40; log_table[j] = log(1 + j / 2^LOG_BITS), and log 2 after its last entry but one.
+// -log((u + 1/2) / 2^32) in units of 2^-40; log_table[j] = log(1 + j / 2^LOG_BITS), the last entry log 2.
 __device__ inline int64 exponential(uint32 u, const int64* log_table) {
     const int64 ln2 = log_table[1 << LOG_BITS];
     uint64 doubled = 2 * (uint64)u + 1;

@@ -39,11 +39,25 @@ template <class T> __device__ inline T lane_sum(T x) {
     return x;
 }
 
+// Together: the bitwise or of x over the lanes, for all.
+__device__ inline uint32 lane_or(uint32 x) {
+    for (int step = LANES / 2; step > 0; step /= 2) x |= __shfl_xor_sync(ALL_LANES, x, step);
+    return x;
+}
+
+// f(base), ..., f(base + 31), those below `end`: one for each lane.
+template <class F> __device__ inline void for_lanes(int64 base, int64 end, F f) {
+    if (base + lane() < end) f(base + lane());
+}
+
 // Together: the word whose bit b is f(base + b), for all.
-template <class F> __device__ inline uint32 word_of(F f, int base) { return __ballot_sync(ALL_LANES, f(base + lane())); }
+template <class F> __device__ inline uint32 word_of(F f, int64 base) { return __ballot_sync(ALL_LANES, f(base + lane())); }
 
 __device__ inline int popcount(uint32 x) { return __popc(x); }
 __device__ inline int popcount64(uint64 x) { return __popcll(x); }
+
+// The place of the highest bit of x > 0.
+__device__ inline int highest_bit(uint64 x) { return 63 - __clzll((int64)x); }
 
 __device__ inline void add_atomic(int32* target, int32 x) { atomicAdd(target, x); }
 __device__ inline void add_atomic(int64* target, int64 x) { atomicAdd((uint64*)target, (uint64)x); }
@@ -61,8 +75,14 @@ inline int64 item_stride() { return 1; }
 inline void lane_sync() {}
 template <class T> inline T lane_first(T x) { return x; }
 template <class T> inline T lane_sum(T x) { return x; }
+inline uint32 lane_or(uint32 x) { return x; }
 
-template <class F> inline uint32 word_of(F f, int base) {
+template <class F> inline void for_lanes(int64 base, int64 end, F f) {
+    const int64 stop = base + 32 < end ? base + 32 : end;
+    for (int64 i = base; i < stop; ++i) f(i);
+}
+
+template <class F> inline uint32 word_of(F f, int64 base) {
     uint32 word = 0;
     for (int b = 0; b < 32; ++b) word |= (uint32)(f(base + b) ? 1 : 0) << b;
     return word;
@@ -70,6 +90,7 @@ template <class F> inline uint32 word_of(F f, int base) {
 
 inline int popcount(uint32 x) { return __builtin_popcount(x); }
 inline int popcount64(uint64 x) { return __builtin_popcountll(x); }
+inline int highest_bit(uint64 x) { return 63 - __builtin_clzll(x); }
 
 inline void add_atomic(int32* target, int32 x) { __atomic_fetch_add(target, x, __ATOMIC_RELAXED); }
 inline void add_atomic(int64* target, int64 x) { __atomic_fetch_add(target, x, __ATOMIC_RELAXED); }

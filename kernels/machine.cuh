@@ -1,5 +1,6 @@
 // The machine that this variant is compiled for.
 #pragma once
+#include "population.cuh"
 #if defined(COMMITTEE)
 #include "machines/committee.cuh"
 #elif defined(PARITY)

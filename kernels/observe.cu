@@ -5,7 +5,7 @@
 #ifdef WIDE
 typedef int32 field_t;
 #else
-typedef short field_t;
+typedef int16 field_t;
 #endif
 
 // The readout of a pattern: the field of the one unit, or the sum or product of the units' signs.
@@ -19,6 +19,7 @@ __device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 
     for (int64 unit = 0; unit < s.units; ++unit) product *= fields[unit * s.patterns + m] > 0 ? 1 : -1;
     return product;
 #else
+    (void)s;
     return fields[m];
 #endif
 }

@@ -10,7 +10,7 @@
 #ifdef WIDE
 typedef int32 field_t;
 #else
-typedef short field_t;
+typedef int16 field_t;
 #endif
 
 #ifdef DENSE
@@ -54,7 +54,7 @@ struct Chain {
     __device__ void draw(int64 sweep, int64 first) {
         for (int64 r = 0; r < s.replicas; ++r) {
             Words u = philox(s.seed, STREAM_ACCEPT, s.first_sweep + sweep, first / 4 + lane(), walker + r);
-            for (int j = 0; j < 4; ++j) draws[r * DRAWS + 4 * lane() + j] = decider(u.word[j]);
+            for (int j = 0; j < 4; ++j) draws[r * DRAWS + 4 * lane() + j] = decider(u.word(j));
         }
         lane_sync();
     }
@@ -123,7 +123,7 @@ struct Chain {
                     if (site >= s.weights) break;
                     int up = 0;
                     for (int64 r = 0; r < s.replicas; ++r) up += bit_of(replica(r), site);
-                    word |= (uint32)((u.word[j] >> 1) < thresholds[up]) << (site & 31);
+                    word |= (uint32)((u.word(j) >> 1) < thresholds[up]) << (site & 31);
                 }
             }
             word = lane_or(word);

@@ -15,8 +15,6 @@ import numpy as np
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
-_MASK = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
 
 #: Seeds are below this; the bits above hold walker // 2^32 in a population beyond 2^32 walkers.
 SEED_LIMIT = 2**48
@@ -41,33 +39,31 @@ def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:
     ``sweep``, ``site`` and ``walker`` are integers or integer arrays that broadcast together; walkers may exceed 2^32.
     Returns uint32 of shape (4, *broadcast shape).
     """
-    sweep, site, walker = np.broadcast_arrays(
-        np.asarray(sweep, np.uint64), np.asarray(site, np.uint64), np.asarray(walker, np.uint64)
-    )
-    key0 = np.uint64(seed & 0xFFFFFFFF)
-    key1 = np.uint64(seed >> 32) ^ ((walker >> _HALF) << np.uint64(16))
-    first = np.full(walker.shape, stream, dtype=np.uint64)
-    return philox_block((first, sweep, site, walker & _MASK), key0, key1).astype(np.uint32)
+    sweep, site, walker = np.broadcast_arrays(np.uint32(sweep), np.uint32(site), np.asarray(walker, np.uint64))
+    low = walker.astype(np.uint32)
+    key = np.empty((2, *walker.shape), np.uint32)
+    key[0] = seed & 0xFFFFFFFF
+    key[1] = (walker >> np.uint64(32) << np.uint64(16)) ^ np.uint64(seed >> 32)
+    return philox_block(np.array([np.full_like(low, stream), sweep, site, low]), key)
 
 
-def philox_block(counter, key0, key1) -> np.ndarray:
-    """Philox4x32-10 of four counter words and two key words (uint64 arrays below 2^32): uint64 (4, *shape)."""
-    c0, c1, c2, c3 = counter
-    even = np.array([c2, c0])
-    odd = np.array([c3, c1])
-    # Row 0 holds (c2, c3) and row 1 (c0, c1): one multiplication a round then serves both halves.
-    factors = np.array(MULTIPLIERS[::-1], dtype=np.uint64).reshape(2, *[1] * c0.ndim)
-    product = np.empty_like(even)
-    for _ in range(ROUNDS):
+def philox_block(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Philox4x32-10 of counters (4, *shape) and keys (2, *shape), all uint32: uint32 (4, *shape)."""
+    # Row 0 holds words (2, 3) and row 1 words (0, 1): one multiplication a round serves both halves. The low halves of
+    # the products become the odd words of the next round where they lie, so two buffers take turns.
+    even, odd, key = counter[[2, 0]], counter[[3, 1]], key[::-1].copy()
+    factors = np.array(MULTIPLIERS[::-1], dtype=np.uint64).reshape(2, *[1] * (counter.ndim - 1))
+    step = np.array(WEYL[::-1], dtype=np.uint32).reshape(factors.shape)
+    products = np.empty((2, *even.shape), np.uint64)
+    for turn in range(ROUNDS):
+        product = products[turn % 2]
         np.multiply(even, factors, out=product)
-        np.right_shift(product[::-1], _HALF, out=even)
-        np.bitwise_xor(even, odd, out=even)
-        even[0] ^= key1
-        even[1] ^= key0
-        np.bitwise_and(product[::-1], _MASK, out=odd)
-        key0 = (key0 + np.uint64(WEYL[0])) & _MASK
-        key1 = (key1 + np.uint64(WEYL[1])) & _MASK
-    return np.array([even[1], odd[1], even[0], odd[0]])
+        halves = product.astype("<u8", copy=False).view(np.uint32)
+        np.bitwise_xor(halves[..., 1::2][::-1], odd, out=even)
+        even ^= key
+        odd = halves[..., 0::2][::-1]
+        key += step
+    return np.stack([even[1], odd[1], even[0], odd[0]])
 
 
 def random_bits(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray:
@@ -82,5 +78,6 @@ def random_bits(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray
 def site_order(seed: int, sweep: int, count: int) -> np.ndarray:
     """The order in which sweep ``sweep`` visits its ``count`` sites, the same for all walkers: int32 (count,)."""
     words = philox(seed, Stream.ORDER, sweep, np.arange((count + 1) // 2), 0).astype(np.uint64)
-    keys = np.stack([words[0] << _HALF | words[1], words[2] << _HALF | words[3]], axis=-1).ravel()[:count]
+    half = np.uint64(32)
+    keys = np.stack([words[0] << half | words[1], words[2] << half | words[3]], axis=-1).ravel()[:count]
     return np.argsort(keys, kind="stable").astype(np.int32)

@@ -94,6 +94,11 @@ class Rule:
     gain: np.ndarray | None
     centre: np.ndarray | None
 
+    @property
+    def rows(self) -> int:
+        """T."""
+        return len(self.beta if self.thresholds is None else self.thresholds)
+
 
 @dataclass(frozen=True)
 class Schedule:

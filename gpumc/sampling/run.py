@@ -219,15 +219,15 @@ class _Run:
         model = Model.of(
             self.machine, self.measure.loss, self.patterns.xi[instances], self.patterns.labels[instances], gamma_index
         )
-        population = self._population(model, part, starts)
         self._check_range(model)
+        population = self._population(model, part, starts)
         done = 0
         per_sweep = population.energy.size * self.machine.weight_count
         while done < self.burn_in + self.sweeps:
             recorded = done - self.burn_in
             ahead = -recorded if recorded < 0 else self.every - recorded % self.every
             count = min(ahead, STRIDE, self.burn_in + self.sweeps - done)
-            sweep.advance(model, population, self.dynamics, self._rule(done, count), done, count)
+            sweep.advance(self.device, model, population, self.dynamics, self._rule(done, count), done, count)
             done += count
             recorded = done - self.burn_in
             if recorded == 0:
@@ -237,7 +237,7 @@ class _Run:
             report.add(count * per_sweep)
         if isinstance(self.measure, LocalEntropy):
             self._draw_traced_centre(model, population, done)
-        records.finish(population, self.sweeps * self.machine.weight_count)
+        records.finish(population.on(Device("numpy")), self.sweeps * self.machine.weight_count)
 
     def _rule(self, first: int, count: int) -> acceptance.Rule:
         return self.schedule.rule(self.measure, self.sampler, self.patterns.count, first, count)
@@ -276,29 +276,34 @@ class _Run:
         for i in range(instances):
             fields = self.machine.fields(weights[i].reshape(-1, count), model.xi[i].T)
             population.fields[i] = fields.reshape(population.fields.shape[1:])
-        population.energy[:] = observables.energies(model, population.fields)
         if isinstance(self.measure, LocalEntropy):
             population.centre = np.zeros((*shape[:3], population.weights.shape[-1]), np.uint32)
-            if starts.centre is not None:
-                population.centre[:] = pack_signs(starts.centre[place])
-            else:
-                sweep.draw_centre(model, population, self.dynamics, self._rule(0, 1), 0)
+        if starts.centre is not None:
+            population.centre[:] = pack_signs(starts.centre[place])
+        population = population.on(self.device)
+        population.energy[:] = self.device.asarray(self._measure(model, population).energy)
+        if isinstance(self.measure, LocalEntropy) and starts.centre is None:
+            sweep.draw_centre(self.device, model, population, self.dynamics, self._rule(0, 1), 0)
         return population
+
+    def _measure(self, model: Model, population: Population) -> observables.Measured:
+        return observables.measure(self.device, model, population, StabilityBins.of(self.machine))
 
     def _draw_traced_centre(self, model: Model, population: Population, done: int) -> None:
         if self.dynamics.traced:
-            sweep.draw_centre(model, population, self.dynamics, self._rule(done - 1, 1), done)
+            sweep.draw_centre(self.device, model, population, self.dynamics, self._rule(done - 1, 1), done)
 
     def _record(self, model: Model, population: Population, records: Records, draw: int, done: int) -> None:
         count = self.machine.weight_count
-        records.energy[..., draw] = population.energy * self.measure.loss.unit
-        records.error_rate[..., draw] = observables.errors(model, population.fields) / model.pattern_count
-        bins = StabilityBins.of(self.machine)
-        records.stability_counts += observables.stability_counts(model, population.fields, bins)
+        measured = self._measure(model, population)
+        records.energy[..., draw] = measured.energy * self.measure.loss.unit
+        records.error_rate[..., draw] = measured.errors / model.pattern_count
+        records.stability_counts += measured.stabilities
         if isinstance(self.measure, Gibbs):
             return
         self._draw_traced_centre(model, population, done)
-        records.overlap_centre[..., draw] = observables.centre_overlaps(population, count) / count
+        with_centre, with_replicas = observables.overlaps(self.device, model, population)
+        records.overlap_centre[..., draw] = with_centre / count
         pairs = self.measure.replicas * (self.measure.replicas - 1) // 2
         if pairs:
-            records.overlap_replicas[..., draw] = observables.replica_overlaps(population, count) / (count * pairs)
+            records.overlap_replicas[..., draw] = with_replicas / (count * pairs)

@@ -120,10 +120,8 @@ class Differences:
         self.model = model
         self.fields = fields
         self.grid = grid_of_walker
-        tables = np.pad(model.tables, ((0, 0), (1, 1)), mode="edge")
-        here = tables[:, 1:-1]
-        self._up = tables[:, 2:] - here
-        self._slope = (tables[:, :-2] - tables[:, 2:]).astype(np.float64)
+        self._up, slope = model.differences
+        self._slope = slope.astype(np.float64)
         self.xi = model.xi[instances]
         self.plus = (self.xi > 0).astype(np.float64)
         shape = fields.shape[:2]

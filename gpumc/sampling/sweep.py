@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpumc import launch
+from gpumc.device import Device
 from gpumc.device.philox import Stream, philox, site_order
+from gpumc.launch import Sizes
 from gpumc.measures import Measure
 from gpumc.sampling import acceptance
-from gpumc.sampling.acceptance import Rule, exponential, logistic
+from gpumc.sampling.acceptance import LOG_TABLE, Rule, exponential, logistic
 from gpumc.sampling.slopes import slopes_of
 from gpumc.state import Model, Population, pack_signs, unpack_signs
 
@@ -43,14 +46,52 @@ class Dynamics:
         """Whether the centre is sampled along."""
         return isinstance(self.measure.centre, str) and self.measure.centre == "explicit"
 
+    @property
+    def centre_role(self) -> int:
+        """The enumerator of kernels/population.cuh."""
+        if self.measure.centre is None:
+            return 0
+        return 3 if self.traced else 2 if self.moving_centre else 1
 
-def advance(model: Model, population: Population, dynamics: Dynamics, rule: Rule, first: int, count: int) -> None:
+
+def advance(
+    device: Device, model: Model, population: Population, dynamics: Dynamics, rule: Rule, first: int, count: int
+) -> None:
     """Sweep ``population`` in place, from sweep ``first`` on, ``count`` times."""
+    orders = np.stack([site_order(dynamics.seed, first + s, model.machine.weight_count) for s in range(count)])
+    twin = _advance_numpy if device.kind == "numpy" else _advance_kernel
+    twin(device, model, population, dynamics, rule, first, orders)
+
+
+def _advance_kernel(device, model, population, dynamics, rule, first, orders) -> None:
+    sizes = Sizes.of(
+        model,
+        population,
+        pulls=len(acceptance.pulls(dynamics.measure)),
+        sweeps=len(orders),
+        first_sweep=first,
+        ramps=rule.rows > 1,
+        seed=dynamics.seed,
+        centre=dynamics.centre_role,
+    )
+    chains = population.energy.size // population.energy.shape[-1]
+    workspace = device.xp.empty(chains * sizes.workspace(model.dense, launch.LANES[device.kind]), np.uint8)
+    values = np.concatenate(model.differences[::-1], axis=1) if model.dense else np.ascontiguousarray(model.class_values)
+    constants = (rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE, model.classes.astype(np.int32), values)
+    launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath)(
+        chains,
+        *(sizes.array(device), population.weights, population.centre, population.fields, population.energy, population.flips),
+        *(device.asarray(model.pattern_bits), device.asarray(orders)),
+        *(None if array is None else device.asarray(array) for array in constants),
+        workspace,
+    )
+
+
+def _advance_numpy(device, model, population, dynamics, rule, first, orders) -> None:
     instances, grid, chains, replicas = population.energy.shape
     limit = BLOCK[model.dense]
     chain_step = max(1, limit // (grid * replicas))
     instance_step = max(1, limit // (grid * replicas * min(chains, chain_step)))
-    orders = [site_order(dynamics.seed, first + s, model.machine.weight_count) for s in range(count)]
     for i in range(0, instances, instance_step):
         for c in range(0, chains, chain_step):
             block = _Block(model, population, dynamics, slice(i, i + instance_step), slice(c, c + chain_step))
@@ -101,7 +142,7 @@ class _Block:
             for index in range(len(self.groups)):
                 self._visit(index, site, words[place % 4], rule, row)
         if self.dynamics.moving_centre:
-            spins = unpack_centre_input(self.weights[0], self.shape)
+            spins = replica_totals(self.weights[0], self.shape)
             self.centre = draw_centre_signs(self.dynamics.seed, sweep + 1, self.walkers[..., 0], spins, _row(rule.centre, row))
 
     def _visit(self, index: int, site: int, words: np.ndarray, rule: Rule, row: int) -> None:
@@ -162,7 +203,7 @@ class _Block:
             population.centre[self.part] = pack_signs(self.centre.transpose(1, 2, 3, 0))
 
 
-def unpack_centre_input(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def replica_totals(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The sum of the replicas' weights, int (N, I, G, C), of weights (N, I, G C y)."""
     return weights.reshape(len(weights), *shape).sum(axis=-1, dtype=np.int64)
 
@@ -181,13 +222,20 @@ def draw_centre_signs(seed: int, sweep: int, walkers: np.ndarray, totals: np.nda
     return np.where((words >> np.uint32(1))[:, :, None] < thresholds[grid, (totals + replicas) // 2], 1, -1).astype(np.int8)
 
 
-def draw_centre(model: Model, population: Population, dynamics: Dynamics, rule: Rule, sweep: int) -> None:
-    """Draw ``population.centre`` in place from its conditional given the replicas, after ``sweep`` sweeps."""
-    weights = unpack_signs(population.weights, model.machine.weight_count)
-    totals = weights.sum(axis=3, dtype=np.int64).transpose(3, 0, 1, 2)
-    walkers = population.walkers()[..., 0]
-    signs = draw_centre_signs(dynamics.seed, sweep, walkers, totals, _row(rule.centre, 0))
-    population.centre[:] = pack_signs(signs.transpose(1, 2, 3, 0))
+def draw_centre(
+    device: Device, model: Model, population: Population, dynamics: Dynamics, rule: Rule, done: int
+) -> None:
+    """Draw ``population.centre`` in place from its conditional given the replicas, after ``done`` sweeps; ``rule`` has one row."""
+    if device.kind == "numpy":
+        weights = unpack_signs(population.weights, model.machine.weight_count)
+        totals = weights.sum(axis=3, dtype=np.int64).transpose(3, 0, 1, 2)
+        signs = draw_centre_signs(dynamics.seed, done, population.walkers()[..., 0], totals, _row(rule.centre, 0))
+        population.centre[:] = pack_signs(signs.transpose(1, 2, 3, 0))
+        return
+    sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=dynamics.centre_role)
+    chains = population.energy.size // population.energy.shape[-1]
+    draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.heat_bath)
+    draw(chains, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre))
 
 
 def _row(table: np.ndarray, row: int) -> np.ndarray:
