@@ -28,8 +28,8 @@ UNKNOWN_MEMORY = 2**31
 class Device:
     """Where arrays live and what runs their kernels.
 
-    ``kind`` is "numpy" (the NumPy twins), "cpu" (NumPy arrays, kernels compiled for the host) or "cuda"; ``index`` counts
-    CUDA devices.
+    ``kind`` is "numpy" (the NumPy twins), "cpu" (NumPy arrays, kernels compiled for the host) or "cuda";
+    ``index`` counts CUDA devices.
     """
 
     kind: str

@@ -20,7 +20,7 @@ from gpumc.device.source import macros
 from gpumc.errors import ConfigError, DeviceError
 
 COMPILERS = ("c++", "g++", "clang++")
-FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-contract=off", "-Wall")
+FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-contract=off")
 OPTIMISED = ("-O3",)
 SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Ranges of items per thread: enough that a slow one does not leave the others idle.
@@ -35,7 +35,7 @@ class HostProgram:
         self._library = library
 
     def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object]) -> None:
-        """Run kernel ``name`` over items 0 to ``items`` - 1 with ``values`` of the ctypes ``types``; return when done."""
+        """Run kernel ``name`` over items 0 to ``items`` - 1 with ``values`` of the ctypes ``types``; wait for it."""
         function = getattr(self._library, name)
         function.argtypes = [ctypes.c_longlong, ctypes.c_longlong, *types]
         function.restype = None
@@ -122,7 +122,7 @@ def _build(command: str, flags: Sequence[str], title: str, text: str, path: Path
             source.write_text(text)
             done = _run([*shlex.split(command), *flags, "-o", str(built), str(source)])
             if done.returncode:
-                raise DeviceError(compile_error(title, command, done.stderr) + "; device 'numpy' needs no compiler")
+                raise DeviceError(compile_error(title, f"{command} (device 'numpy' needs none)", done.stderr))
             os.replace(built, path)
     except OSError as error:
         raise DeviceError(

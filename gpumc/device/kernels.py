@@ -60,7 +60,7 @@ class Argument:
         return kind.type(operator.index(value) if kind.kind in "iu" else float(value))
 
     def check_array(self, array: Any, device: Device) -> None:
-        """Raise TypeError unless ``array`` is on ``device``, C-contiguous, of this dtype and, if it must be, writable."""
+        """Raise TypeError unless ``array`` is on ``device``, C-contiguous, of this dtype and, if written, writable."""
         if array_module(array) is not device.xp or not isinstance(array, device.xp.ndarray):
             raise TypeError(f"an array on {device.name} is needed, not {type(array).__module__}.{type(array).__name__}")
         if device.kind == "cuda" and array.device.id != device.index:

@@ -23,11 +23,11 @@ def folder() -> Path:
 
 
 def text(path: Path) -> str:
-    """A source with its own headers put in, each once, and ``#line`` marks so that compilers name the real files.
+    """A source with its own headers put in, and ``#line`` marks so that compilers name the real files.
 
-    A header is looked for beside the file and in :func:`folder`. Caches that hash this text see every change of a header.
+    A header is looked for beside the file and in :func:`folder`. Caches keyed by this text see headers change.
     """
-    return "\n".join(_lines(path, set())) + "\n"
+    return "\n".join(_lines(path, ())) + "\n"
 
 
 def macros(defines: Mapping[str, object]) -> list[str]:
@@ -35,20 +35,25 @@ def macros(defines: Mapping[str, object]) -> list[str]:
     return [f"-D{name}={int(value) if isinstance(value, bool) else value}" for name, value in sorted(defines.items())]
 
 
-def _lines(path: Path, seen: set[Path]) -> list[str]:
-    seen.add(path)
+def _lines(path: Path, including: tuple[Path, ...]) -> list[str]:
+    """The text of ``path``, which the files ``including`` are waiting for."""
     lines = [f'#line 1 "{path.name}"']
+    guarded = False
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         include = _INCLUDE.match(line)
         if include:
             header = _header(include[1], path)
-            lines += _lines(header, seen) if header not in seen else []
+            if header not in including:
+                lines += _lines(header, (*including, path))
             lines.append(f'#line {number + 1} "{path.name}"')
-        elif line.strip() != "#pragma once":
-            lines.append(line)
+        elif line.strip() == "#pragma once":
+            # Spelt out: in one text, a header may come first in a branch that the defines leave out.
+            guard = re.sub(r"\W", "_", "_".join(("INCLUDED", *path.parts[-2:]))).upper()
+            lines += [f"#ifndef {guard}", f"#define {guard}", f'#line {number + 1} "{path.name}"']
+            guarded = True
         else:
-            lines.append("")
-    return lines
+            lines.append(line)
+    return [*lines, "#endif"] if guarded else lines
 
 
 def _header(name: str, path: Path) -> Path:

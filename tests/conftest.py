@@ -1,0 +1,20 @@
+"""What all tests share."""
+
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the tests marked gpu where there is no CUDA device, and only there."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not _cuda_devices():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def _cuda_devices() -> int:
+    try:
+        from cupy_backends.cuda.api import runtime
+
+        return runtime.getDeviceCount()
+    except Exception:  # no cupy, no driver or no device: each says so in its own way
+        return 0
