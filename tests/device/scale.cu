@@ -30,7 +30,7 @@ extern "C" __global__ void reductions(
         int64 large = 0;
         for (int i = lane(); i < count; i += LANES) {
             small += here[i];
-            large += (int64)here[i] << 32;
+            large += (int64)here[i] * ((int64)1 << 32);
         }
         small = lane_sum(small);
         large = lane_sum(large);
