@@ -41,14 +41,17 @@ def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:
     """
     sweep, site, walker = np.broadcast_arrays(np.uint32(sweep), np.uint32(site), np.asarray(walker, np.uint64))
     low = walker.astype(np.uint32)
-    key = np.empty((2, *walker.shape), np.uint32)
+    high = walker >> np.uint64(32) << np.uint64(16)
+    if not high.any():
+        high = high[(slice(1),) * high.ndim]
+    key = np.empty((2, *high.shape), np.uint32)
     key[0] = seed & 0xFFFFFFFF
-    key[1] = (walker >> np.uint64(32) << np.uint64(16)) ^ np.uint64(seed >> 32)
+    key[1] = high ^ np.uint64(seed >> 32)
     return philox_block(np.array([np.full_like(low, stream), sweep, site, low]), key)
 
 
 def philox_block(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Philox4x32-10 of counters (4, *shape) and keys (2, *shape), all uint32: uint32 (4, *shape)."""
+    """Philox4x32-10 of counters (4, *shape) and keys (2, ...) that broadcast against them, all uint32: uint32 (4, *shape)."""
     # Row 0 holds words (2, 3) and row 1 words (0, 1): one multiplication a round serves both halves. The low halves of
     # the products become the odd words of the next round where they lie, so two buffers take turns.
     even, odd, key = counter[[2, 0]], counter[[3, 1]], key[::-1].copy()

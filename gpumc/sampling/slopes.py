@@ -1,4 +1,4 @@
-"""What a flip would cost: the NumPy side of ``kernels/machines/*.cuh``.
+"""What a flip would cost: the NumPy side of ``kernels/margins.cuh`` and ``kernels/differences.cuh``.
 
 Flipping weight i of unit l moves the field of every pattern by -2 w_i xi_i. With d = [w_i xi_i = +1] (the field goes down),
 
@@ -9,152 +9,145 @@ Flipping weight i of unit l moves the field of every pattern by -2 w_i xi_i. Wit
 ``negative + (w_i > 0 ? D : total - D)``, D = sum over patterns with xi_i = +1 of slope (or down - up), with ``total`` and
 ``negative`` kept for every unit: a proposal costs one pass over the patterns, as a popcount of bitmaps where slopes take few values.
 
-Arrays lead with (instance, walker), those that proposals read end with the walker.
+Walkers are numbered instance by instance. Patterns are padded with fields 0, which are neither at the margin nor positive.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from gpumc.state import Model, pack_bits
+from gpumc.state import WORD_BITS, Model
 
 
 class Margins:
     """Slopes of few values: a bitmap of the patterns at the margin for each unit and value ("class").
 
-    ``active`` uint64 (I, k, classes, words, w); ``total``, ``negative`` int64 (I, k, w).
+    ``active`` uint64 (k, classes, words, walkers); ``total``, ``negative`` int64 (k, walkers).
     """
 
-    def __init__(self, model: Model, instances: slice, grid_of_walker: np.ndarray, fields: np.ndarray):
-        self.model = model
-        self.fields = fields
-        self.unit_of = np.arange(model.machine.weight_count) // model.machine.fan_in
-        self.rest = model.classes
-        self.values = model.class_values[grid_of_walker]
-        self.xi = model.xi[instances]
-        self.patterns = model.pattern_bits[instances].view(np.uint64)
-        shape_i, shape_w, k, _ = fields.shape
-        words = self.patterns.shape[-1]
-        self.margin = np.empty((shape_i, shape_w, k, words), np.uint64)
-        self.positive = np.empty_like(self.margin)
-        self.active = np.empty((shape_i, k, len(self.rest), words, shape_w), np.uint64)
-        self.total = np.empty((shape_i, k, shape_w), np.int64)
-        self.negative = np.empty_like(self.total)
-        self._scratch = np.empty((shape_i, len(self.rest), words, shape_w), np.uint64)
+    def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
+        self.machine, self.rest = model.machine, model.classes
+        self.values = model.class_values[grid_of]
+        self._counts_errors = bool(np.all(self.values == 1))
+        self._patterns = model.pattern_bits[instances].view(np.uint64)
+        words = self._patterns.shape[-1]
+        self._xi = _padded(model.xi[instances], words)
+        self.fields = _padded(fields, words)
+        walkers, k, _ = self.fields.shape
+        self._instance = np.repeat(np.arange(len(self._patterns)), walkers // len(self._patterns))
+        self.active = np.empty((k, len(self.rest), words, walkers), np.uint64)
+        self.total, self.negative = np.empty((2, k, walkers), np.int64)
+        self._scratch = np.empty(self.active.shape[1:], np.uint64)
         self._counts = np.empty(self._scratch.shape, np.uint8)
-        self._binary = bool(np.all(self.values == 1))
-        self.readout = model.machine.readout_of(fields).astype(np.int16) if model.machine.readout != "linear" else None
-        every = tuple(index.ravel() for index in np.indices((shape_i, shape_w)))
-        for unit in range(k):
-            self._set_bits(every, unit, fields[every[0], every[1], unit])
-        self._refresh(every)
-
-    def weighted(self, site: int) -> np.ndarray:
-        """D of weight ``site``: int64 (I, w)."""
-        row = self.patterns[:, site % self.model.machine.n]
-        np.bitwise_and(self.active[:, self.unit_of[site]], row[:, None, :, None], out=self._scratch)
-        np.bitwise_count(self._scratch, out=self._counts)
-        counts = np.add.reduce(self._counts, axis=2, dtype=np.uint32)
-        if self._binary:
-            return counts[:, 0].astype(np.int64)
-        return np.einsum("icw,wc->iw", counts.astype(np.int64), self.values)
+        self._margin, self._positive = _bits(np.abs(self.fields) == 1), _bits(self.fields > 0)
+        # Sums of one byte stay exact in 16 bits for up to 65,535 patterns.
+        self._count_dtype = np.uint16 if model.pattern_count < 2**16 else np.uint32
+        if k > 1:
+            self._readout = _padded(model.machine.readout_of(fields).astype(np.int16), words)
+        self._refresh(np.arange(walkers))
 
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
-        """The energy change of flipping weight ``site``, now int8 (I, w): int64 (I, w), in units of the loss."""
-        unit = self.unit_of[site]
-        weighted = self.weighted(site)
-        return np.where(weight > 0, weighted, self.total[:, unit] - weighted) + self.negative[:, unit]
+        """The energy change of flipping weight ``site``, now int8 (walkers,): int64 (walkers,), in units of the loss."""
+        unit = site // self.machine.fan_in
+        inputs = self._patterns[:, site % self.machine.n].T[:, :, None]
+        by_instance = (*self._scratch.shape[:2], inputs.shape[1], -1)
+        active = self.active[unit].reshape(by_instance)
+        np.bitwise_and(active, inputs, out=self._scratch.reshape(by_instance))
+        np.bitwise_count(self._scratch, out=self._counts)
+        counts = np.add.reduce(self._counts, axis=1, dtype=self._count_dtype)
+        weighted = counts[0] if self._counts_errors else np.einsum("cw,wc->w", counts.astype(np.int64), self.values)
+        return np.where(weight > 0, weighted, self.total[unit] - weighted) + self.negative[unit]
 
-    def flip(self, who: tuple[np.ndarray, np.ndarray], site: int, old: np.ndarray) -> None:
-        """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` = (instances, walkers), (A,) each."""
-        unit = self.unit_of[site]
-        where = (*who, unit)
-        before = self.fields[where]
-        after = before - (2 * old)[:, None] * self.xi[who[0], site % self.model.machine.n]
-        self.fields[where] = after
-        if self.readout is not None:
-            self._follow_readout(who, before > 0, after > 0)
-        self._set_bits(who, unit, after)
+    def flip(self, who: np.ndarray, site: int, old: np.ndarray) -> None:
+        """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` (A,)."""
+        unit = site // self.machine.fan_in
+        before = self.fields[who, unit]
+        after = before - (2 * old)[:, None] * self._xi[self._instance[who], site % self.machine.n]
+        self.fields[who, unit] = after
+        self._margin[who, unit] = _bits(np.abs(after) == 1)
+        self._positive[who, unit] = _bits(after > 0)
+        if self.machine.readout == "majority":
+            self._readout[who] += 2 * ((after > 0).view(np.int8) - (before > 0).view(np.int8))
+        elif self.machine.readout == "product" and self.machine.k > 1:
+            self._readout[who] *= 1 - 2 * ((after > 0) != (before > 0)).view(np.int8)
         self._refresh(who)
 
-    def _follow_readout(self, who, before: np.ndarray, after: np.ndarray) -> None:
-        assert self.readout is not None
-        if self.model.machine.readout == "majority":
-            self.readout[who] += 2 * (after.view(np.int8) - before.view(np.int8))
-        else:
-            self.readout[who] *= 1 - 2 * (after != before)
-
-    def _set_bits(self, who, unit: int, fields: np.ndarray) -> None:
-        self.margin[(*who, unit)] = pack_bits(np.abs(fields) == 1).view(np.uint64)
-        self.positive[(*who, unit)] = pack_bits(fields > 0).view(np.uint64)
-
-    def _refresh(self, who) -> None:
-        margin, positive = self.margin[who], self.positive[who]
-        total = np.zeros((len(margin), self.model.machine.k), np.int64)
-        negative = np.zeros_like(total)
-        values = self.values[who[1]]
+    def _refresh(self, who: np.ndarray) -> None:
+        margin, positive = self._margin[who], self._positive[who]
+        total = negative = np.int64(0)
         for index, rest in enumerate(self.rest):
-            active = margin & self._has_rest(who, positive, rest)
-            self.active[who[0], :, index, :, who[1]] = active
-            value = values[:, index, None]
-            total += value * np.bitwise_count(active).sum(axis=-1, dtype=np.int64)
-            negative -= value * np.bitwise_count(active & ~positive).sum(axis=-1, dtype=np.int64)
-        self.total[who[0], :, who[1]] = total
-        self.negative[who[0], :, who[1]] = negative
+            active = margin & self._with_rest(who, positive, rest)
+            self.active[:, index, :, who] = active
+            value = self.values[who, index, None]
+            total = total + value * np.bitwise_count(active).sum(axis=-1, dtype=np.int64)
+            negative = negative - value * np.bitwise_count(active & ~positive).sum(axis=-1, dtype=np.int64)
+        self.total[:, who] = total.T
+        self.negative[:, who] = negative.T
 
-    def _has_rest(self, who, positive: np.ndarray, rest: int) -> np.ndarray:
-        """Where the other units' signs have the sum or product ``rest``: uint64 (A, k, words)."""
-        if self.readout is None:
-            return np.uint64(2**64 - 1)
-        readout = self.readout[who]
-        high, low = (rest + 1, rest - 1) if self.model.machine.readout == "majority" else (rest, -rest)
-        at_high = pack_bits(readout == high).view(np.uint64)[:, None]
-        at_low = pack_bits(readout == low).view(np.uint64)[:, None]
+    def _with_rest(self, who: np.ndarray, positive: np.ndarray, rest: int) -> np.ndarray:
+        """Where the other units' signs have the sum or product ``rest``: uint64, broadcasting to (A, k, words)."""
+        if self.machine.k == 1:
+            return np.uint64(2**64 - 1) if rest in (0, 1) else np.uint64(0)
+        readout = self._readout[who]
+        high, low = (rest + 1, rest - 1) if self.machine.readout == "majority" else (rest, -rest)
+        at_high, at_low = _bits(readout == high)[:, None], _bits(readout == low)[:, None]
         return (positive & at_high) | (~positive & at_low)
 
 
 class Differences:
     """Slopes of every pattern, for a loss of the perceptron's field: float64 integers, so that BLAS sums them exactly."""
 
-    def __init__(self, model: Model, instances: slice, grid_of_walker: np.ndarray, fields: np.ndarray):
-        self.model = model
+    def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
+        self._xi = model.xi[instances]
         self.fields = fields
-        self.grid = grid_of_walker
-        self._up, slope = model.differences
-        self._slope = slope.astype(np.float64)
-        self.xi = model.xi[instances]
-        self.plus = (self.xi > 0).astype(np.float64)
-        shape = fields.shape[:2]
-        self.slopes = np.empty((*shape, fields.shape[-1]))
-        self.total = np.empty(shape, np.int64)
-        self.negative = np.empty(shape, np.int64)
-        self._refresh(tuple(index.ravel() for index in np.indices(shape)), fields.reshape(-1, fields.shape[-1]))
+        # Of readout r and grid point g, at place (r + n) / 2 + g (n + 1).
+        up, slope = model.differences
+        self._up, self._slope = up.ravel(), slope.astype(np.float64).ravel()
+        n = model.machine.n
+        self._offset = ((n + 1) * grid_of + n // 2 + 1)[:, None]
+        self._plus = (self._xi > 0).astype(np.float64)
+        walkers, _, patterns = fields.shape
+        self._instance = np.repeat(np.arange(len(self._xi)), walkers // len(self._xi))
+        self.slopes = np.empty((len(self._xi), walkers // len(self._xi), patterns))
+        self.total, self.negative = np.empty((2, walkers), np.int64)
+        self._refresh(np.arange(walkers), fields[:, 0])
 
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
-        """The energy change of flipping weight ``site``, now int8 (I, w): int64 (I, w), in units of 2^-20."""
-        weighted = np.matmul(self.slopes, self.plus[:, site, :, None])[..., 0].astype(np.int64)
+        """The energy change of flipping weight ``site``, now int8 (walkers,): int64 (walkers,), in units of 2^-20."""
+        weighted = np.matmul(self.slopes, self._plus[:, site, :, None]).ravel().astype(np.int64)
         return np.where(weight > 0, weighted, self.total - weighted) + self.negative
 
-    def flip(self, who: tuple[np.ndarray, np.ndarray], site: int, old: np.ndarray) -> None:
-        """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` = (instances, walkers), (A,) each."""
-        where = (*who, 0)
-        after = self.fields[where] - (2 * old)[:, None] * self.xi[who[0], site]
-        self.fields[where] = after
+    def flip(self, who: np.ndarray, site: int, old: np.ndarray) -> None:
+        """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` (A,)."""
+        after = self.fields[who, 0] - (2 * old)[:, None] * self._xi[self._instance[who], site]
+        self.fields[who, 0] = after
         self._refresh(who, after)
 
-    def _refresh(self, who, fields: np.ndarray) -> None:
-        n = self.model.machine.n
-        row = (fields.astype(np.int32) + n) // 2 + (self.grid[who[1]] * (n + 1)).astype(np.int32)[:, None]
-        slopes = self._slope.take(row)
-        self.slopes[who] = slopes
-        self.total[who] = slopes.sum(axis=-1).astype(np.int64)
-        self.negative[who] = self._up.take(row).sum(axis=-1)
+    def _refresh(self, who: np.ndarray, fields: np.ndarray) -> None:
+        # Fields are odd: (field + n) / 2 = (field >> 1) + n // 2 + 1.
+        place = (fields >> 1) + self._offset[who]
+        slopes = self._slope.take(place)
+        self.slopes.reshape(-1, slopes.shape[-1])[who] = slopes
+        self.total[who] = slopes.sum(axis=-1)
+        self.negative[who] = self._up.take(place).sum(axis=-1)
 
 
 Slopes = Margins | Differences
 
 
-def slopes_of(model: Model, instances: slice, grid_of_walker: np.ndarray, fields: np.ndarray) -> Slopes:
-    """The slopes of walkers (I, w) with ``fields`` (I, w, k, M), which are followed in place; ``grid_of_walker`` int (w,)."""
+def slopes_of(model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray) -> Slopes:
+    """The slopes of walkers with ``fields`` (walkers, k, M), which are followed; ``grid_of`` int (walkers,)."""
     kind = Differences if model.dense else Margins
-    return kind(model, instances, grid_of_walker, fields)
+    return kind(model, instances, grid_of, fields)
+
+
+def _padded(array: np.ndarray, words: int) -> np.ndarray:
+    """``array`` with zeros behind, to WORD_BITS x words along its last dimension."""
+    out = np.zeros((*array.shape[:-1], WORD_BITS * words), array.dtype)
+    out[..., : array.shape[-1]] = array
+    return out
+
+
+def _bits(where: np.ndarray) -> np.ndarray:
+    """Booleans (..., WORD_BITS x words) as uint64 words."""
+    return np.packbits(where, axis=-1, bitorder="little").view(np.uint64)

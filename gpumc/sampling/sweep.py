@@ -101,28 +101,28 @@ def _advance_numpy(device, model, population, dynamics, rule, first, orders) -> 
 
 
 class _Block:
-    """Some instances and chains of a population, unpacked: arrays over (instance, walker), walker = (grid, chain, replica).
+    """Some instances and chains of a population, unpacked: arrays over walkers, (instance, grid, chain, replica) in one dimension.
 
     Walkers that move at once are a *group*: all of them, or those of one replica where the centre is traced out.
     """
 
     def __init__(self, model: Model, population: Population, dynamics: Dynamics, instances: slice, chains: slice):
-        self.model, self.dynamics = model, dynamics
+        self.model, self.dynamics, self.population = model, dynamics, population
         self.part = (instances, slice(None), chains)
-        self.population = population
+        self.pulls = acceptance.pulls(dynamics.measure)
         count = model.machine.weight_count
-        energy = population.energy[self.part]
-        self.shape = energy.shape
+        self.shape = population.energy[self.part].shape
         replicas = self.shape[-1]
         self.groups = [slice(a, a + 1) for a in range(replicas)] if dynamics.traced else [slice(0, replicas)]
         weights = unpack_signs(population.weights[self.part], count)
-        self.weights = [self._flat(weights[..., g, :]).transpose(2, 0, 1).copy() for g in self.groups]
-        self.energy = [self._flat(energy[..., g]) for g in self.groups]
-        self.flips = [np.zeros_like(e) for e in self.energy]
-        self.grid_of = [np.indices((*self.shape[1:3], g.stop - g.start))[0].ravel() for g in self.groups]
+        self.weights = [weights[..., g, :].reshape(-1, count).T.copy() for g in self.groups]
+        self.energy = [population.energy[self.part][..., g].ravel() for g in self.groups]
+        self.flips = [population.flips[self.part][..., g].ravel() for g in self.groups]
+        self.grid_of = [np.indices((*self.shape[:3], g.stop - g.start))[1].ravel() for g in self.groups]
+        self.first_case = [grid * len(self.pulls) for grid in self.grid_of]
         fields = population.fields[self.part]
         self.slopes = [
-            slopes_of(model, instances, grid, self._flat(fields[..., g, :, :]))
+            slopes_of(model, instances, grid, fields[..., g, :, :].reshape(-1, *fields.shape[-2:]).copy())
             for g, grid in zip(self.groups, self.grid_of, strict=True)
         ]
         self.walkers = population.walkers()[instances, chains]
@@ -130,75 +130,75 @@ class _Block:
         if population.centre is not None and not dynamics.traced:
             self.centre = unpack_signs(population.centre[self.part], count).transpose(3, 0, 1, 2)
 
-    def _flat(self, array: np.ndarray) -> np.ndarray:
-        """(I, G, C, y, ...) as a new array (I, G C y, ...)."""
-        return array.reshape(len(array), -1, *array.shape[4:]).copy()
-
     def sweep(self, rule: Rule, row: int, sweep: int, order: np.ndarray) -> None:
         """Visit every weight once, then draw the centre; ``row`` is the sweep's place in the rule."""
-        for place, site in enumerate(order):
-            if place % 4 == 0:
-                words = philox(self.dynamics.seed, Stream.ACCEPT, sweep, place // 4, self.walkers)
-            for index in range(len(self.groups)):
-                self._visit(index, site, words[place % 4], rule, row)
+        for first in range(0, len(order), 4):
+            words = philox(self.dynamics.seed, Stream.ACCEPT, sweep, first // 4, self.walkers)
+            for site, deciders in zip(order[first : first + 4], self._deciders(words), strict=False):
+                for index, group in enumerate(self.groups):
+                    self._visit(index, int(site), self._each_grid_point(deciders[..., group]), rule, row)
         if self.dynamics.moving_centre:
-            spins = replica_totals(self.weights[0], self.shape)
-            self.centre = draw_centre_signs(self.dynamics.seed, sweep + 1, self.walkers[..., 0], spins, _row(rule.centre, row))
+            totals = replica_totals(self.weights[0], self.shape)
+            self.centre = draw_centre_signs(self.dynamics.seed, sweep + 1, self.walkers[..., 0], totals, _row(rule.centre, row))
 
-    def _visit(self, index: int, site: int, words: np.ndarray, rule: Rule, row: int) -> None:
+    def _deciders(self, words: np.ndarray) -> np.ndarray:
+        """What random words become before they are compared."""
+        if self.model.loss.kind == "error-count":
+            return words >> np.uint32(1)
+        return logistic(words) if self.dynamics.heat_bath else exponential(words)
+
+    def _visit(self, index: int, site: int, deciders: np.ndarray, rule: Rule, row: int) -> None:
         weight = self.weights[index][site]
         change = self.slopes[index].change(site, weight)
-        proposal, aligned = change, weight * self._pull(index, site)
+        pull = self._pull(index, site)
         if self.dynamics.heat_bath:
-            proposal, aligned = -weight * change, self._pull(index, site)
-        passes = self._passes(index, words[..., self.groups[index]], proposal, aligned, rule, row)
-        moves = passes != (weight > 0) if self.dynamics.heat_bath else passes
-        who = np.nonzero(moves)
-        if len(who[0]):
+            moves = self._passes(index, deciders, -weight * change, pull, rule, row) != (weight > 0)
+        else:
+            moves = self._passes(index, deciders, change, None if pull is None else weight * pull, rule, row)
+        who = np.flatnonzero(moves)
+        if len(who):
             old = weight[who]
             weight[who] = -old
             self.energy[index][who] += change[who]
             self.flips[index][who] += 1
             self.slopes[index].flip(who, site, old)
 
-    def _pull(self, index: int, site: int) -> np.ndarray:
-        """The centre's weight, or the sum of the other replicas': int8 (I, w)."""
+    def _pull(self, index: int, site: int) -> np.ndarray | None:
+        """The centre's weight, or the sum of the other replicas': int8 (walkers,); None where nothing pulls."""
         if self.dynamics.traced:
-            others = [weights[site] for g, weights in enumerate(self.weights) if g != index]
-            return sum(others, start=np.zeros_like(self.weights[index][site]))
+            return sum((w[site] for g, w in enumerate(self.weights) if g != index), np.zeros_like(self.weights[index][site]))
         if self.centre is None:
-            return np.int8(0)
-        centre = self.centre[site][..., None]
-        return np.broadcast_to(centre, self.shape).reshape(len(centre), -1)
+            return None
+        return np.repeat(self.centre[site].ravel(), self.shape[-1])
 
-    def _passes(self, index: int, words, proposal, aligned, rule: Rule, row: int) -> np.ndarray:
-        grid = self.grid_of[index]
-        pulls = acceptance.pulls(self.dynamics.measure)
-        pull = (aligned + pulls[-1]) // 2
+    def _passes(self, index: int, deciders, change, pull, rule: Rule, row: int) -> np.ndarray:
+        """Whether proposals of this change and pull pass; see :class:`Rule`."""
+        case = self.first_case[index]
+        if pull is not None:
+            case = case + (pull + self.pulls[-1]) // 2
         if rule.thresholds is not None:
-            thresholds = _row(rule.thresholds, row)
-            cases = (grid * len(pulls) + pull) * thresholds.shape[-1] + self.model.pattern_count
-            return self._each_grid_point(words >> np.uint32(1)) < thresholds.take(cases + proposal)
-        variates = (logistic if self.dynamics.heat_bath else exponential)(words)
-        beta, gain = _row(rule.beta, row), _row(rule.gain, row)
-        return beta[grid] * proposal - gain[grid, pull] <= self._each_grid_point(variates)
+            patterns = self.model.pattern_count
+            return deciders < _row(rule.thresholds, row).take(change + (case * (2 * patterns + 1) + patterns))
+        cost = _row(rule.beta, row)[self.grid_of[index]] * change
+        return cost - _row(rule.gain, row).take(case) <= deciders
 
     def _each_grid_point(self, numbers: np.ndarray) -> np.ndarray:
-        """(I, C, group) as (I, G C group): grid points share their random numbers."""
-        instances, chains, size = numbers.shape
-        shared = np.broadcast_to(numbers[:, None], (instances, self.shape[1], chains, size))
-        return shared.reshape(instances, -1)
+        """(I, C, group) as walkers: grid points share their random numbers."""
+        if self.shape[1] > 1:
+            numbers = np.repeat(numbers[:, None], self.shape[1], axis=1)
+        return numbers.ravel()
 
     def write_back(self) -> None:
         """Pack the block into its population."""
-        population = self.population
+        population, patterns = self.population, self.model.pattern_count
         for index, group in enumerate(self.groups):
             shape = (*self.shape[:3], group.stop - group.start)
             part = (*self.part, group)
-            population.weights[part] = pack_signs(self.weights[index].transpose(1, 2, 0)).reshape(*shape, -1)
+            population.weights[part] = pack_signs(self.weights[index].T).reshape(*shape, -1)
             population.energy[part] = self.energy[index].reshape(shape)
-            population.flips[part] += self.flips[index].reshape(shape)
-            population.fields[part] = self.slopes[index].fields.reshape(*shape, *population.fields.shape[4:])
+            population.flips[part] = self.flips[index].reshape(shape)
+            fields = self.slopes[index].fields[..., :patterns]
+            population.fields[part] = fields.reshape(*shape, *fields.shape[1:])
         if self.dynamics.moving_centre:
             population.centre[self.part] = pack_signs(self.centre.transpose(1, 2, 3, 0))
 
