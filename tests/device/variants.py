@@ -1,23 +1,39 @@
-"""Every kernel source with every set of defines that the package compiles it with: one line a source."""
+"""Every kernel source with every set of defines that the package compiles: all machines, losses and samplers."""
 
+from collections.abc import Iterable
 from itertools import product
 
+import numpy as np
 
-def _defines(*names: str) -> dict[str, int]:
-    return dict.fromkeys(names, 1)
+from gpumc.launch import machine_variant, sweep_variant
+from gpumc.losses import CrossEntropy, ErrorCount
+from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
+from gpumc.state import Model
+
+MACHINES = (Perceptron(5), TreeCommittee(15, k=3), FullCommittee(5, k=9), TreeParity(9, k=3), TreeParity(6, k=2))
+LOSSES = (ErrorCount(), CrossEntropy(gamma=1.0))
+FIELDS = (np.dtype(np.int16), np.dtype(np.int32))
 
 
-_MACHINES = ({}, {"COMMITTEE": 1, "PLANES": 2}, {"COMMITTEE": 1, "PLANES": 4}, {"PARITY": 1})
-_ACCEPTANCE = (_defines("ERROR_COUNT"), _defines("ERROR_COUNT", "ERROR_COUNT_OF_ONE_CLASS"), {})
-_SAMPLERS = ({}, _defines("HEAT_BATH"))
-_WIDTHS = ({}, _defines("WIDE"))
+def model(machine, loss) -> Model:
+    """One pattern, one grid point: what is compiled does not depend on them."""
+    return Model.of(machine, loss, np.ones((1, 1, machine.n), np.int8), np.ones((1, 1), np.int8), np.zeros(1, np.int64))
 
-VARIANTS: dict[str, list[dict[str, int]]] = {
+
+MODELS = [model(machine, loss) for machine, loss in product(MACHINES, LOSSES)]
+
+
+def distinct(variants: Iterable[dict[str, int]]) -> list[dict[str, int]]:
+    found: list[dict[str, int]] = []
+    for variant in variants:
+        if variant not in found:
+            found.append(variant)
+    return found
+
+
+#: One line a source.
+VARIANTS = {
     "philox.cu": [{}],
-    "observe.cu": [machine | width for machine, width in product(_MACHINES, _WIDTHS)],
-    "sweep.cu": [
-        machine | acceptance | sampler | width
-        for machine, acceptance, sampler, width in product(_MACHINES, _ACCEPTANCE, _SAMPLERS, _WIDTHS)
-    ]
-    + [_defines("DENSE") | sampler | width for sampler, width in product(_SAMPLERS, _WIDTHS)],
+    "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
+    "sweep.cu": distinct(sweep_variant(*case) for case in product(MODELS, FIELDS, (False, True))),
 }
