@@ -40,14 +40,14 @@ def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:
     Returns uint32 of shape (4, *broadcast shape).
     """
     sweep, site, walker = np.broadcast_arrays(np.uint32(sweep), np.uint32(site), np.asarray(walker, np.uint64))
-    low = walker.astype(np.uint32)
-    high = walker >> np.uint64(32) << np.uint64(16)
-    if not high.any():
-        high = high[(slice(1),) * high.ndim]
-    key = np.empty((2, *high.shape), np.uint32)
+    counter = np.empty((4, walker.size), np.uint32)
+    for word, value in enumerate((np.uint32(stream), sweep.ravel(), site.ravel(), walker.astype(np.uint32).ravel())):
+        counter[word] = value
+    high = (walker >> np.uint64(32) << np.uint64(16)).ravel()
+    key = np.empty((2, walker.size if high.any() else 1), np.uint32)
     key[0] = seed & 0xFFFFFFFF
-    key[1] = high ^ np.uint64(seed >> 32)
-    return philox_block(np.array([np.full_like(low, stream), sweep, site, low]), key)
+    key[1] = high[: key.shape[1]] ^ np.uint64(seed >> 32)
+    return philox_block(counter, key).reshape(4, *walker.shape)
 
 
 def philox_block(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def philox_block(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
         even ^= key
         odd = halves[..., 0::2][::-1]
         key += step
-    return np.stack([even[1], odd[1], even[0], odd[0]])
+    return np.array([even[1], odd[1], even[0], odd[0]])
 
 
 def random_bits(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray:

@@ -39,7 +39,7 @@ class Margins:
         self.total, self.negative = np.empty((2, k, walkers), np.int64)
         self._scratch = np.empty(self.active.shape[1:], np.uint64)
         self._counts = np.empty(self._scratch.shape, np.uint8)
-        self._margin, self._positive = _bits(np.abs(self.fields) == 1), _bits(self.fields > 0)
+        self._margin, self._positive = _margin_bits(self.fields), _bits(self.fields > 0)
         # Sums of one byte stay exact in 16 bits for up to 65,535 patterns.
         self._count_dtype = np.uint16 if model.pattern_count < 2**16 else np.uint32
         if k > 1:
@@ -64,8 +64,7 @@ class Margins:
         before = self.fields[who, unit]
         after = before - (2 * old)[:, None] * self._xi[self._instance[who], site % self.machine.n]
         self.fields[who, unit] = after
-        self._margin[who, unit] = _bits(np.abs(after) == 1)
-        self._positive[who, unit] = _bits(after > 0)
+        self._margin[who, unit], self._positive[who, unit] = _margin_bits(after), _bits(after > 0)
         if self.machine.readout == "majority":
             self._readout[who] += 2 * ((after > 0).view(np.int8) - (before > 0).view(np.int8))
         elif self.machine.readout == "product" and self.machine.k > 1:
@@ -74,20 +73,20 @@ class Margins:
 
     def _refresh(self, who: np.ndarray) -> None:
         margin, positive = self._margin[who], self._positive[who]
-        total = negative = np.int64(0)
+        total = negative = 0
         for index, rest in enumerate(self.rest):
-            active = margin & self._with_rest(who, positive, rest)
+            active = margin if self.machine.k == 1 and rest >= 0 else margin & self._with_rest(who, positive, rest)
             self.active[:, index, :, who] = active
-            value = self.values[who, index, None]
-            total = total + value * np.bitwise_count(active).sum(axis=-1, dtype=np.int64)
-            negative = negative - value * np.bitwise_count(active & ~positive).sum(axis=-1, dtype=np.int64)
+            count, below = np.bitwise_count((active, active & ~positive)).sum(axis=-1, dtype=np.int64)
+            value = 1 if self._counts_errors else self.values[who, index, None]
+            total, negative = total + value * count, negative - value * below
         self.total[:, who] = total.T
         self.negative[:, who] = negative.T
 
     def _with_rest(self, who: np.ndarray, positive: np.ndarray, rest: int) -> np.ndarray:
         """Where the other units' signs have the sum or product ``rest``: uint64, broadcasting to (A, k, words)."""
         if self.machine.k == 1:
-            return np.uint64(2**64 - 1) if rest in (0, 1) else np.uint64(0)
+            return np.uint64(0)
         readout = self._readout[who]
         high, low = (rest + 1, rest - 1) if self.machine.readout == "majority" else (rest, -rest)
         at_high, at_low = _bits(readout == high)[:, None], _bits(readout == low)[:, None]
@@ -146,6 +145,11 @@ def _padded(array: np.ndarray, words: int) -> np.ndarray:
     out = np.zeros((*array.shape[:-1], WORD_BITS * words), array.dtype)
     out[..., : array.shape[-1]] = array
     return out
+
+
+def _margin_bits(fields: np.ndarray) -> np.ndarray:
+    """Where fields are +-1, as uint64 words."""
+    return _bits(np.abs(fields) == 1)
 
 
 def _bits(where: np.ndarray) -> np.ndarray:
