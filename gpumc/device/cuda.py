@@ -18,17 +18,18 @@ THREADS_PER_BLOCK = 128
 class CudaProgram:
     """A compiled source on one device; ``launch`` runs one of its kernels."""
 
-    def __init__(self, module: Any, index: int):
+    def __init__(self, module: Any, index: int, most_blocks: int):
         self._module = module
         self._index = index
+        self._most_blocks = most_blocks
 
     def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object]) -> None:
         """Queue kernel ``name`` over items 0 to ``items`` - 1; ``values`` are CuPy arrays and NumPy scalars."""
         import cupy
 
-        with cupy.cuda.Device(self._index) as device:
+        with cupy.cuda.Device(self._index):
             warps = THREADS_PER_BLOCK // WARP
-            blocks = min(-(-items // warps), device.attributes["MaxGridDimX"])
+            blocks = min(-(-items // warps), self._most_blocks)
             edges = (cupy.int64(0), cupy.int64(items))
             self._module.get_function(name)((blocks,), (THREADS_PER_BLOCK,), (*edges, *values))
 
@@ -37,10 +38,10 @@ def load(title: str, text: str, defines: Mapping[str, object], index: int) -> Cu
     """Compile ``text`` with ``defines`` for device ``index``, unless a cache has it. ``title`` names it in errors."""
     import cupy
 
-    with cupy.cuda.Device(index):
+    with cupy.cuda.Device(index) as device:
         module = cupy.RawModule(code=text, options=(*OPTIONS, *macros(defines)), backend="nvrtc")
         try:
             module.compile()
         except cupy.cuda.compiler.CompileException as error:
             raise DeviceError(compile_error(title, "NVRTC", str(error))) from None
-    return CudaProgram(module, index)
+        return CudaProgram(module, index, device.attributes["MaxGridDimX"])

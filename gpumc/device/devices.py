@@ -19,7 +19,7 @@ from gpumc.device import host
 from gpumc.errors import ConfigError, DeviceError, nearest
 
 NAMES = ("auto", "numpy", "cpu", "cuda")
-INSTALL_CUPY = "install it with `pip install 'gpumc[cuda13]'` (or cuda12, after the driver's version in `nvidia-smi`)"
+INSTALL_CUPY = "for an NVIDIA GPU: pip install 'gpumc[cuda13]', or [cuda12] with an older driver"
 #: What is assumed free where the system does not say, in bytes.
 UNKNOWN_MEMORY = 2**31
 
@@ -160,7 +160,7 @@ def _cupy() -> ModuleType:
 def _why_no_cuda() -> str:
     """Why CUDA cannot be used, as a clause, or "" where it can."""
     if importlib.util.find_spec("cupy") is None:
-        return f"cupy is not installed ({INSTALL_CUPY}, if this machine has an NVIDIA GPU)"
+        return f"cupy is not installed ({INSTALL_CUPY})"
     try:
         count = _cuda_count()
     except Exception as error:  # cupy raises whatever the driver, the loader or its own import gives
