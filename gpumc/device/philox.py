@@ -23,10 +23,10 @@ SEED_LIMIT = 2**48
 class Stream(IntEnum):
     """What a random number is for: the first word of every counter."""
 
-    PATTERNS = 0  # (0, pattern, input // 128, instance)
-    LABELS = 1  # (0, pattern // 128, 0, instance)
-    FLIPS = 2  # (0, pattern // 4, 0, instance): which labels of a teacher are turned
-    TEACHER = 3  # (0, weight // 128, 0, instance)
+    PATTERNS = 0  # (pattern, input // 128, instance)
+    LABELS = 1  # (0, pattern // 128, instance)
+    FLIPS = 2  # (0, pattern // 4, instance): which labels of a teacher are turned
+    TEACHER = 3  # (0, weight // 128, instance)
     INITIAL = 4  # (0, weight // 128, walker)
     ORDER = 5  # (sweep, weight // 2, 0): 64-bit keys whose order is the order of the sites
     ACCEPT = 6  # (sweep, place in the order // 4, walker)

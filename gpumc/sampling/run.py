@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 import gpumc
 from gpumc import observables
-from gpumc.device import Device, choose
+from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
 from gpumc.errors import ConfigError, nearest
 from gpumc.machines import Machine
@@ -296,7 +296,7 @@ class _Run:
     def _record(self, model: Model, population: Population, records: Records, draw: int, done: int) -> None:
         count = self.machine.weight_count
         measured = self._measure(model, population)
-        records.energy[..., draw] = measured.energy * self.measure.loss.unit
+        records.energy[..., draw] = to_host(population.energy) * self.measure.loss.unit
         records.error_rate[..., draw] = measured.errors / model.pattern_count
         records.stability_counts += measured.stabilities
         if isinstance(self.measure, Gibbs):

@@ -1,0 +1,60 @@
+"""gpumc: large populations of replicated neural machines under the local-entropy measure."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+#: Public names by the module that has them; each is imported when it is first asked for, so that `import gpumc` costs nothing.
+_HOMES = {
+    "gpumc.machines": ("Perceptron", "TreeCommittee", "FullCommittee", "TreeParity"),
+    "gpumc.patterns": ("Patterns", "random_patterns", "teacher_patterns", "load_patterns"),
+    "gpumc.losses": ("ErrorCount", "CrossEntropy"),
+    "gpumc.measures": ("Gibbs", "LocalEntropy", "Ramp"),
+    "gpumc.sampling": ("sample",),
+    "gpumc.results": ("save", "open_run"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "CrossEntropy",
+    "ErrorCount",
+    "FullCommittee",
+    "Gibbs",
+    "LocalEntropy",
+    "Patterns",
+    "Perceptron",
+    "Ramp",
+    "TreeCommittee",
+    "TreeParity",
+    "exact",
+    "load_patterns",
+    "open_run",
+    "random_patterns",
+    "sample",
+    "save",
+    "teacher_patterns",
+]
+
+if TYPE_CHECKING:
+    from gpumc import exact
+    from gpumc.losses import CrossEntropy, ErrorCount
+    from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
+    from gpumc.measures import Gibbs, LocalEntropy, Ramp
+    from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
+    from gpumc.results import open_run, save
+    from gpumc.sampling import sample
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    if name in ("exact", "machines", "losses", "measures", "patterns"):
+        return importlib.import_module(f"gpumc.{name}")
+    raise AttributeError(f"module 'gpumc' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

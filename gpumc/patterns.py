@@ -1,0 +1,163 @@
+"""Patterns and labels: random, from a teacher, from arrays, from files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gpumc.device.philox import Stream, philox, random_bits
+from gpumc.errors import ConfigError, RunError
+from gpumc.machines import Machine
+from gpumc.measures import signs
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Inputs ``xi`` int8 (instances, M, n) and ``labels`` int8 (instances, M), all +-1; a single (M, n) and (M,) is one instance.
+
+    Raises ConfigError for shapes that do not belong together and entries that are not +-1.
+    """
+
+    xi: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        xi, labels = signs("xi", self.xi), signs("labels", self.labels)
+        if xi.ndim == 2:
+            xi, labels = xi[None], labels[None]
+        if xi.ndim != 3 or 0 in xi.shape:
+            raise ConfigError(f"xi has shape {np.shape(self.xi)}: (instances, patterns, n) or (patterns, n) is needed, none of them 0")
+        if labels.shape != xi.shape[:2]:
+            raise ConfigError(
+                f"labels have shape {np.shape(self.labels)}, and xi {np.shape(self.xi)}: one label a pattern is needed"
+            )
+        object.__setattr__(self, "xi", xi)
+        object.__setattr__(self, "labels", labels)
+
+    def __repr__(self) -> str:
+        return f"Patterns(instances={self.instances}, count={self.count}, n={self.n})"
+
+    @property
+    def instances(self) -> int:
+        """The number of instances."""
+        return self.xi.shape[0]
+
+    @property
+    def count(self) -> int:
+        """M, the number of patterns of an instance."""
+        return self.xi.shape[1]
+
+    @property
+    def n(self) -> int:
+        """The number of inputs."""
+        return self.xi.shape[2]
+
+    @property
+    def digest(self) -> str:
+        """A short hash of shapes and entries, which tells sets of patterns apart."""
+        text = str(self.xi.shape).encode() + np.packbits(self.xi > 0).tobytes() + np.packbits(self.labels > 0).tobytes()
+        return hashlib.sha256(text).hexdigest()[:16]
+
+    def check(self, machine: Machine) -> None:
+        """Raise ConfigError unless these patterns have the inputs of ``machine``."""
+        if self.n != machine.n:
+            raise ConfigError(f"the patterns have {self.n} inputs and the {machine.kind} has n = {machine.n}: they must be equal")
+
+
+def random_patterns(machine: Machine, alpha: float, instances: int = 1, seed: int = 0) -> Patterns:
+    """round(alpha x weights) patterns with inputs and labels +-1 at random; instance i is the same however many there are."""
+    count = machine.pattern_count(alpha)
+    return Patterns(_random_inputs(machine, count, instances, seed), _random_signs(seed, Stream.LABELS, instances, count))
+
+
+def teacher_patterns(
+    machine: Machine,
+    alpha: float,
+    instances: int = 1,
+    seed: int = 0,
+    teacher: Machine | None = None,
+    flip: float = 0.0,
+) -> Patterns:
+    """Random inputs with the labels that a random ``teacher`` (default: a machine like ``machine``) gives, one for each instance.
+
+    Each label is turned with probability ``flip``. The teacher's n must be the machine's.
+    """
+    teacher = teacher or machine
+    if teacher.n != machine.n:
+        raise ConfigError(f"the teacher has n = {teacher.n} and the {machine.kind} n = {machine.n}: they must be equal")
+    if not 0 <= flip <= 1:
+        raise ConfigError(f"flip = {flip}: a probability from 0 to 1 is needed")
+    count = machine.pattern_count(alpha)
+    xi = _random_inputs(machine, count, instances, seed)
+    weights = _random_signs(seed, Stream.TEACHER, instances, teacher.weight_count)
+    right = np.ones(count, np.int8)
+    labels = np.array([np.sign(teacher.stabilities(w[None], x, right)[0]) for w, x in zip(weights, xi, strict=True)], np.int8)
+    words = philox(seed, Stream.FLIPS, 0, np.arange((count + 3) // 4), np.arange(instances)[:, None])
+    noise = np.moveaxis(words, 0, -1).reshape(instances, -1)[:, :count]
+    labels[(noise >> np.uint32(1)) < np.uint32(round(flip * 2**31))] *= -1
+    return Patterns(xi, labels)
+
+
+def load_patterns(path: str | Path) -> Patterns:
+    """Patterns from a file.
+
+    ``.npz``: arrays ``xi`` and ``labels``. Anything else is text, gzipped where it ends in ``.gz``: a pattern a line, numbers +-1
+    separated by blanks or commas, the last one the label; ``#`` starts a comment. Raises RunError for a file that cannot be read, and
+    ConfigError, with the line, for what is wrong in it.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npz":
+            return _load_npz(path)
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            lines = file.read().splitlines()
+    except (OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+        raise RunError(f"patterns cannot be read from {path}: {error}") from None
+    rows = [(number, text) for number, line in enumerate(lines, 1) if (text := line.partition("#")[0].replace(",", " ").split())]
+    if not rows:
+        raise ConfigError(f"{path} holds no pattern: one a line is needed, the label last")
+    table = np.array([_row(path, number, text, len(rows[0][1])) for number, text in rows], np.int8)
+    return Patterns(table[:, :-1], table[:, -1])
+
+
+def _load_npz(path: Path) -> Patterns:
+    with np.load(path, allow_pickle=False) as arrays:
+        missing = {"xi", "labels"} - set(arrays)
+        if missing:
+            raise ConfigError(f"{path} has no array {' and '.join(sorted(missing))}: found {', '.join(arrays) or 'none'}")
+        return Patterns(arrays["xi"], arrays["labels"])
+
+
+def _row(path: Path, number: int, text: list[str], length: int) -> list[int]:
+    place = f"{path}, line {number}"
+    if len(text) != length or length < 2:
+        raise ConfigError(f"{place}: {len(text)} numbers, where the first pattern has {length}: inputs and a label are needed")
+    row = []
+    for column, word in enumerate(text, 1):
+        try:
+            value = float(word)
+        except ValueError:
+            value = np.nan
+        if value not in (1.0, -1.0):
+            raise ConfigError(f"{place}, column {column}: {word!r}: every number must be +1 or -1")
+        row.append(int(value))
+    return row
+
+
+def _random_inputs(machine: Machine, count: int, instances: int, seed: int) -> np.ndarray:
+    return np.stack([random_bits(seed, Stream.PATTERNS, np.arange(count), i, machine.n) for i in range(_checked(instances))])
+
+
+def _random_signs(seed: int, stream: Stream, instances: int, count: int) -> np.ndarray:
+    return random_bits(seed, stream, 0, np.arange(_checked(instances)), count)
+
+
+def _checked(instances: int) -> int:
+    if isinstance(instances, bool) or not isinstance(instances, (int, np.integer)) or instances < 1:
+        raise ConfigError(f"instances = {instances!r}: a whole number of at least 1 is needed")
+    return int(instances)

@@ -1,0 +1,82 @@
+"""The one table of what is sampled: a new machine, loss, sampler or measure is a line here, and every harness judges it."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+import gpumc
+from gpumc.measures import Measure
+
+#: Small enough to enumerate pairs of replicas; the last ones have one unit, and an even number of units.
+TINY = (
+    gpumc.Perceptron(7),
+    gpumc.TreeCommittee(9, k=3),
+    gpumc.FullCommittee(3, k=3),
+    gpumc.TreeParity(9, k=3),
+    gpumc.TreeParity(6, k=2),
+)
+#: Odd sizes on purpose: words of bits that are partly filled, more than one word, and more than 64 patterns.
+SMALL = (
+    gpumc.Perceptron(131),
+    gpumc.TreeCommittee(99, k=9),
+    gpumc.FullCommittee(35, k=3),
+    gpumc.TreeParity(75, k=3),
+    gpumc.TreeParity(66, k=2),
+    gpumc.TreeParity(33, k=1),
+    gpumc.TreeCommittee(33, k=1),
+)
+LOSSES = (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7))
+SAMPLERS = ("metropolis", "heat-bath")
+CENTRES = (None, "explicit", "traced", "fixed")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One machine under one measure, moved by one sampler."""
+
+    machine: gpumc.machines.Machine
+    loss: gpumc.losses.Loss
+    sampler: str
+    centre: str | None
+
+    def __str__(self) -> str:
+        shape = f"{self.machine.kind}-{self.machine.n}-{self.machine.k}"
+        return f"{shape}-{self.loss.kind}-{self.sampler}-{self.centre or 'gibbs'}"
+
+    def measure(self, beta=1.2, coupling=0.4, replicas=2) -> Measure:
+        if self.centre is None:
+            return gpumc.Gibbs(self.loss, beta)
+        centre = self.centre
+        if centre == "fixed":
+            centre = np.resize([1, 1, -1], self.machine.weight_count)
+        return gpumc.LocalEntropy(self.loss, beta, coupling, replicas, centre)
+
+    def patterns(self, alpha: float, instances: int = 1) -> gpumc.Patterns:
+        return gpumc.random_patterns(self.machine, alpha=alpha, instances=instances, seed=11)
+
+
+def cases(machines) -> list[Case]:
+    """Every combination for these machines."""
+    return [Case(*case) for case in product(machines, LOSSES, SAMPLERS, CENTRES)]
+
+
+#: What a run gives that must not depend on anything but its arguments.
+VARIABLES = (
+    "energy",
+    "error_rate",
+    "overlap_centre",
+    "overlap_replicas",
+    "acceptance",
+    "weights",
+    "centre",
+    "stability_density",
+)
+
+
+def same_bits(left, right) -> bool:
+    """Whether two datasets hold the same numbers to the last bit."""
+    assert set(left.variables) == set(right.variables)
+    different = [name for name in VARIABLES if name in left and not np.array_equal(left[name], right[name], equal_nan=True)]
+    assert not different, f"{different} differ"
+    return True

@@ -1,0 +1,73 @@
+"""The same bits from the NumPy twin and from the kernels: on the host everywhere, on CUDA where there is a device."""
+
+import numpy as np
+import pytest
+
+import gpumc
+from tests.sampling.cases import SMALL, TINY, cases, same_bits
+
+
+def run(case, device: str, **changes):
+    settings = {"chains": 3, "burn_in": 3, "sweeps": 6, "every": 2, "seed": 7, "sampler": case.sampler} | changes
+    return gpumc.sample(case.machine, case.patterns(0.9, instances=2), case.measure(), device=device, **settings)
+
+
+@pytest.mark.parametrize("case", cases(TINY + SMALL), ids=str)
+def test_host_kernels_equal_numpy(case):
+    assert same_bits(run(case, "numpy"), run(case, "cpu"))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", cases(TINY + SMALL), ids=str)
+def test_cuda_equals_numpy(case):
+    assert same_bits(run(case, "numpy"), run(case, "cuda"))
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("sampler", ["metropolis", "heat-bath"])
+@pytest.mark.parametrize("centre", ["explicit", "traced"])
+def test_grids_and_ramps(device, sampler, centre):
+    """Every parameter at once: two gammas, two couplings, a ramp of beta over the run, replicas by threes."""
+    machine = gpumc.Perceptron(67)
+    patterns = gpumc.random_patterns(machine, alpha=1.1, instances=2, seed=1)
+    loss = gpumc.CrossEntropy(gamma=[0.5, 3.0])
+    beta = gpumc.Ramp(0.1, 4.0, scale="geometric", over="run")
+    measure = gpumc.LocalEntropy(loss, beta, coupling=[0.0, 0.9], replicas=3, centre=centre)
+    settings = {"chains": 5, "burn_in": 10, "sweeps": 20, "every": 7, "seed": 3, "sampler": sampler}
+    twin, kernel = (gpumc.sample(machine, patterns, measure, device=d, **settings) for d in ("numpy", device))
+    assert same_bits(twin, kernel)
+    np.testing.assert_allclose(twin.beta, beta.values(10, 20)[[16, 23]])
+
+
+def test_wide_fields():
+    """A unit of more than 2^15 inputs has fields of 32 bits."""
+    machine = gpumc.Perceptron(32_769)
+    patterns = gpumc.random_patterns(machine, alpha=0.002, seed=1)
+    measure = gpumc.Gibbs(gpumc.ErrorCount(), beta=1.0)
+    twin, kernel = (
+        gpumc.sample(machine, patterns, measure, chains=2, burn_in=0, sweeps=1, device=d, sampler="heat-bath")
+        for d in ("numpy", "cpu")
+    )
+    assert same_bits(twin, kernel)
+
+
+@pytest.mark.parametrize("case", cases(SMALL), ids=str)
+def test_tracked_energies(case):
+    """The energy carried along equals that of the final weights, recomputed from the patterns; so do errors and overlaps."""
+    data, patterns = run(case, "cpu"), case.patterns(0.9, instances=2)
+    for i in range(2):
+        weights = data.weights.values[i].reshape(-1, case.machine.weight_count)
+        stability = case.machine.stabilities(weights, patterns.xi[i], patterns.labels[i])
+        readout = np.rint(stability / case.machine.stability_scale).astype(int)
+        table = case.loss.tables(case.machine)[0]
+        energy = table[(readout + case.machine.largest_readout) // 2].sum(axis=1) * case.loss.unit
+        assert np.array_equal(data.energy.values[i, ..., -1].ravel(), energy)
+        assert np.array_equal(data.error_rate.values[i, ..., -1].ravel(), (stability < 0).mean(axis=1))
+    if case.centre is not None:
+        overlap = (data.weights * data.centre.astype(int)).mean("weight")
+        np.testing.assert_allclose(data.overlap_centre[..., -1], overlap, rtol=0, atol=1e-15)
+        pair = (data.weights[:, :, 0].astype(int) * data.weights[:, :, 1]).mean("weight")
+        np.testing.assert_allclose(data.overlap_replicas[..., -1], pair, rtol=0, atol=1e-15)
+    width = np.gradient(data.stability) if data.stability.size > 1 else 1.0
+    assert np.all(data.stability_density >= 0)
+    assert case.machine.readout == "linear" or np.allclose((data.stability_density * width).sum("stability"), 1)
