@@ -77,7 +77,8 @@ def choose(name: str = "auto") -> Device:
         return _cpu()
     cuda = re.fullmatch(r"cuda(?::(\d+))?", str(name))
     if not cuda:
-        raise ConfigError(f"device = {name!r}: {nearest(name, NAMES)} (or cuda:1 for the second GPU)")
+        meant = nearest(str(name).replace("gpu", "cuda"), NAMES)
+        raise ConfigError(f"device = {name!r}: {meant} (or cuda:1 for the second GPU)")
     missing = _why_no_cuda()
     if missing:
         raise DeviceError(f"device = {name!r}: {missing}; use 'cpu', or 'auto' to take a GPU where there is one")

@@ -34,7 +34,11 @@ def test_host_devices(name):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("gpu", "device = 'gpu': did you mean 'cpu'?"), ("cupy", "allowed: auto, cpu, cuda, numpy"), ("cuda:one", "cuda")],
+    [
+        ("gpu", r"device = 'gpu': did you mean 'cuda'\?"),
+        ("nunpy", r"did you mean 'numpy'\?"),
+        ("cuda:one", "allowed: auto, cpu, cuda, numpy"),
+    ],
 )
 def test_unknown_names(name, message):
     with pytest.raises(ConfigError, match=message):

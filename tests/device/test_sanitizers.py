@@ -14,7 +14,11 @@ import pytest
 from gpumc.device import host
 
 ROOT = Path(__file__).parents[2]
-SUITES = ["tests/device/test_philox.py", "tests/device/test_kernels.py::test_reductions_of_lanes"]
+SUITES = [
+    "tests/device/test_philox.py",
+    "tests/device/test_kernels.py::test_reductions_of_lanes",
+    "tests/sampling/test_twins.py",
+]
 
 
 def sanitized(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
