@@ -65,9 +65,9 @@ class Margins:
         after = before - (2 * old)[:, None] * self._xi[self._instance[who], site % self.machine.n]
         self.fields[who, unit] = after
         self._margin[who, unit], self._positive[who, unit] = _margin_bits(after), _bits(after > 0)
-        if self.machine.readout == "majority":
+        if self.machine.k > 1 and self.machine.readout == "majority":
             self._readout[who] += 2 * ((after > 0).view(np.int8) - (before > 0).view(np.int8))
-        elif self.machine.readout == "product" and self.machine.k > 1:
+        elif self.machine.k > 1:
             self._readout[who] *= 1 - 2 * ((after > 0) != (before > 0)).view(np.int8)
         self._refresh(who)
 
