@@ -104,6 +104,11 @@ def _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sam
         raise ConfigError(f"seed = {seed!r}: a whole number from 0 to 2^48 - 1 is needed")
     if sampler not in acceptance.SAMPLERS:
         raise ConfigError(f"sampler = {sampler!r}: {nearest(sampler, acceptance.SAMPLERS)}")
+    check_measure(measure, sampler)
+
+
+def check_measure(measure: Measure, sampler: str) -> None:
+    """Raise ConfigError for a measure that ``sampler`` cannot sample."""
     if sampler == acceptance.METROPOLIS and _still(measure):
         raise ConfigError(
             "Metropolis at beta = 0 without coupling accepts every flip, so that a sweep sends W to -W: use sampler 'heat-bath'"

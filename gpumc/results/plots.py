@@ -1,0 +1,126 @@
+"""The standard pictures of a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from gpumc.results.files import replacing
+
+#: Okabe and Ito's colours, told apart with any colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+SWEPT = ("gamma", "beta", "coupling", "alpha", "flip", "replicas")
+SYMBOLS = {
+    "gamma": r"cross-entropy parameter $\gamma$",
+    "beta": r"inverse temperature $\beta$",
+    "coupling": r"coupling to the centre",
+    "alpha": r"patterns per weight $\alpha$",
+    "flip": "fraction of labels turned",
+    "replicas": r"replicas $y$",
+    "sweep": "sweep after burn-in",
+}
+OVERLAPS = {
+    "overlap_replicas": r"replicas, $q_{ab}=W^a\!\cdot W^b/N$",
+    "overlap_centre": r"replica and centre, $W^a\!\cdot\tilde W/N$",
+}
+#: Lines in one panel, before a picture says too much.
+MOST_LINES = len(COLOURS)
+
+
+def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """The mean over everything sampled, and its standard error: over the means of instances, or of chains where there is one instance.
+
+    Draws of a chain are correlated and never counted as independent; with one instance and one chain the error is NaN.
+    """
+    sampled = [dim for dim in ("draw", "replica") if dim in values.dims]
+    means = values.mean(sampled)
+    over = "instance" if values.sizes["instance"] > 1 else "chain"
+    means = means.mean([dim for dim in ("instance", "chain") if dim != over])
+    count = means.sizes[over]
+    spread = means.std(over, ddof=1) if count > 1 else means.isel({over: 0}) * np.nan
+    return means.mean(over), spread / np.sqrt(count)
+
+
+def plot(data: xr.Dataset, path: str | Path) -> Path:
+    """Draw training error, and overlaps where there is a centre, against what was swept (or against sweeps), to a PNG at ``path``."""
+    path = Path(path)
+    axes = [name for name in SWEPT if name in data.dims and data.sizes[name] > 1]
+    panels = ["error_rate"] + [name for name in ("overlap_replicas",) if name in data]
+    if "overlap_centre" in data and len(panels) == 1:
+        panels.append("overlap_centre")
+    figure = Figure(figsize=(5.0 * len(panels), 4.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, name in enumerate(panels, 1):
+        panel = figure.add_subplot(1, len(panels), place)
+        _draw(panel, data, name, axes)
+    figure.suptitle(_title(data), fontsize=10)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=160)
+    return path
+
+
+def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
+    along = axes[0] if axes else "sweep"
+    names = [name]
+    if name == "overlap_replicas" and len(axes) < 2:
+        names = ["overlap_replicas", "overlap_centre"]
+    for number, shown in enumerate(names):
+        values = data[shown] if axes else data[shown].swap_dims(draw="sweep")
+        mean, error = mean_and_error(values)
+        lines = _lines(mean, error, axes[1:])
+        for index, (label, y, e) in enumerate(lines):
+            style = number + index
+            panel.errorbar(
+                y[along],
+                y,
+                e,
+                marker=MARKERS[style] if axes else None,
+                color=COLOURS[style],
+                markersize=5,
+                capsize=2.5,
+                linewidth=1.2,
+                label=OVERLAPS[shown] if len(names) > 1 else label,
+            )
+    positive = along in data.coords and along != "sweep" and float(data[along].min()) > 0
+    if positive and float(data[along].max()) / float(data[along].min()) >= 8:
+        panel.set_xscale("log")
+        panel.set_xticks(data[along].values, [f"{v:g}" for v in data[along].values])
+        panel.minorticks_off()
+    panel.set_xlabel(SYMBOLS[along])
+    panel.set_ylabel("training error (fraction of patterns)" if name == "error_rate" else "overlap")
+    panel.grid(alpha=0.25)
+    if name == "error_rate":
+        panel.set_ylim(bottom=0)
+    if panel.get_legend_handles_labels()[0]:
+        panel.legend(fontsize=8, frameon=False)
+
+
+def _lines(mean: xr.DataArray, error: xr.DataArray, others: list[str]) -> list[tuple[str | None, xr.DataArray, xr.DataArray]]:
+    """One line for each value of the second axis; further axes are shown at their first value."""
+    for name in others[1:]:
+        mean, error = mean.isel({name: 0}), error.isel({name: 0})
+    if not others:
+        return [(None, mean, error)]
+    second = others[0]
+    picked = np.unique(np.linspace(0, mean.sizes[second] - 1, MOST_LINES).round().astype(int))
+    return [
+        (f"{second} = {float(mean[second][i]):g}", mean.isel({second: int(i)}), error.isel({second: int(i)})) for i in picked
+    ]
+
+
+def _title(data: xr.Dataset) -> str:
+    facts = data.attrs
+    parts = [f"{facts['machine'].replace('-', ' ')}, $n={facts['n']}$" + (f", $k={facts['k']}$" if facts["k"] > 1 else "")]
+    if "alpha" not in data.dims:
+        parts.append(rf"$\alpha={facts['alpha']:.3g}$")
+    parts.append(facts["loss"].replace("-", " "))
+    for name, symbol in (("gamma", r"\gamma"), ("beta", r"\beta"), ("coupling", r"\mathrm{coupling}"), ("replicas", "y")):
+        if name in facts and name not in data.dims:
+            parts.append(f"${symbol}={facts[name]:g}$")
+    counts = f"{data.sizes['instance']} instances, {data.sizes['chain']} chains"
+    return ", ".join(parts) + f"\n{counts}; bars: standard error over {'instances' if data.sizes['instance'] > 1 else 'chains'}"

@@ -1,0 +1,74 @@
+"""The plan of a run: which part of it is one task. It depends on the config alone, never on the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+from gpumc.sampling import Part
+from gpumc.sampling.acceptance import grid
+from gpumc.sweeps.config import RunConfig, listed
+
+#: Pattern updates after which a task is long enough that a kill should not lose it: minutes on a CPU, a second on a GPU.
+LONG = 2**40
+#: Walkers that fill a large device; tasks are not cut smaller.
+FULL = 2**14
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard's worth: a machine (n, k), a value of each task axis, and a part of the instances and chains."""
+
+    n: int
+    k: int
+    alpha: float | None
+    flip: float | None
+    replicas: int
+    instances: tuple[int, int]
+    chains: tuple[int, int]
+
+    @property
+    def part(self) -> Part:
+        """The part of the population."""
+        return Part(tuple(self.instances), tuple(self.chains))
+
+    def axes(self, config: RunConfig) -> dict[str, float]:
+        """The values of the task axes that ``config`` sweeps."""
+        swept = {"alpha": config.patterns.alpha, "flip": config.patterns.flip, "replicas": config.measure.replicas}
+        return {name: getattr(self, name) for name, value in swept.items() if isinstance(value, tuple)}
+
+    def record(self) -> dict[str, Any]:
+        """The task as plain data; ``Task(**record)`` is its inverse."""
+        return asdict(self)
+
+
+def plan(config: RunConfig, pattern_count: int | None = None, instances: int | None = None) -> list[Task]:
+    """All tasks of ``config``, in a fixed order. ``pattern_count`` and ``instances`` are those of patterns from a file."""
+    instances = instances or config.patterns.instances
+    axes = (config.patterns.alpha, config.patterns.flip, config.measure.replicas)
+    tasks = []
+    for (n, k), (alpha, flip, replicas) in product(config.shapes, product(*map(listed, axes))):
+        machine = config.machine.machine(n, k)
+        patterns = pattern_count or machine.pattern_count(alpha)
+        points = len(grid(config.measure.measure(config.loss.loss(), replicas, None))[1][0])
+        attempts = points * replicas * machine.weight_count * (config.sampler.burn_in + config.sampler.sweeps)
+        for part in _parts(instances, config.sampler.chains, points * replicas, attempts * patterns):
+            tasks.append(Task(n, k, alpha, flip, replicas, part.instances, part.chains))
+    return tasks
+
+
+def _parts(instances: int, chains: int, walkers: int, updates: int) -> Iterator[Part]:
+    """Cut instances x chains, each of so many walkers and pattern updates, into parts neither too long nor too small."""
+    total = instances * chains
+    pieces = max(1, min(math.ceil(total * updates / LONG), total * walkers // FULL))
+    across_instances = min(instances, pieces)
+    across_chains = min(chains, math.ceil(pieces / across_instances))
+    for i, c in product(range(across_instances), range(across_chains)):
+        yield Part(_cut(instances, across_instances, i), _cut(chains, across_chains, c))
+
+
+def _cut(size: int, pieces: int, index: int) -> tuple[int, int]:
+    return size * index // pieces, size * (index + 1) // pieces
