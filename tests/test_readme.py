@@ -1,0 +1,36 @@
+"""What the README says works: its commands are one line each, its Python runs, its config is accepted."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import gpumc
+from gpumc.sweeps.config import read_config
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_two_commands_are_one_line_each():
+    quickstart, tests = blocks("sh")[:2]
+    assert quickstart.count("\n") == tests.count("\n") == 1
+    assert "gpumc run runs/quickstart.toml" in quickstart
+    assert "pytest" in tests
+
+
+def test_the_python_runs(tmp_path):
+    (code,) = blocks("python")
+    script = "import matplotlib\nmatplotlib.use('Agg')\n" + code
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    data = gpumc.open_run(tmp_path / "results" / "first.h5")
+    assert data.sizes["gamma"] == 3
+    assert 0 < float(data.error_rate.mean()) < 0.5
+
+
+def test_the_config_is_accepted():
+    (config,) = blocks("toml")
+    assert read_config(config).machine.kind == "tree-committee"
