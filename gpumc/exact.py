@@ -1,4 +1,4 @@
-"""Enumeration of small machines: every configuration's loss, exactly. The oracle of the tests, and of users who doubt us.
+"""Enumeration of small machines: every configuration's loss, exactly. The oracle of the tests and of users in doubt.
 
 Configurations are numbered in binary-reflected Gray-code order, in which neighbours differ by one weight: bit i of
 s ^ (s >> 1) is 1 where weight i of configuration s is +1.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from scipy.special import logsumexp, softmax
 
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss
@@ -29,10 +30,10 @@ def states(count: int) -> np.ndarray:
 
 
 def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = None) -> xr.Dataset:
-    """Every configuration's ``energy`` (float64) and ``errors`` (int64), over (instance, [gamma,] state) and (instance, state).
+    """Every configuration's loss ``energy``, float64 (instance, [gamma,] state), and ``errors``, int64 (instance, state).
 
-    ``loss`` is the error count unless one is given. ``energy`` is the sum of the loss's own integers, to the last bit what
-    ``sample`` records. Raises ConfigError for more than 24 weights.
+    ``loss`` is the error count unless one is given. ``energy`` is the sum of the loss's own integers, to the last bit
+    what ``sample`` records. Raises ConfigError for more than 24 weights.
     """
     loss = loss or ErrorCount()
     patterns.check(machine)
@@ -61,11 +62,11 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
 
 
 def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike) -> xr.Dataset:
-    """Averages under exp(-beta L): ``energy``, ``error_rate`` and ``log_partition`` (nats), over (instance, [gamma,] [beta])."""
+    """Averages under exp(-beta L), over (instance, [gamma,] [beta]): ``energy``, ``error_rate``, ``log_partition`` (nats)."""
     data = enumerate_states(machine, patterns, loss)
     values = np.asarray(beta, float)
     if values.ndim > 1 or not np.all(np.isfinite(values) & (values >= 0)):
-        raise ConfigError(f"beta = {beta}: finite non-negative numbers are needed")
+        raise ConfigError(f"beta = {beta!r}: finite non-negative numbers are needed")
     axis = xr.DataArray(values, dims=["beta"] if values.ndim else [], coords={"beta": values})
     lowest = data.energy.min("state")
     weight = np.exp(-axis * (data.energy - lowest))
@@ -80,7 +81,7 @@ def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike)
 
 
 def solutions_by_distance(machine: Machine, patterns: Patterns, reference: ArrayLike) -> xr.DataArray:
-    """The number of configurations without error at each Hamming distance from ``reference`` (weights,): int64 (instance, flipped).
+    """How many configurations have no error at each distance from ``reference`` (weights,): int64 (instance, flipped).
 
     ``flipped`` is the number of differing weights, 0 to N; the normalised distance D is flipped / N.
     """
@@ -102,37 +103,80 @@ def solutions_by_distance(machine: Machine, patterns: Patterns, reference: Array
 
 
 def replicated(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> xr.Dataset:
-    """Averages of a replicated system: ``energy`` and ``overlap_centre`` of a replica, ``overlap_replicas``, over (instance,).
+    """Averages over replicas around a centre, float64 (instance,): ``energy``, ``overlap_centre``, ``overlap_replicas``.
 
-    All states of weights x (replicas + a sampled centre) of up to 24 binary variables are summed over; a traced centre gives the
-    averages of the explicit one. Single values of beta, gamma and coupling. Raises ConfigError for a larger system.
+    Given the centre the replicas are independent, so that any number of them costs 2^(2 weights) terms, or 2^weights
+    with a fixed centre; a traced centre gives the averages of the explicit one. ``overlap_replicas`` is NaN for one
+    replica. Raises ConfigError for more than 12 weights (24 with a fixed centre), and unless beta, gamma and coupling
+    are single finite numbers.
     """
-    count, replicas = machine.weight_count, measure.replicas
-    if any(isinstance(p, (tuple, Ramp)) for p in (measure.beta, measure.coupling, measure.loss.gamma)):
-        raise ConfigError("exact averages of replicas take single values of beta, gamma and coupling")
-    fixed = not isinstance(measure.centre, str)
-    _affordable(count * (replicas + (not fixed)), "weights of replicas and centre")
-    weights = states(count).astype(float)
-    overlap = weights @ weights.T  # (state, state)
-    centres = np.asarray(measure.centre, float).reshape(1, count) if fixed else weights
-    to_centre = centres @ weights.T  # (centre, state)
+    count = machine.weight_count
+    centres = _centres(machine, patterns, measure)
+    weights = states(count)
     energies = enumerate_states(machine, patterns, measure.loss).energy.values
-    rows = [_replicated_averages(e, overlap, to_centre, measure) for e in energies]
+    rows = [_replicated_averages(e, weights, c, measure) for e, c in zip(energies, centres, strict=True)]
     names = ("energy", "overlap_centre", "overlap_replicas")
-    scales = (1, count, count)
-    return xr.Dataset({name: ("instance", [row[j] / scales[j] for row in rows]) for j, name in enumerate(names)})
+    return xr.Dataset({name: ("instance", values) for name, values in zip(names, np.transpose(rows), strict=True)})
 
 
-def _replicated_averages(energy, overlap, to_centre, measure: LocalEntropy) -> tuple[float, float, float]:
-    """Given the centre the replicas are independent: <f> = sum_c z_c^y <f>_c / sum_c z_c^y, z_c the sum over one replica."""
-    exponent = -measure.beta * (energy - energy.min()) + measure.coupling * (to_centre - to_centre.max())
-    boltzmann = np.exp(exponent)
-    single = boltzmann.sum(axis=1)
-    given = boltzmann / single[:, None]
-    weight = single**measure.replicas
-    weight /= weight.sum()
-    pair = np.einsum("cs,st,ct->c", given, overlap, given, optimize=True)
-    return weight @ (given @ energy), weight @ (given * to_centre).sum(axis=1), weight @ pair
+def joint_distribution(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> xr.DataArray:
+    """P(W^1, .., W^y, W~) of every joint state: float64 (instance, replica_0, .., replica_{y-1}, [centre]).
+
+    Every axis but the first counts states in the order of :func:`states`. Only an explicit centre has an axis: a traced
+    one is summed over. Raises ConfigError where weights x (replicas + a sampled centre) exceeds 24.
+    """
+    centres = _centres(machine, patterns, measure)
+    sampled = isinstance(measure.centre, str)
+    explicit = sampled and measure.centre == "explicit"
+    _affordable(machine.weight_count * (measure.replicas + sampled), "weights of replicas and centre")
+    weights = states(machine.weight_count)
+    dims = ["instance", *(f"replica_{a}" for a in range(measure.replicas)), *["centre"] * explicit]
+    rows = []
+    for energy, centre in zip(enumerate_states(machine, patterns, measure.loss).energy.values, centres, strict=True):
+        factor = np.exp(_exponent(energy, weights, centre, measure)).T  # (state, centre)
+        joint = np.ones((1, len(centre)))
+        for _ in range(measure.replicas):
+            joint = joint[..., None, :] * factor
+        joint = joint[0] if explicit else joint[0].sum(axis=-1)
+        rows.append(joint / joint.sum())
+    return xr.DataArray(np.array(rows), dims=dims, name="probability", attrs={"long_name": "probability", "units": "1"})
+
+
+def _centres(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> np.ndarray:
+    """The centres of each instance, (instances, centres, weights): all states, or the fixed one. Checks the measure."""
+    if not isinstance(measure, LocalEntropy):
+        raise ConfigError(f"replicas need a LocalEntropy measure, found {type(measure).__name__}: use exact.boltzmann")
+    for name, value in (("beta", measure.beta), ("coupling", measure.coupling), ("gamma", measure.loss.gamma)):
+        if isinstance(value, (tuple, Ramp)) or not (value is None or np.isfinite(value)):
+            raise ConfigError(f"{name} = {value}: exact averages of replicas take a single finite number")
+    count, instances = machine.weight_count, patterns.instances
+    if isinstance(measure.centre, str):
+        _affordable(2 * count, "weights of a replica and the centre")
+        return np.broadcast_to(states(count), (instances, 2**count, count))
+    fixed = np.asarray(measure.centre)
+    if fixed.shape not in ((count,), (1, count), (instances, count)):
+        raise ConfigError(f"centre has shape {fixed.shape}: ({count},) or ({instances}, {count}) is needed")
+    return np.broadcast_to(fixed, (instances, count))[:, None]
+
+
+def _exponent(energy: np.ndarray, weights: np.ndarray, centre: np.ndarray, measure: LocalEntropy) -> np.ndarray:
+    """-beta L(W) - coupling d(W, W~) of one replica, up to a constant: (centre, state). d is N - W.W~ for signs."""
+    overlap = centre.astype(float) @ weights.T.astype(float)
+    return measure.coupling * (overlap - weights.shape[1]) - measure.beta * (energy - energy.min())
+
+
+def _replicated_averages(
+    energy: np.ndarray, weights: np.ndarray, centre: np.ndarray, measure: LocalEntropy
+) -> tuple[float, float, float]:
+    """<f> = sum_c z_c^y <f>_c / sum_c z_c^y, z_c the sum over one replica; given c, two overlap as their means do."""
+    exponent = _exponent(energy, weights, centre, measure)
+    log_single = logsumexp(exponent, axis=1)
+    given = np.exp(exponent - log_single[:, None])
+    weight = softmax(measure.replicas * log_single)
+    mean = given @ weights.astype(float)  # (centre, weight)
+    to_centre = (mean * centre).mean(axis=1)
+    pair = (mean**2).mean(axis=1) if measure.replicas > 1 else np.nan * to_centre
+    return weight @ (given @ energy), weight @ to_centre, weight @ pair
 
 
 def _gray(rank: np.ndarray) -> np.ndarray:
@@ -145,4 +189,4 @@ def _states(ranks: np.ndarray, count: int) -> np.ndarray:
 
 def _affordable(count: int, what: str) -> None:
     if count > LARGEST:
-        raise ConfigError(f"{count} {what}: enumeration goes up to {LARGEST}, which is {2**LARGEST:,} states")
+        raise ConfigError(f"{count} {what} in all: enumeration goes up to {LARGEST}, which is {2**LARGEST:,} states")

@@ -1,4 +1,4 @@
-"""The measures that are sampled: Gibbs, and the local-entropy measure of replicas around a centre; and ramps of their parameters."""
+"""The measures that are sampled: Gibbs, and local entropy (replicas around a centre); and ramps of their parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPANS = ("burn_in", "run")
 class Ramp:
     """A parameter that moves with the sweeps: from ``start`` at the first sweep to ``stop`` at the last of its span.
 
-    ``over="burn_in"`` reaches ``stop`` at the end of burn-in and stays there; ``over="run"`` at the last sweep of the run.
+    ``over="burn_in"`` reaches ``stop`` at the end of burn-in and stays there; ``over="run"`` at the run's last sweep.
     """
 
     start: float
@@ -65,7 +65,7 @@ def _checked(name: str, value: Parameter, allow_infinite: bool = False) -> Param
 
 @dataclass(frozen=True)
 class Gibbs:
-    """P(W) ~ exp(-beta L(W)): one replica, no centre. ``beta``: a number, several (a dimension of the result), or a Ramp."""
+    """P(W) ~ exp(-beta L(W)): one replica, no centre. ``beta``: a number, several (a dimension), or a Ramp."""
 
     loss: Loss
     beta: Parameter
@@ -82,8 +82,8 @@ class LocalEntropy:
     """P(W~, W^1..W^y) ~ exp(sum_a [-beta L(W^a) - coupling d(W^a, W~)]) (Baldassi et al., PNAS 113, E7655 (2016)).
 
     ``centre="explicit"`` samples W~; ``"traced"`` sums it out, the replicas then attract one another through
-    sum_i log 2cosh(coupling sum_a W_i^a); an array of +-1, (weights,), (instances, weights) or any shape that broadcasts to
-    (instances, grid, chains, weights), is a centre that stays where it is.
+    sum_i log 2cosh(coupling sum_a W_i^a); an array of +-1, (weights,), (instances, weights) or any shape that
+    broadcasts to (instances, grid, chains, weights), is a centre that stays where it is.
     """
 
     loss: Loss
@@ -111,7 +111,10 @@ Measure = Gibbs | LocalEntropy
 
 def signs(name: str, values: ArrayLike) -> np.ndarray:
     """``values`` as an int8 array, or ConfigError naming the first entry that is not +-1."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ConfigError(f"{name}: rows of one length are needed, found rows of several lengths") from None
     if array.dtype.kind not in "biuf":
         raise ConfigError(f"{name}: numbers +-1 are needed, found {array.dtype}")
     wrong = np.argwhere(~((array == 1) | (array == -1)))

@@ -5,20 +5,21 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gpumc.device.philox import Stream, philox, random_bits
+from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine
 from gpumc.measures import signs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Patterns:
-    """Inputs ``xi`` int8 (instances, M, n) and ``labels`` int8 (instances, M), all +-1; a single (M, n) and (M,) is one instance.
+    """Inputs ``xi`` int8 (instances, M, n), ``labels`` int8 (instances, M), all +-1; (M, n) and (M,) are one instance.
 
     Raises ConfigError for shapes that do not belong together and entries that are not +-1.
     """
@@ -31,7 +32,9 @@ class Patterns:
         if xi.ndim == 2:
             xi, labels = xi[None], labels[None]
         if xi.ndim != 3 or 0 in xi.shape:
-            raise ConfigError(f"xi has shape {np.shape(self.xi)}: (instances, patterns, n) or (patterns, n) is needed, none of them 0")
+            raise ConfigError(
+                f"xi has shape {np.shape(self.xi)}: (instances, patterns, n) or (patterns, n) is needed, none of them 0"
+            )
         if labels.shape != xi.shape[:2]:
             raise ConfigError(
                 f"labels have shape {np.shape(self.labels)}, and xi {np.shape(self.xi)}: one label a pattern is needed"
@@ -66,13 +69,19 @@ class Patterns:
     def check(self, machine: Machine) -> None:
         """Raise ConfigError unless these patterns have the inputs of ``machine``."""
         if self.n != machine.n:
-            raise ConfigError(f"the patterns have {self.n} inputs and the {machine.kind} has n = {machine.n}: they must be equal")
+            raise ConfigError(
+                f"the patterns have {self.n} inputs and the {machine.kind} has n = {machine.n}: they must be equal"
+            )
 
 
 def random_patterns(machine: Machine, alpha: float, instances: int = 1, seed: int = 0) -> Patterns:
-    """round(alpha x weights) patterns with inputs and labels +-1 at random; instance i is the same however many there are."""
+    """round(alpha x weights) random patterns and labels +-1; instance i is the same however many there are.
+
+    Raises ConfigError for an alpha that gives no pattern, and for a wrong number of instances or seed.
+    """
     count = machine.pattern_count(alpha)
-    return Patterns(_random_inputs(machine, count, instances, seed), _random_signs(seed, Stream.LABELS, instances, count))
+    xi = _random_inputs(machine, count, instances, seed)
+    return Patterns(xi, _random_signs(seed, Stream.LABELS, instances, count))
 
 
 def teacher_patterns(
@@ -83,9 +92,10 @@ def teacher_patterns(
     teacher: Machine | None = None,
     flip: float = 0.0,
 ) -> Patterns:
-    """Random inputs with the labels that a random ``teacher`` (default: a machine like ``machine``) gives, one for each instance.
+    """Random inputs with the labels of a ``teacher`` (default: a machine like ``machine``) of random weights.
 
-    Each label is turned with probability ``flip``. The teacher's n must be the machine's.
+    Each instance has its own teacher; each label is turned with probability ``flip``. Raises ConfigError unless the
+    teacher's n is the machine's.
     """
     teacher = teacher or machine
     if teacher.n != machine.n:
@@ -96,7 +106,8 @@ def teacher_patterns(
     xi = _random_inputs(machine, count, instances, seed)
     weights = _random_signs(seed, Stream.TEACHER, instances, teacher.weight_count)
     right = np.ones(count, np.int8)
-    labels = np.array([np.sign(teacher.stabilities(w[None], x, right)[0]) for w, x in zip(weights, xi, strict=True)], np.int8)
+    outputs = [teacher.stabilities(w[None], x, right)[0] for w, x in zip(weights, xi, strict=True)]
+    labels = np.sign(outputs).astype(np.int8)
     words = philox(seed, Stream.FLIPS, 0, np.arange((count + 3) // 4), np.arange(instances)[:, None])
     noise = np.moveaxis(words, 0, -1).reshape(instances, -1)[:, :count]
     labels[(noise >> np.uint32(1)) < np.uint32(round(flip * 2**31))] *= -1
@@ -106,9 +117,9 @@ def teacher_patterns(
 def load_patterns(path: str | Path) -> Patterns:
     """Patterns from a file.
 
-    ``.npz``: arrays ``xi`` and ``labels``. Anything else is text, gzipped where it ends in ``.gz``: a pattern a line, numbers +-1
-    separated by blanks or commas, the last one the label; ``#`` starts a comment. Raises RunError for a file that cannot be read, and
-    ConfigError, with the line, for what is wrong in it.
+    ``.npz``: arrays ``xi`` and ``labels``. Anything else is text, gzipped where it ends in ``.gz``: a pattern a line,
+    numbers +-1 separated by blanks or commas, the last one the label; ``#`` starts a comment. Raises RunError for a file
+    that cannot be read, and ConfigError, with the file and (in text) the line and column, for what is wrong in it.
     """
     path = Path(path)
     try:
@@ -116,9 +127,10 @@ def load_patterns(path: str | Path) -> Patterns:
             return _load_npz(path)
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             lines = file.read().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"patterns cannot be read from {path}: {error}") from None
-    rows = [(number, text) for number, line in enumerate(lines, 1) if (text := line.partition("#")[0].replace(",", " ").split())]
+    words = ((number, line.partition("#")[0].replace(",", " ").split()) for number, line in enumerate(lines, 1))
+    rows = [(number, text) for number, text in words if text]
     if not rows:
         raise ConfigError(f"{path} holds no pattern: one a line is needed, the label last")
     table = np.array([_row(path, number, text, len(rows[0][1])) for number, text in rows], np.int8)
@@ -126,17 +138,26 @@ def load_patterns(path: str | Path) -> Patterns:
 
 
 def _load_npz(path: Path) -> Patterns:
+    if not zipfile.is_zipfile(path):
+        raise zipfile.BadZipFile("it is not an .npz archive, or it was cut short")
     with np.load(path, allow_pickle=False) as arrays:
         missing = {"xi", "labels"} - set(arrays)
         if missing:
-            raise ConfigError(f"{path} has no array {' and '.join(sorted(missing))}: found {', '.join(arrays) or 'none'}")
-        return Patterns(arrays["xi"], arrays["labels"])
+            raise ConfigError(
+                f"{path} has no array {' and '.join(sorted(missing))}: found {', '.join(arrays) or 'none'}"
+            )
+        try:
+            return Patterns(arrays["xi"], arrays["labels"])
+        except ValueError as error:  # ConfigError, and what numpy says of arrays of objects
+            raise ConfigError(f"{path}: {error}") from None
 
 
 def _row(path: Path, number: int, text: list[str], length: int) -> list[int]:
     place = f"{path}, line {number}"
     if len(text) != length or length < 2:
-        raise ConfigError(f"{place}: {len(text)} numbers, where the first pattern has {length}: inputs and a label are needed")
+        raise ConfigError(
+            f"{place}: {len(text)} numbers, where the first pattern has {length}: inputs and a label are needed"
+        )
     row = []
     for column, word in enumerate(text, 1):
         try:
@@ -150,14 +171,16 @@ def _row(path: Path, number: int, text: list[str], length: int) -> list[int]:
 
 
 def _random_inputs(machine: Machine, count: int, instances: int, seed: int) -> np.ndarray:
-    return np.stack([random_bits(seed, Stream.PATTERNS, np.arange(count), i, machine.n) for i in range(_checked(instances))])
+    _check(instances, seed)
+    return np.stack([random_bits(seed, Stream.PATTERNS, np.arange(count), i, machine.n) for i in range(instances)])
 
 
 def _random_signs(seed: int, stream: Stream, instances: int, count: int) -> np.ndarray:
-    return random_bits(seed, stream, 0, np.arange(_checked(instances)), count)
+    return random_bits(seed, stream, 0, np.arange(instances), count)
 
 
-def _checked(instances: int) -> int:
-    if isinstance(instances, bool) or not isinstance(instances, (int, np.integer)) or instances < 1:
-        raise ConfigError(f"instances = {instances!r}: a whole number of at least 1 is needed")
-    return int(instances)
+def _check(instances: int, seed: int) -> None:
+    for name, value, lowest, limit in (("instances", instances, 1, 2**32), ("seed", seed, 0, SEED_LIMIT)):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not whole or not lowest <= value < limit:
+            raise ConfigError(f"{name} = {value!r}: a whole number from {lowest} to {limit - 1} is needed")
