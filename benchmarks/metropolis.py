@@ -133,7 +133,9 @@ def main() -> None:
             )
     if options.json:
         with open(options.json, "w") as file:
-            json.dump({"date": str(date.today()), "machine": describe(), "rates": [asdict(r) for r in rates]}, file, indent=1)
+            json.dump(
+                {"date": str(date.today()), "machine": describe(), "rates": [asdict(r) for r in rates]}, file, indent=1
+            )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ Folder = Annotated[Path, typer.Argument(help="A run's folder.", metavar="DIR")]
 
 
 @app.callback()
-def _options(traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False) -> None:
+def _options(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
     global _show_traceback
     _show_traceback = traceback
 
@@ -49,7 +51,9 @@ def run(
     folder = prepare(config, set_ or [], out)
     chosen = choose(device).name
     for broken in folder.set_aside_damaged():
-        typer.echo(f"gpumc: {broken.with_suffix('.h5').name} was damaged: set aside as {broken.name}, and done again", err=True)
+        typer.echo(
+            f"gpumc: {broken.with_suffix('.h5').name} was damaged: set aside as {broken.name}, and done again", err=True
+        )
     with _progress(folder) as report:
         execute(folder, chosen, report)
     pictures = _draw(folder.path, folder.merged)
@@ -66,8 +70,10 @@ def status(directory: Folder) -> None:
     folder = RunFolder.open(directory)
     config, done = folder.config, folder.done()
     running = folder.running()
-    typer.echo(f"{config.name}: {len(done)} of {len(folder.tasks)} tasks done, {len(folder.tasks) - len(done)} left; "
-               f"{'running' if running else 'not running'}")
+    typer.echo(
+        f"{config.name}: {len(done)} of {len(folder.tasks)} tasks done, {len(folder.tasks) - len(done)} left; "
+        f"{'running' if running else 'not running'}"
+    )
     progress = folder.read_progress()
     if progress and progress.task not in done:
         left = progress.total - progress.done
@@ -93,7 +99,9 @@ def show(directory: Folder) -> None:
     for name, data in _groups(open_run(directory)):
         axes = [axis for axis in SWEPT if axis in data.dims]
         columns = [v for v in ("energy", "error_rate", "overlap_replicas", "overlap_centre", "acceptance") if v in data]
-        table = Table(title=name or data.attrs.get("name"), caption="mean (standard error in the last digits' place after ±)")
+        table = Table(
+            title=name or data.attrs.get("name"), caption="mean (standard error in the last digits' place after ±)"
+        )
         for column in (*axes, *columns):
             table.add_column(column, justify="right")
         statistics = {column: mean_and_error(data[column]) for column in columns}
@@ -183,7 +191,11 @@ def _progress(folder: RunFolder):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}% {task.fields[rate]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f}% {task.fields[rate]}"),
+        )
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
             row = bar.add_task(config.name, total=total, rate="")
 
@@ -205,7 +217,9 @@ def _progress(folder: RunFolder):
         printed = time.monotonic()
         rate = made / max(printed - started, 1e-9)
         left = _duration((total - made) / rate)
-        print(f"gpumc: task {index + 1}/{tasks}, {made / total:.0%}, {rate:.3g} attempts/s, {left} left", file=sys.stderr)
+        print(
+            f"gpumc: task {index + 1}/{tasks}, {made / total:.0%}, {rate:.3g} attempts/s, {left} left", file=sys.stderr
+        )
 
     yield say
 
@@ -230,7 +244,9 @@ def _draw(folder: Path, merged: Path) -> list[Path]:
     from gpumc.results.plots import plot as draw
 
     stem = merged.stem
-    return [draw(data, folder / (f"{stem}-{name}.png" if name else f"{stem}.png")) for name, data in _groups(load(merged))]
+    return [
+        draw(data, folder / (f"{stem}-{name}.png" if name else f"{stem}.png")) for name, data in _groups(load(merged))
+    ]
 
 
 if __name__ == "__main__":

@@ -67,10 +67,8 @@ class Sizes:
 
     def workspace(self, dense: bool, lanes: int) -> int:
         """Bytes that kernels/sweep.cu needs for one chain: the numbers drawn, and each replica's caches."""
-        if dense:
-            caches = 16 + 4 * 32 * self.pattern_words
-        else:
-            caches = self.units * (4 * self.pattern_words * (2 + self.classes) + 16)
+        margins = self.units * (4 * self.pattern_words * (2 + self.classes) + 16)
+        caches = 16 + 4 * 32 * self.pattern_words if dense else margins
         return self.replicas * (8 * 4 * lanes + (caches + 7) // 8 * 8)
 
 

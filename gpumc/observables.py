@@ -88,6 +88,7 @@ def overlaps(device: Device, model: Model, population: Population) -> tuple[np.n
 
 
 def _overlaps_numpy(population: Population, count: int) -> tuple[np.ndarray, np.ndarray]:
+    assert population.centre is not None
     apart = np.bitwise_count(population.weights ^ population.centre[..., None, :]).sum(axis=-1, dtype=np.int64)
     total = unpack_signs(population.weights, count).sum(axis=3, dtype=np.int64)
     # sum_i (sum_a W_i^a)^2 = y N + 2 (the sum over pairs)

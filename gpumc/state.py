@@ -133,9 +133,14 @@ class Population:
 
     def on(self, device: Device) -> Population:
         """The same population with its arrays on ``device``."""
-        arrays = ("weights", "centre", "fields", "energy", "flips")
-        moved = {name: None if getattr(self, name) is None else device.asarray(getattr(self, name)) for name in arrays}
-        return replace(self, **moved)
+        return replace(
+            self,
+            weights=device.asarray(self.weights),
+            centre=None if self.centre is None else device.asarray(self.centre),
+            fields=device.asarray(self.fields),
+            energy=device.asarray(self.energy),
+            flips=device.asarray(self.flips),
+        )
 
     def walkers(self) -> np.ndarray:
         """The rank of (instance, chain, replica) in the whole run: uint64 (I, C, y)."""

@@ -80,7 +80,9 @@ def check(point: Point) -> None:
     for name, found in (("hot", hot), ("cold", cold)):
         error = found.std(ddof=1) / np.sqrt(len(found))
         distance = (found.mean() - theory) / error
-        print(f"{point} {name}: {found.mean():.5f} +- {error:.5f}, theory {theory:.5f}, {distance:+.1f} standard errors")
+        print(
+            f"{point} {name}: {found.mean():.5f} +- {error:.5f}, theory {theory:.5f}, {distance:+.1f} standard errors"
+        )
         assert error < 0.01 * theory
         assert abs(distance) < 3
     # The instances are the same, so that their scatter cancels in the difference.

@@ -82,7 +82,9 @@ def _flush_folder(folder: Path) -> None:
 def _encoding(data: xr.Dataset) -> dict[str, dict]:
     """Compression for what has a size; scalars and texts cannot have it."""
     return {
-        str(name): STORAGE for name, array in data.variables.items() if array.ndim and np.issubdtype(array.dtype, np.number)
+        str(name): STORAGE
+        for name, array in data.variables.items()
+        if array.ndim and np.issubdtype(array.dtype, np.number)
     }
 
 

@@ -14,8 +14,25 @@ from gpumc.results.files import load
 #: The axes of a sweep along which tasks are split, in the order of the dimensions.
 TASK_AXES = ("alpha", "flip", "replicas")
 #: The order of all dimensions of a result.
-ORDER = ("instance", "alpha", "flip", "beta", "gamma", "coupling", "replicas", "chain", "replica", "draw", "stability", "weight")
-AXIS_NAMES = {"alpha": "patterns per weight alpha", "flip": "fraction of labels turned", "replicas": "number of replicas y"}
+ORDER = (
+    "instance",
+    "alpha",
+    "flip",
+    "beta",
+    "gamma",
+    "coupling",
+    "replicas",
+    "chain",
+    "replica",
+    "draw",
+    "stability",
+    "weight",
+)
+AXIS_NAMES = {
+    "alpha": "patterns per weight alpha",
+    "flip": "fraction of labels turned",
+    "replicas": "number of replicas y",
+}
 
 
 def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Dataset:
@@ -47,7 +64,9 @@ def open_run(path: str | Path) -> xr.Dataset | xr.DataTree:
         return load(path)
     merged = sorted(path.glob("*.h5"))
     if len(merged) != 1:
-        raise RunError(f"{path} holds {len(merged)} merged files (*.h5): if the run is not finished, `gpumc run` goes on with it")
+        raise RunError(
+            f"{path} holds {len(merged)} merged files (*.h5): if the run is not finished, `gpumc run` goes on with it"
+        )
     return load(merged[0])
 
 
@@ -67,8 +86,7 @@ def _placed(axes: dict[str, float], data: xr.Dataset) -> xr.Dataset:
     count = data["pattern_count"]
     data = data.drop_vars("pattern_count")
     for axis, value in axes.items():
-        names = [name for name in data.data_vars]
-        data = data.assign({name: data[name].expand_dims({axis: [value]}) for name in names})
+        data = data.assign({name: array.expand_dims({axis: [value]}) for name, array in data.data_vars.items()})
         data[axis].attrs = {"long_name": AXIS_NAMES[axis], "units": "1"}
         if axis == "alpha":
             count = count.expand_dims({axis: [value]})
@@ -88,7 +106,9 @@ def _concatenated(group: list[xr.Dataset], dim: str) -> xr.Dataset:
     if len(group) == 1:
         return group[0]
     along = [name for name, array in group[0].data_vars.items() if dim in array.dims]
-    joined = xr.concat(group, dim, data_vars=along, coords="minimal", compat="override", join="override", combine_attrs="override")
+    joined = xr.concat(
+        group, dim, data_vars=along, coords="minimal", compat="override", join="override", combine_attrs="override"
+    )
     if dim == "chain":  # the one array that is a mean over chains
         sizes = np.array([piece.sizes["chain"] for piece in group])
         mean = sum(piece["stability_density"] * size for piece, size in zip(group, sizes, strict=True)) / sizes.sum()

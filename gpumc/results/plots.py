@@ -100,7 +100,9 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
         panel.legend(fontsize=8, frameon=False)
 
 
-def _lines(mean: xr.DataArray, error: xr.DataArray, others: list[str]) -> list[tuple[str | None, xr.DataArray, xr.DataArray]]:
+def _lines(
+    mean: xr.DataArray, error: xr.DataArray, others: list[str]
+) -> list[tuple[str | None, xr.DataArray, xr.DataArray]]:
     """One line for each value of the second axis; further axes are shown at their first value."""
     for name in others[1:]:
         mean, error = mean.isel({name: 0}), error.isel({name: 0})
@@ -109,18 +111,29 @@ def _lines(mean: xr.DataArray, error: xr.DataArray, others: list[str]) -> list[t
     second = others[0]
     picked = np.unique(np.linspace(0, mean.sizes[second] - 1, MOST_LINES).round().astype(int))
     return [
-        (f"{second} = {float(mean[second][i]):g}", mean.isel({second: int(i)}), error.isel({second: int(i)})) for i in picked
+        (f"{second} = {float(mean[second][i]):g}", mean.isel({second: int(i)}), error.isel({second: int(i)}))
+        for i in picked
     ]
 
 
 def _title(data: xr.Dataset) -> str:
     facts = data.attrs
-    parts = [f"{facts['machine'].replace('-', ' ')}, $n={facts['n']}$" + (f", $k={facts['k']}$" if facts["k"] > 1 else "")]
+    parts = [
+        f"{facts['machine'].replace('-', ' ')}, $n={facts['n']}$" + (f", $k={facts['k']}$" if facts["k"] > 1 else "")
+    ]
     if "alpha" not in data.dims:
         parts.append(rf"$\alpha={facts['alpha']:.3g}$")
     parts.append(facts["loss"].replace("-", " "))
-    for name, symbol in (("gamma", r"\gamma"), ("beta", r"\beta"), ("coupling", r"\mathrm{coupling}"), ("replicas", "y")):
+    for name, symbol in (
+        ("gamma", r"\gamma"),
+        ("beta", r"\beta"),
+        ("coupling", r"\mathrm{coupling}"),
+        ("replicas", "y"),
+    ):
         if name in facts and name not in data.dims:
             parts.append(f"${symbol}={facts[name]:g}$")
     counts = f"{data.sizes['instance']} instances, {data.sizes['chain']} chains"
-    return ", ".join(parts) + f"\n{counts}; bars: standard error over {'instances' if data.sizes['instance'] > 1 else 'chains'}"
+    return (
+        ", ".join(parts)
+        + f"\n{counts}; bars: standard error over {'instances' if data.sizes['instance'] > 1 else 'chains'}"
+    )

@@ -8,7 +8,6 @@ variate, the fixed-point -log of the random word (or its logit, for the heat bat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +80,7 @@ def log_weight_gain(measure: Measure, coupling: np.ndarray, aligned: np.ndarray)
 
 @dataclass(frozen=True)
 class Rule:
-    """The integers that decide, for some sweeps of every grid point; T is 1 where nothing ramps.
+    """The integers that decide, for some sweeps of every grid point; T = ``rows`` is 1 where nothing ramps.
 
     Error counts: ``thresholds`` uint32 (T, G, pulls, 2 M + 1), at the change plus M. Cross-entropy: ``beta`` int64 (T, G) and
     ``gain`` int64 (T, G, pulls), and a proposal passes where beta x change - gain <= variate. Metropolis reads them at the change and
@@ -89,15 +88,11 @@ class Rule:
     threshold of a centre's weight being +1 given that (s + y) / 2 of its y replicas are.
     """
 
+    rows: int
     thresholds: np.ndarray | None
     beta: np.ndarray | None
     gain: np.ndarray | None
     centre: np.ndarray | None
-
-    @property
-    def rows(self) -> int:
-        """T."""
-        return len(self.beta if self.thresholds is None else self.thresholds)
 
 
 @dataclass(frozen=True)
@@ -120,13 +115,15 @@ class Schedule:
         gain = log_weight_gain(measure, coupling[..., None], aligned)
         centre = None if isinstance(measure, Gibbs) else centre_thresholds(coupling, measure.replicas)
         if isinstance(measure.loss, ErrorCount):
-            return Rule(_thresholds(beta, gain, pattern_count, heat_bath), None, None, centre)
-        return Rule(None, *_fixed_point(beta, gain), centre)
+            return Rule(len(beta), _thresholds(beta, gain, pattern_count, heat_bath), None, None, centre)
+        return Rule(len(beta), None, *_fixed_point(beta, gain), centre)
 
 
 def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bath: bool) -> np.ndarray:
     change = np.arange(-pattern_count, pattern_count + 1)
-    cost = np.where(change == 0, 0.0, np.where(np.isinf(beta)[..., None], np.inf, beta[..., None]) * np.where(change, change, 1))
+    cost = np.where(
+        change == 0, 0.0, np.where(np.isinf(beta)[..., None], np.inf, beta[..., None]) * np.where(change, change, 1)
+    )
     exponent = gain[..., None] - cost[..., None, :]
     probability = 0.5 * (1 + np.tanh(exponent / 2)) if heat_bath else np.exp(np.minimum(exponent, 0))
     return np.rint(probability * CERTAIN).astype(np.uint32)
@@ -134,7 +131,9 @@ def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bat
 
 def _fixed_point(beta: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if np.max(beta) >= 2**11:
-        raise ConfigError(f"beta = {np.max(beta):g}: with the cross-entropy beta must be below 2048 (rescale, or lower gamma)")
+        raise ConfigError(
+            f"beta = {np.max(beta):g}: with the cross-entropy beta must be below 2048 (rescale, or lower gamma)"
+        )
     return np.rint(beta / BETA_UNIT).astype(np.int64), np.rint(gain / PRODUCT_UNIT).astype(np.int64)
 
 
@@ -144,8 +143,8 @@ def centre_thresholds(coupling: np.ndarray, replicas: int) -> np.ndarray:
     return np.rint(0.5 * (1 + np.tanh(coupling[..., None] * total)) * CERTAIN).astype(np.uint32)
 
 
-def grid(measure: Measure) -> tuple[dict[str, Sequence[float]], list[np.ndarray]]:
-    """The parameters that are arrays, by name and in the order of the dimensions; and for beta, gamma and coupling the index of each grid point."""
+def grid(measure: Measure) -> tuple[dict[str, tuple[float, ...]], list[np.ndarray]]:
+    """The parameters that are arrays, by name, in the order of the dimensions; and each grid point's index of beta, gamma and coupling."""
     values = {"beta": measure.beta, "gamma": measure.loss.gamma, "coupling": measure.coupling}
     axes = {name: value for name, value in values.items() if isinstance(value, tuple)}
     indices = np.indices([len(axes.get(name, (0,))) for name in values]).reshape(3, -1)

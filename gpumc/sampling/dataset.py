@@ -73,7 +73,9 @@ class Records:
         for field in fields(self):
             array = getattr(self, field.name)
             if array is not None:
-                views[field.name] = array[where[0]] if field.name == "stability_counts" else array[where[0], :, where[1]]
+                views[field.name] = (
+                    array[where[0]] if field.name == "stability_counts" else array[where[0], :, where[1]]
+                )
         return replace(self, **views)
 
     def finish(self, population: Population, attempts: int) -> None:
@@ -81,7 +83,7 @@ class Records:
         count = self.weights.shape[-1]
         self.weights[:] = unpack_signs(population.weights, count)
         self.acceptance[:] = population.flips / attempts
-        if self.centre is not None:
+        if self.centre is not None and population.centre is not None:
             self.centre[:] = unpack_signs(population.centre, count)
 
 
@@ -120,7 +122,7 @@ def dataset(
     }
     if records.overlap_replicas is not None:
         variables["overlap_replicas"] = variable(records.overlap_replicas, "chain", "draw")
-    if records.overlap_centre is not None:
+    if records.overlap_centre is not None and records.centre is not None:
         variables["overlap_centre"] = variable(records.overlap_centre, "chain", "replica", "draw")
         variables["centre"] = variable(records.centre, "chain", "weight")
     coordinates = {
@@ -149,7 +151,7 @@ def dataset(
     if measure.centre is not None:
         attributes["centre_kind"] = measure.centre if isinstance(measure.centre, str) else "fixed"
     data = xr.Dataset(variables, coordinates, attributes)
-    for name, array in data.variables.items():
-        array.attrs.setdefault("long_name", LONG_NAMES.get(str(name), str(name)))
+    for label, array in data.variables.items():
+        array.attrs.setdefault("long_name", LONG_NAMES.get(str(label), str(label)))
         array.attrs.setdefault("units", "1")
     return data

@@ -17,7 +17,7 @@ from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
 from gpumc.errors import ConfigError, nearest
 from gpumc.machines import Machine
-from gpumc.measures import Gibbs, LocalEntropy, Measure, Ramp, signs
+from gpumc.measures import LocalEntropy, Measure, Ramp, signs
 from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance, sweep
@@ -64,7 +64,7 @@ def sample(
     """Sample ``chains`` independent chains of every instance of ``patterns`` at every grid point of ``measure``.
 
     After ``burn_in`` sweeps, ``sweeps`` more are made and every ``every``-th is recorded. ``sampler`` is "metropolis" or
-    "heat-bath"; ``init`` "random" or weights +-1 of a shape that broadcasts to (instances, grid, chains, replicas, weights). ``part`` limits
+    "heat-bath"; ``init`` "random" or weights +-1 that broadcast to (instances, grid, chains, replicas, weights). ``part`` limits
     the run to some of its instances and chains, with the same bits as in the whole. ``progress(done, total)`` is told flip attempts.
 
     Returns the dataset of DESIGN section 3: energies in units of the loss (not times beta), overlaps in [-1, 1]. Its bits depend on
@@ -90,12 +90,28 @@ def sample(
         "started": started.isoformat(timespec="seconds"),
         "duration_s": round(time.monotonic() - clock, 3),
     }
-    return dataset(machine, patterns.count, measure, part.instances[0], part.chains[0], every, records, run.schedule, burn_in, attributes)
+    return dataset(
+        machine,
+        patterns.count,
+        measure,
+        part.instances[0],
+        part.chains[0],
+        every,
+        records,
+        run.schedule,
+        burn_in,
+        attributes,
+    )
 
 
 def _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sampler) -> None:
     patterns.check(machine)
-    for name, value, least in (("chains", chains, 1), ("burn_in", burn_in, 0), ("sweeps", sweeps, 1), ("every", every, 1)):
+    for name, value, least in (
+        ("chains", chains, 1),
+        ("burn_in", burn_in, 0),
+        ("sweeps", sweeps, 1),
+        ("every", every, 1),
+    ):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise ConfigError(f"{name} = {value!r}: a whole number of at least {least} is needed")
     if every > sweeps:
@@ -128,9 +144,8 @@ def _still(measure: Measure) -> bool:
 
 
 def _within(batch: Part, whole: Part) -> tuple[slice, slice]:
-    return tuple(
-        slice(b[0] - w[0], b[1] - w[0]) for b, w in ((batch.instances, whole.instances), (batch.chains, whole.chains))
-    )
+    i, c = whole.instances[0], whole.chains[0]
+    return slice(batch.instances[0] - i, batch.instances[1] - i), slice(batch.chains[0] - c, batch.chains[1] - c)
 
 
 class _Report:
@@ -283,8 +298,8 @@ class _Run:
             population.fields[i] = fields.reshape(population.fields.shape[1:])
         if isinstance(self.measure, LocalEntropy):
             population.centre = np.zeros((*shape[:3], population.weights.shape[-1]), np.uint32)
-        if starts.centre is not None:
-            population.centre[:] = pack_signs(starts.centre[place])
+            if starts.centre is not None:
+                population.centre[:] = pack_signs(starts.centre[place])
         population = population.on(self.device)
         population.energy[:] = self.device.asarray(self._measure(model, population).energy)
         if isinstance(self.measure, LocalEntropy) and starts.centre is None:
@@ -304,11 +319,11 @@ class _Run:
         records.energy[..., draw] = to_host(population.energy) * self.measure.loss.unit
         records.error_rate[..., draw] = measured.errors / model.pattern_count
         records.stability_counts += measured.stabilities
-        if isinstance(self.measure, Gibbs):
+        if records.overlap_centre is None:
             return
         self._draw_traced_centre(model, population, done)
         with_centre, with_replicas = observables.overlaps(self.device, model, population)
         records.overlap_centre[..., draw] = with_centre / count
         pairs = self.measure.replicas * (self.measure.replicas - 1) // 2
-        if pairs:
+        if records.overlap_replicas is not None:
             records.overlap_replicas[..., draw] = with_replicas / (count * pairs)

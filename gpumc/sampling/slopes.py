@@ -73,7 +73,7 @@ class Margins:
 
     def _refresh(self, who: np.ndarray) -> None:
         margin, positive = self._margin[who], self._positive[who]
-        total = negative = 0
+        total = negative = np.zeros((len(who), self.machine.k), np.int64)
         for index, rest in enumerate(self.rest):
             active = margin if self.machine.k == 1 and rest >= 0 else margin & self._with_rest(who, positive, rest)
             self.active[:, index, :, who] = active
@@ -83,7 +83,7 @@ class Margins:
         self.total[:, who] = total.T
         self.negative[:, who] = negative.T
 
-    def _with_rest(self, who: np.ndarray, positive: np.ndarray, rest: int) -> np.ndarray:
+    def _with_rest(self, who: np.ndarray, positive: np.ndarray, rest: int) -> np.ndarray | np.uint64:
         """Where the other units' signs have the sum or product ``rest``: uint64, broadcasting to (A, k, words)."""
         if self.machine.k == 1:
             return np.uint64(0)

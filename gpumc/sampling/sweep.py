@@ -76,11 +76,20 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
     )
     chains = population.energy.size // population.energy.shape[-1]
     workspace = device.xp.empty(chains * sizes.workspace(model.dense, launch.LANES[device.kind]), np.uint8)
-    values = np.concatenate(model.differences[::-1], axis=1) if model.dense else np.ascontiguousarray(model.class_values)
+    values = (
+        np.concatenate(model.differences[::-1], axis=1) if model.dense else np.ascontiguousarray(model.class_values)
+    )
     constants = (rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE, model.classes.astype(np.int32), values)
     launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath)(
         chains,
-        *(sizes.array(device), population.weights, population.centre, population.fields, population.energy, population.flips),
+        *(
+            sizes.array(device),
+            population.weights,
+            population.centre,
+            population.fields,
+            population.energy,
+            population.flips,
+        ),
         *(device.asarray(model.pattern_bits), device.asarray(orders)),
         *(None if array is None else device.asarray(array) for array in constants),
         workspace,
@@ -139,7 +148,9 @@ class _Block:
                     self._visit(index, int(site), self._each_grid_point(deciders[..., group]), rule, row)
         if self.dynamics.moving_centre:
             totals = replica_totals(self.weights[0], self.shape)
-            self.centre = draw_centre_signs(self.dynamics.seed, sweep + 1, self.walkers[..., 0], totals, _row(rule.centre, row))
+            self.centre = draw_centre_signs(
+                self.dynamics.seed, sweep + 1, self.walkers[..., 0], totals, _row(rule.centre, row)
+            )
 
     def _deciders(self, words: np.ndarray) -> np.ndarray:
         """What random words become before they are compared."""
@@ -166,7 +177,9 @@ class _Block:
     def _pull(self, index: int, site: int) -> np.ndarray | None:
         """The centre's weight, or the sum of the other replicas': int8 (walkers,); None where nothing pulls."""
         if self.dynamics.traced:
-            return sum((w[site] for g, w in enumerate(self.weights) if g != index), np.zeros_like(self.weights[index][site]))
+            return sum(
+                (w[site] for g, w in enumerate(self.weights) if g != index), np.zeros_like(self.weights[index][site])
+            )
         if self.centre is None:
             return None
         return np.repeat(self.centre[site].ravel(), self.shape[-1])
@@ -199,7 +212,7 @@ class _Block:
             population.flips[part] = self.flips[index].reshape(shape)
             fields = self.slopes[index].fields[..., :patterns]
             population.fields[part] = fields.reshape(*shape, *fields.shape[1:])
-        if self.dynamics.moving_centre:
+        if population.centre is not None and self.centre is not None and self.dynamics.moving_centre:
             population.centre[self.part] = pack_signs(self.centre.transpose(1, 2, 3, 0))
 
 
@@ -208,7 +221,9 @@ def replica_totals(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return weights.reshape(len(weights), *shape).sum(axis=-1, dtype=np.int64)
 
 
-def draw_centre_signs(seed: int, sweep: int, walkers: np.ndarray, totals: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def draw_centre_signs(
+    seed: int, sweep: int, walkers: np.ndarray, totals: np.ndarray, thresholds: np.ndarray
+) -> np.ndarray:
     """Draw every centre weight from its conditional: int8 +-1 (N, I, G, C).
 
     ``totals`` int (N, I, G, C): the sum of the replicas' weights; ``thresholds`` uint32 (G, y + 1), :func:`acceptance.centre_thresholds`;
@@ -219,13 +234,16 @@ def draw_centre_signs(seed: int, sweep: int, walkers: np.ndarray, totals: np.nda
     blocks = np.arange((count + 3) // 4)[:, None, None]
     words = philox(seed, Stream.CENTRE, sweep, blocks, walkers).swapaxes(0, 1).reshape(-1, *walkers.shape)[:count]
     grid = np.arange(len(thresholds))[:, None]
-    return np.where((words >> np.uint32(1))[:, :, None] < thresholds[grid, (totals + replicas) // 2], 1, -1).astype(np.int8)
+    return np.where((words >> np.uint32(1))[:, :, None] < thresholds[grid, (totals + replicas) // 2], 1, -1).astype(
+        np.int8
+    )
 
 
 def draw_centre(
     device: Device, model: Model, population: Population, dynamics: Dynamics, rule: Rule, done: int
 ) -> None:
     """Draw ``population.centre`` in place from its conditional given the replicas, after ``done`` sweeps; ``rule`` has one row."""
+    assert population.centre is not None
     if device.kind == "numpy":
         weights = unpack_signs(population.weights, model.machine.weight_count)
         totals = weights.sum(axis=3, dtype=np.int64).transpose(3, 0, 1, 2)
@@ -238,6 +256,7 @@ def draw_centre(
     draw(chains, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre))
 
 
-def _row(table: np.ndarray, row: int) -> np.ndarray:
+def _row(table: np.ndarray | None, row: int) -> np.ndarray:
     """The table of a sweep, where tables of constants have one row for all."""
+    assert table is not None
     return table[row if len(table) > 1 else 0]

@@ -6,7 +6,7 @@ Every mistake is reported at once, one line each with its place, what was found 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from gpumc.errors import ConfigError, nearest
 from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss
-from gpumc.machines import MACHINES, Machine, Perceptron
+from gpumc.machines import MACHINES, Machine
 from gpumc.measures import SCALES, SPANS, Gibbs, LocalEntropy, Measure, Ramp
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sampling.acceptance import SAMPLERS
@@ -28,7 +28,9 @@ def _expanded(value: Any) -> Any:
     if isinstance(value, dict) and "num" in value:
         unknown = set(value) - {"start", "stop", "num"}
         if unknown:
-            raise ValueError(f"unknown key '{min(unknown)}' in a range: {nearest(min(unknown), ('start', 'stop', 'num'))}")
+            raise ValueError(
+                f"unknown key '{min(unknown)}' in a range: {nearest(min(unknown), ('start', 'stop', 'num'))}"
+            )
         num = value["num"]
         if isinstance(num, bool) or not isinstance(num, int) or num < 1 or not {"start", "stop"} <= set(value):
             raise ValueError("a range is {start, stop, num}, num a whole number of at least 1")
@@ -117,7 +119,9 @@ class PatternsSection(_Section):
     @model_validator(mode="after")
     def _belong_to_the_kind(self) -> PatternsSection:
         mistakes = []
-        takes = {"random": ("alpha", "seed"), "teacher": ("alpha", "seed", "teacher", "flip"), "file": ("path",)}[self.kind]
+        takes = {"random": ("alpha", "seed"), "teacher": ("alpha", "seed", "teacher", "flip"), "file": ("path",)}[
+            self.kind
+        ]
         for name in ("alpha", "seed", "teacher", "flip", "path"):
             if name not in takes and getattr(self, name) is not None:
                 mistakes.append(f"{name} has no meaning for patterns of kind '{self.kind}': leave it out")
@@ -126,8 +130,14 @@ class PatternsSection(_Section):
             mistakes.append(f"{needed} is missing: patterns of kind '{self.kind}' need it")
         if self.kind == "file" and self.instances != 1:
             mistakes.append("instances has no meaning for patterns of kind 'file': the file says how many there are")
-        mistakes += [f"alpha = {a}: a positive number is needed" for a in listed(self.alpha) if a is not None and not a > 0]
-        mistakes += [f"flip = {f}: a probability from 0 to 1 is needed" for f in listed(self.flip) if f is not None and not 0 <= f <= 1]
+        mistakes += [
+            f"alpha = {a}: a positive number is needed" for a in listed(self.alpha) if a is not None and not a > 0
+        ]
+        mistakes += [
+            f"flip = {f}: a probability from 0 to 1 is needed"
+            for f in listed(self.flip)
+            if f is not None and not 0 <= f <= 1
+        ]
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
@@ -215,13 +225,11 @@ class RunConfig(_Section):
         for n, k in self.shapes:
             machine = self.machine.machine(n, k)
             for alpha in listed(self.patterns.alpha):
-                checks = [lambda m=machine: self.loss.loss().tables(m)]
-                if alpha is not None:
-                    checks.append(lambda m=machine, a=alpha: m.pattern_count(a))
-                if self.patterns.teacher is not None:
-                    checks.append(lambda n=n: self.patterns.teacher.machine(n))
-                checks.append(lambda: check_measure(self.measure.measure(self.loss.loss(), 1, None), self.sampler.kind))
-                mistakes += [str(error) for check in checks if (error := _mistake(check))]
+                loss, teacher = self.loss.loss(), self.patterns.teacher
+                mistakes += _mistakes(loss.tables, machine)
+                mistakes += _mistakes(machine.pattern_count, alpha) if alpha is not None else []
+                mistakes += _mistakes(teacher.machine, n) if teacher else []
+                mistakes += _mistakes(check_measure, self.measure.measure(loss, 1, None), self.sampler.kind)
         if mistakes:
             raise ValueError("\n".join(dict.fromkeys(mistakes)))
         return self
@@ -249,6 +257,19 @@ class RunConfig(_Section):
         """The measure of a task; paths are relative to ``folder``."""
         name = self.measure.centre_file
         return self.measure.measure(self.loss.loss(), replicas, _centre(folder / name) if name else None)
+
+
+#: The section that each key with a table leads to.
+SECTIONS: dict[str, type[BaseModel]] = {
+    "machine": MachineSection,
+    "patterns": PatternsSection,
+    "teacher": TeacherSection,
+    "loss": LossSection,
+    "measure": MeasureSection,
+    "beta": RampSection,
+    "coupling": RampSection,
+    "sampler": SamplerSection,
+}
 
 
 def read_config(text: str, overrides: Sequence[str] = (), folder: Path | None = None) -> RunConfig:
@@ -281,7 +302,7 @@ def _check_files(config: RunConfig, folder: Path) -> None:
         if config.patterns.kind == "file":
             config.make_patterns(machine, None, None, folder)
         if config.measure.centre_file:
-            centre = config.make_measure(1, folder).centre
+            centre = np.asarray(config.make_measure(1, folder).centre)
             if np.shape(centre)[-1:] != (machine.weight_count,):
                 raise ConfigError(
                     f"[measure] centre: {config.measure.centre_file} has shape {np.shape(centre)}, and the machine has "
@@ -316,7 +337,9 @@ def _explained(mistake: Any, table: dict) -> list[str]:
     if kind == "missing":
         return [f"  {where}: missing"]
     if kind == "value_error":
-        section = f"[{keys[0]}] " if len(keys) == 1 and isinstance(table.get(keys[0]), dict) else f"{where}: " if keys else ""
+        section = (
+            f"[{keys[0]}] " if len(keys) == 1 and isinstance(table.get(keys[0]), dict) else f"{where}: " if keys else ""
+        )
         return [f"  {section}{line}" for line in str(mistake["ctx"]["error"]).splitlines()]
     found = repr(_found(table, keys))
     if kind == "literal_error":
@@ -339,20 +362,14 @@ def _wanted(keys: list[str]) -> str:
         return "a text is needed"
     least = "0" if key in ("burn_in", "seed") else "1"
     one = f"a whole number of at least {least}" if key in wholes else "a number"
-    several = ", a list of them or {start, stop, num}" if key in axes else "" if key in wholes else ""
+    several = ", a list of them or {start, stop, num}" if key in axes else ""
     ramp = ", or a ramp {start, stop, scale, over}" if key in ("beta", "coupling") else ""
     return f"{one}{several}{ramp} is needed"
 
 
 def _model(keys: Sequence[str]) -> type[BaseModel] | None:
     """The section that ``keys`` lead to."""
-    model: type[BaseModel] | None = RunConfig
-    for key in keys:
-        model = {
-            **{"machine": MachineSection, "patterns": PatternsSection, "loss": LossSection, "measure": MeasureSection},
-            **{"sampler": SamplerSection, "teacher": TeacherSection, "beta": RampSection, "coupling": RampSection},
-        }.get(key)
-    return model
+    return SECTIONS.get(keys[-1]) if keys else RunConfig
 
 
 def _fields(keys: Sequence[str]) -> list[str]:
@@ -374,12 +391,13 @@ def _found(table: Any, keys: Sequence[str]) -> Any:
     return table
 
 
-def _mistake(check) -> ConfigError | None:
+def _mistakes(check: Callable[..., object], *arguments: object) -> list[str]:
+    """What ``check`` finds wrong: one sentence or none."""
     try:
-        check()
+        check(*arguments)
     except ConfigError as error:
-        return error
-    return None
+        return [str(error)]
+    return []
 
 
 def _ramp_or_numbers(value):

@@ -53,7 +53,9 @@ class RunFolder:
         if (path / RECORD).exists():
             found = cls.open(path)
             if (found.text, found.overrides) != (folder.text, folder.overrides):
-                raise RunError(f"{path} holds a run with another config: {_difference(found, folder)}; choose another --out, or delete it")
+                raise RunError(
+                    f"{path} holds a run with another config: {_difference(found, folder)}; choose another --out, or delete it"
+                )
             return found
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path} exists and holds no run of gpumc: choose another --out")
@@ -69,7 +71,9 @@ class RunFolder:
         """The run in ``path``. Raises RunError where there is none."""
         try:
             record = json.loads((path / RECORD).read_text())
-            tasks = [Task(**{**t, "instances": tuple(t["instances"]), "chains": tuple(t["chains"])}) for t in record["tasks"]]
+            tasks = [
+                Task(**{**t, "instances": tuple(t["instances"]), "chains": tuple(t["chains"])}) for t in record["tasks"]
+            ]
             return cls(path, record["config"], tuple(record["overrides"]), Path(record["source"]), tuple(tasks))
         except FileNotFoundError:
             raise RunError(f"{path} holds no run of gpumc: `gpumc run CONFIG --out {path}` makes one") from None
@@ -109,7 +113,9 @@ class RunFolder:
         """All shards in one: a dataset, or a tree with a group ``n<n>_k<k>`` for each machine. Raises RunError where some are missing."""
         missing = len(self.tasks) - len(self.done())
         if missing:
-            raise RunError(f"{self.path} is not finished, {missing} of {len(self.tasks)} tasks are left: `gpumc run` goes on with it")
+            raise RunError(
+                f"{self.path} is not finished, {missing} of {len(self.tasks)} tasks are left: `gpumc run` goes on with it"
+            )
         config = self.config
         groups: dict[str, list] = {}
         for index, task in enumerate(self.tasks):

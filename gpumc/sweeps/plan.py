@@ -33,7 +33,7 @@ class Task:
     @property
     def part(self) -> Part:
         """The part of the population."""
-        return Part(tuple(self.instances), tuple(self.chains))
+        return Part(self.instances, self.chains)
 
     def axes(self, config: RunConfig) -> dict[str, float]:
         """The values of the task axes that ``config`` sweeps."""

@@ -44,7 +44,12 @@ def execute(folder: RunFolder, device: str, report: Report) -> None:
 
 
 def run_task(
-    config: RunConfig, task: Task, source: Path, shard: Path, device: str, progress: Callable[[int, int], None] | None = None
+    config: RunConfig,
+    task: Task,
+    source: Path,
+    shard: Path,
+    device: str,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Do one task and write its shard; all it needs is plain data, and it can be done anywhere."""
     machine = config.machine.machine(task.n, task.k)

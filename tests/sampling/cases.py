@@ -77,6 +77,8 @@ VARIABLES = (
 def same_bits(left, right) -> bool:
     """Whether two datasets hold the same numbers to the last bit."""
     assert set(left.variables) == set(right.variables)
-    different = [name for name in VARIABLES if name in left and not np.array_equal(left[name], right[name], equal_nan=True)]
+    different = [
+        name for name in VARIABLES if name in left and not np.array_equal(left[name], right[name], equal_nan=True)
+    ]
     assert not different, f"{different} differ"
     return True

@@ -115,6 +115,8 @@ def test_joint_states_of_three_replicas(centre):
         data = gpumc.sample(machine, patterns, measure, chains=20_000, burn_in=40, sweeps=1, seed=5, device="cpu")
         exact = gpumc.exact.replicated(machine, patterns, measure)
         for name in ("energy", "overlap_centre", "overlap_replicas"):
-            values = data[name].isel(draw=-1).mean("replica") if "replica" in data[name].dims else data[name].isel(draw=-1)
+            values = (
+                data[name].isel(draw=-1).mean("replica") if "replica" in data[name].dims else data[name].isel(draw=-1)
+            )
             error = float(values.std()) / np.sqrt(values.size)
             assert abs(float(values.mean()) - float(exact[name].squeeze())) < 4 * error, name

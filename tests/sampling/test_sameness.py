@@ -64,7 +64,9 @@ def test_continuing_from_weights_at_infinite_beta():
     """A solution stays a solution at beta = infinity, and moves."""
     patterns = gpumc.random_patterns(gpumc.Perceptron(101), alpha=0.2, seed=1)
     machine, errors = gpumc.Perceptron(101), gpumc.ErrorCount()
-    found = gpumc.sample(machine, patterns, gpumc.Gibbs(errors, gpumc.Ramp(0.5, 8.0)), chains=4, burn_in=200, sweeps=1, device="cpu")
+    found = gpumc.sample(
+        machine, patterns, gpumc.Gibbs(errors, gpumc.Ramp(0.5, 8.0)), chains=4, burn_in=200, sweeps=1, device="cpu"
+    )
     assert float(found.energy[..., -1].max()) == 0
     weights = found.weights.values[:, None]
     walk = gpumc.sample(
