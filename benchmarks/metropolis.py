@@ -10,6 +10,7 @@ a hot start. Start-up, compilation and the first stride of sweeps are not timed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -98,10 +99,8 @@ def available(names: str | None) -> list[Device]:
     if names:
         return [choose(name) for name in names.split(",")]
     found = [choose("numpy"), choose("cpu")]
-    try:
+    with contextlib.suppress(DeviceError):
         found.append(choose("cuda"))
-    except DeviceError:
-        pass
     return list(dict.fromkeys(found))
 
 

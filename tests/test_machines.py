@@ -1,0 +1,122 @@
+"""What a machine computes of a pattern, against a loop that follows the definitions word for word."""
+
+from math import prod, sqrt
+
+import numpy as np
+import pytest
+
+import gpumc
+from gpumc.errors import ConfigError
+from gpumc.machines import MACHINES
+
+SMALL = [
+    gpumc.Perceptron(7),
+    gpumc.TreeCommittee(15, k=3),
+    gpumc.FullCommittee(5, k=3),
+    gpumc.TreeParity(9, k=3),
+    gpumc.TreeParity(10, k=2),
+    gpumc.TreeParity(5, k=1),
+]
+by_name = pytest.mark.parametrize("machine", SMALL, ids=lambda m: f"{m.kind}-{m.n}-{m.k}")
+
+
+def stability(machine, weights, pattern, label) -> float:
+    """Delta of one pattern in plain Python."""
+    if machine.kind == "perceptron":
+        return label * sum(int(w) * int(x) for w, x in zip(weights, pattern, strict=True)) / sqrt(machine.n)
+    inputs = machine.n if machine.kind == "full-committee" else machine.n // machine.k
+    signs = []
+    for unit in range(machine.k):
+        first = 0 if machine.kind == "full-committee" else unit * inputs
+        total = 0
+        for j in range(inputs):
+            total += int(weights[unit * inputs + j]) * int(pattern[first + j])
+        signs.append(1 if total > 0 else -1)
+    return label * (prod(signs) if machine.kind == "tree-parity" else sum(signs) / sqrt(machine.k))
+
+
+def draw(machine, count=20, patterns=30):
+    rng = np.random.default_rng(1)
+    shapes = (count, machine.weight_count), (patterns, machine.n), (patterns,)
+    return tuple(rng.choice(np.array([-1, 1], np.int8), shape) for shape in shapes)
+
+
+@by_name
+def test_stabilities(machine):
+    weights, xi, labels = draw(machine)
+    expected = [[stability(machine, w, x, s) for x, s in zip(xi, labels, strict=True)] for w in weights]
+    np.testing.assert_allclose(machine.stabilities(weights, xi, labels), expected, rtol=1e-14)
+
+
+@by_name
+def test_labels_fold_into_the_patterns(machine):
+    weights, xi, labels = draw(machine)
+    readout = machine.readout_of(machine.fields(weights, xi))
+    assert np.array_equal(machine.readout_of(machine.fields(weights, machine.gauge(xi, labels))), labels * readout)
+
+
+@by_name
+def test_readouts_are_odd_and_bounded(machine):
+    weights, xi, _ = draw(machine, count=200)
+    fields = machine.fields(weights, xi)
+    readout = machine.readout_of(fields)
+    assert np.all(fields % 2 == 1)
+    assert np.all((readout + machine.largest_readout) % 2 == 0)
+    assert np.all(readout != 0)
+    assert np.abs(readout).max() == machine.largest_readout
+
+
+@by_name
+def test_opposite_weights(machine):
+    """-W turns every hidden sign, and the output of an odd number of them."""
+    weights, xi, labels = draw(machine)
+    sign = (-1) ** machine.k if machine.kind == "tree-parity" else -1
+    assert np.array_equal(machine.stabilities(-weights, xi, labels), sign * machine.stabilities(weights, xi, labels))
+
+
+def test_weight_counts():
+    assert [m.weight_count for m in SMALL] == [7, 15, 15, 9, 10, 5]
+    assert [m.fan_in for m in SMALL] == [7, 5, 5, 3, 5, 5]
+
+
+def test_fields_of_many_inputs_are_exact():
+    machine = gpumc.Perceptron(200_001)
+    weights = np.ones((2, machine.n), np.int8)
+    weights[1, 0] = -1
+    assert machine.fields(weights, np.ones((1, machine.n), np.int8)).ravel().tolist() == [200_001, 199_999]
+
+
+def test_pattern_counts():
+    assert gpumc.Perceptron(1001).pattern_count(0.4) == 400
+    assert gpumc.FullCommittee(5, k=3).pattern_count(2.0) == 30
+
+
+def test_kinds():
+    assert set(MACHINES) == {"perceptron", "tree-committee", "full-committee", "tree-parity"}
+    assert all(MACHINES[m.kind] is type(m) for m in SMALL)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: gpumc.Perceptron(1000), "n = 1000 is even.*999 or 1001"),
+        (lambda: gpumc.Perceptron(7, k=3), "k = 3"),
+        (lambda: gpumc.Perceptron(0), "n = 0"),
+        (lambda: gpumc.Perceptron(True), "n = True"),
+        (lambda: gpumc.Perceptron(7.0), r"n = 7\.0"),
+        (lambda: gpumc.Perceptron(7, weights="spherical"), "spherical"),
+        (lambda: gpumc.TreeCommittee(12, k=4), "k = 4 is even.*3 or 5"),
+        (lambda: gpumc.TreeCommittee(10, k=3), "k = 3 does not divide n = 10"),
+        (lambda: gpumc.TreeCommittee(12, k=3), "n/k = 4 is even"),
+        (lambda: gpumc.FullCommittee(8, k=3), "n = 8 is even"),
+        (lambda: gpumc.FullCommittee(9, k=2), "k = 2 is even"),
+        (lambda: gpumc.TreeParity(8, k=2), "n/k = 4 is even"),
+        (lambda: gpumc.TreeParity(9, k=0), "k = 0"),
+        (lambda: gpumc.Perceptron(7).pattern_count(0.01), "no pattern.*0.14"),
+        (lambda: gpumc.Perceptron(7).pattern_count(float("nan")), "alpha"),
+        (lambda: gpumc.Perceptron(7).pattern_count(-0.4), "alpha"),
+    ],
+)
+def test_machines_that_make_no_sense(make, words):
+    with pytest.raises(ConfigError, match=words):
+        make()
