@@ -69,13 +69,13 @@ def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike)
         raise ConfigError(f"beta = {beta!r}: finite non-negative numbers are needed")
     axis = xr.DataArray(values, dims=["beta"] if values.ndim else [], coords={"beta": values})
     lowest = data.energy.min("state")
-    weight = np.exp(-axis * (data.energy - lowest))
+    weight = np.exp((lowest - data.energy) * axis)
     total = weight.sum("state")
     return xr.Dataset(
         {
             "energy": (weight * data.energy).sum("state") / total,
             "error_rate": (weight * data.errors).sum("state") / total / patterns.count,
-            "log_partition": np.log(total) - axis * lowest,
+            "log_partition": np.log(total) - lowest * axis,
         }
     )
 
