@@ -21,6 +21,7 @@ from gpumc.measures import SCALES, SPANS, Gibbs, LocalEntropy, Measure, Ramp
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sampling.acceptance import SAMPLERS
 from gpumc.sampling.run import check_measure
+from gpumc.sweeps.mistakes import explained
 
 
 def _expanded(value: Any) -> Any:
@@ -286,7 +287,7 @@ def read_config(text: str, overrides: Sequence[str] = (), folder: Path | None = 
     try:
         config = RunConfig.model_validate(table)
     except ValidationError as error:
-        lines = [line for mistake in error.errors() for line in _explained(mistake, table)]
+        lines = [line for mistake in error.errors() for line in explained(mistake, table, _fields)]
         lines = list(dict.fromkeys(lines))
         count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
         raise ConfigError("\n".join([f"the config has {count}, nothing was started:", *lines])) from None
@@ -326,47 +327,6 @@ def _apply(table: dict, override: str) -> None:
     table[keys[-1]] = parsed
 
 
-def _explained(mistake: Any, table: dict) -> list[str]:
-    """Lines for one of pydantic's mistakes: place, what was found, what is allowed."""
-    place, kind = [p for p in mistake["loc"] if isinstance(p, str) and p.isidentifier()], mistake["type"]
-    known = _known(place)
-    keys = place[: known + (kind in ("extra_forbidden", "missing"))]
-    where = f"[{'.'.join(keys[:-1])}] {keys[-1]}" if len(keys) > 1 else ".".join(keys) or "config"
-    if kind == "extra_forbidden":
-        return [f"  {where}: unknown key; {nearest(place[known], _fields(place[:known]))}"]
-    if kind == "missing":
-        return [f"  {where}: missing"]
-    if kind == "value_error":
-        section = (
-            f"[{keys[0]}] " if len(keys) == 1 and isinstance(table.get(keys[0]), dict) else f"{where}: " if keys else ""
-        )
-        return [f"  {section}{line}" for line in str(mistake["ctx"]["error"]).splitlines()]
-    found = repr(_found(table, keys))
-    if kind == "literal_error":
-        allowed = [word.strip(" '") for word in mistake["ctx"]["expected"].replace(" or ", ",").split(",")]
-        return [f"  {where} = {found}: {nearest(str(_found(table, keys)), allowed)}"]
-    return [f"  {where} = {found}: {_wanted(keys)}"]
-
-
-def _wanted(keys: list[str]) -> str:
-    """What a key takes, in words."""
-    wholes = {"n", "k", "instances", "seed", "replicas", "chains", "burn_in", "sweeps", "every"}
-    texts = {"kind", "weights", "path", "centre"}
-    axes = {"n", "k", "alpha", "flip", "gamma", "replicas", "beta", "coupling"}
-    key = keys[-1] if keys else ""
-    if key == "name":
-        return "a name of letters, digits, '.', '_' and '-' is needed"
-    if key in ("machine", "patterns", "loss", "measure", "sampler", "teacher"):
-        return "a table is needed"
-    if key in texts:
-        return "a text is needed"
-    least = "0" if key in ("burn_in", "seed") else "1"
-    one = f"a whole number of at least {least}" if key in wholes else "a number"
-    several = ", a list of them or {start, stop, num}" if key in axes else ""
-    ramp = ", or a ramp {start, stop, scale, over}" if key in ("beta", "coupling") else ""
-    return f"{one}{several}{ramp} is needed"
-
-
 def _model(keys: Sequence[str]) -> type[BaseModel] | None:
     """The section that ``keys`` lead to."""
     return SECTIONS.get(keys[-1]) if keys else RunConfig
@@ -375,20 +335,6 @@ def _model(keys: Sequence[str]) -> type[BaseModel] | None:
 def _fields(keys: Sequence[str]) -> list[str]:
     model = _model(keys)
     return list(model.model_fields) if model else []
-
-
-def _known(place: Sequence[str]) -> int:
-    """How many leading keys of a place are the config's own (the rest names alternatives of a union)."""
-    known = 0
-    while known < len(place) and place[known] in _fields(place[:known]):
-        known += 1
-    return known
-
-
-def _found(table: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        table = table.get(key) if isinstance(table, dict) else None
-    return table
 
 
 def _mistakes(check: Callable[..., object], *arguments: object) -> list[str]:
