@@ -23,12 +23,11 @@ def save(data: xr.Dataset | xr.DataTree, path: str | Path) -> Path:
     Raises RunError where it cannot be written (a full disk, a folder that is not there); ``path`` is then as it was before.
     """
     path = Path(path)
+    encoding: dict = _encoding(data) if isinstance(data, xr.Dataset) else _encodings(data)
+    # The file is made in memory: HDF5 itself, when a disk fills while it writes, can take the process down with it.
+    content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
     with replacing(path) as temporary:
-        if isinstance(data, xr.DataTree):
-            encoding = {node.path: _encoding(node.to_dataset()) for node in data.subtree}
-            data.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
-        else:
-            data.to_netcdf(temporary, engine="h5netcdf", encoding=_encoding(data))
+        temporary.write_bytes(content)
     return path
 
 
@@ -64,7 +63,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     except OSError as error:
         reason = error.strerror or _first_line(error)
-        raise RunError(f"{path} cannot be written ({reason}): nothing was lost, make room and run again") from None
+        raise RunError(f"{path} cannot be written ({reason}): what is there is whole, make room and run again") from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -86,6 +85,10 @@ def _encoding(data: xr.Dataset) -> dict[str, dict]:
         for name, array in data.variables.items()
         if array.ndim and np.issubdtype(array.dtype, np.number)
     }
+
+
+def _encodings(tree: xr.DataTree) -> dict[str, dict]:
+    return {node.path: _encoding(node.to_dataset()) for node in tree.subtree}
 
 
 def _first_line(error: BaseException) -> str:
