@@ -63,7 +63,9 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     except OSError as error:
         reason = error.strerror or _first_line(error)
-        raise RunError(f"{path} cannot be written ({reason}): what is there is whole, make room and run again") from None
+        raise RunError(
+            f"{path} cannot be written ({reason}): what is there is whole, make room and run again"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

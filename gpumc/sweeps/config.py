@@ -5,15 +5,24 @@ Every mistake is reported at once, one line each with its place, what was found 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
+from gpumc.device.philox import SEED_LIMIT
 from gpumc.errors import ConfigError, nearest
 from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss
 from gpumc.machines import MACHINES, Machine
@@ -22,6 +31,7 @@ from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_pat
 from gpumc.sampling.acceptance import SAMPLERS
 from gpumc.sampling.run import check_measure
 from gpumc.sweeps.mistakes import explained
+from gpumc.sweeps.text import parsed
 
 
 def _expanded(value: Any) -> Any:
@@ -35,14 +45,34 @@ def _expanded(value: Any) -> Any:
         num = value["num"]
         if isinstance(num, bool) or not isinstance(num, int) or num < 1 or not {"start", "stop"} <= set(value):
             raise ValueError("a range is {start, stop, num}, num a whole number of at least 1")
-        value = np.linspace(float(value["start"]), float(value["stop"]), num).tolist()
+        ends = value["start"], value["stop"]
+        if any(isinstance(end, bool) or not isinstance(end, (int, float)) for end in ends):
+            raise ValueError("a range is {start, stop, num}, start and stop numbers")
+        value = np.linspace(*ends, num).tolist()
+        if all(isinstance(end, int) for end in ends) and all(step.is_integer() for step in value):
+            value = [int(step) for step in value]
     if isinstance(value, list):
         if not value:
             raise ValueError("an empty list: at least one value is needed")
-        if len(set(map(str, value))) < len(value):
+        if len({str(float(v) if isinstance(v, int) else v) for v in value}) < len(value):
             raise ValueError(f"{value} has a value twice")
         return tuple(value)
     return value
+
+
+def _within(allowed: Callable[[float], bool], wanted: str) -> AfterValidator:
+    """A check of every value of a key; a ramp checks itself."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, RampSection):
+            value.ramp()
+            return value
+        for one in listed(value):
+            if not allowed(one):
+                raise ValueError(f"{info.field_name} = {one}: {wanted} is needed")
+        return value
+
+    return AfterValidator(check)
 
 
 class _Section(BaseModel):
@@ -65,6 +95,7 @@ Whole = Annotated[int, Field(ge=1)]
 Numbers = Annotated[float | tuple[float, ...], BeforeValidator(_expanded)]
 Wholes = Annotated[Whole | tuple[Whole, ...], BeforeValidator(_expanded)]
 Parameter = Annotated[float | RampSection | tuple[float, ...], BeforeValidator(_expanded)]
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 
 
 def listed(value: Any) -> Sequence:
@@ -110,11 +141,11 @@ class PatternsSection(_Section):
     """``[patterns]``"""
 
     kind: Literal["random", "teacher", "file"]
-    alpha: Numbers | None = None
+    alpha: Annotated[Numbers, _within(lambda a: 0 < a < np.inf, "a positive number")] | None = None
     instances: Whole = 1
-    seed: Annotated[int, Field(ge=0)] | None = None
+    seed: Seed | None = None
     teacher: TeacherSection | None = None
-    flip: Numbers | None = None
+    flip: Annotated[Numbers, _within(lambda f: 0 <= f <= 1, "a probability from 0 to 1")] | None = None
     path: str | None = None
 
     @model_validator(mode="after")
@@ -131,14 +162,6 @@ class PatternsSection(_Section):
             mistakes.append(f"{needed} is missing: patterns of kind '{self.kind}' need it")
         if self.kind == "file" and self.instances != 1:
             mistakes.append("instances has no meaning for patterns of kind 'file': the file says how many there are")
-        mistakes += [
-            f"alpha = {a}: a positive number is needed" for a in listed(self.alpha) if a is not None and not a > 0
-        ]
-        mistakes += [
-            f"flip = {f}: a probability from 0 to 1 is needed"
-            for f in listed(self.flip)
-            if f is not None and not 0 <= f <= 1
-        ]
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
@@ -148,13 +171,12 @@ class LossSection(_Section):
     """``[loss]``"""
 
     kind: Literal[tuple(LOSSES)]  # type: ignore[valid-type]
-    gamma: Numbers | None = None
+    gamma: Annotated[Numbers, _within(lambda g: 0 < g < np.inf, "a positive finite number")] | None = None
 
     @model_validator(mode="after")
     def _loss_exists(self) -> LossSection:
         if self.kind == "error-count" and self.gamma is not None:
             raise ValueError("gamma has no meaning for the error count: leave it out")
-        self.loss()
         return self
 
     def loss(self) -> Loss:
@@ -164,9 +186,9 @@ class LossSection(_Section):
 class MeasureSection(_Section):
     """``[measure]``: Gibbs where there is no coupling, else local entropy."""
 
-    beta: Parameter
+    beta: Annotated[Parameter, _within(lambda b: b >= 0, "a non-negative number")]
     replicas: Wholes = 1
-    coupling: Parameter | None = None
+    coupling: Annotated[Parameter, _within(lambda c: 0 <= c < np.inf, "a non-negative finite number")] | None = None
     centre: str | None = None
 
     @model_validator(mode="after")
@@ -176,7 +198,6 @@ class MeasureSection(_Section):
                 raise ValueError("replicas without coupling: give the coupling that holds them to their centre")
             if self.centre is not None:
                 raise ValueError("centre without coupling: give the coupling that holds the replicas to it")
-        self.measure(ErrorCount(), 1, None)
         return self
 
     def measure(self, loss: Loss, replicas: int, centre: np.ndarray | None) -> Measure:
@@ -213,27 +234,12 @@ class RunConfig(_Section):
     """A whole run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Annotated[int, Field(ge=0, lt=2**48)] = 0
+    seed: Seed = 0
     machine: MachineSection
     patterns: PatternsSection
     loss: LossSection
     measure: MeasureSection
     sampler: SamplerSection
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> RunConfig:
-        mistakes = []
-        for n, k in self.shapes:
-            machine = self.machine.machine(n, k)
-            for alpha in listed(self.patterns.alpha):
-                loss, teacher = self.loss.loss(), self.patterns.teacher
-                mistakes += _mistakes(loss.tables, machine)
-                mistakes += _mistakes(machine.pattern_count, alpha) if alpha is not None else []
-                mistakes += _mistakes(teacher.machine, n) if teacher else []
-                mistakes += _mistakes(check_measure, self.measure.measure(loss, 1, None), self.sampler.kind)
-        if mistakes:
-            raise ValueError("\n".join(dict.fromkeys(mistakes)))
-        return self
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -278,22 +284,66 @@ def read_config(text: str, overrides: Sequence[str] = (), folder: Path | None = 
 
     Raises ConfigError that lists every mistake, one line each.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the config is not TOML: {error}") from None
-    for override in overrides:
-        _apply(table, override)
-    try:
-        config = RunConfig.model_validate(table)
-    except ValidationError as error:
-        lines = [line for mistake in error.errors() for line in explained(mistake, table, _fields)]
-        lines = list(dict.fromkeys(lines))
-        count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        raise ConfigError("\n".join([f"the config has {count}, nothing was started:", *lines])) from None
+    table = parsed(text, overrides)
+    mistakes = dict.fromkeys(_mistakes_in(table) + _misfits(table))
+    if mistakes:
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise ConfigError("\n".join([f"the config has {count}, nothing was started:", *mistakes]))
+    config = RunConfig.model_validate(table)
     if folder is not None:
         _check_files(config, folder)
     return config
+
+
+def _mistakes_in(table: dict) -> list[str]:
+    """What is wrong in the sections of a config, each by itself."""
+    try:
+        RunConfig.model_validate(table)
+    except ValidationError as error:
+        found = error.errors()
+    else:
+        return []
+    lines = [line for mistake in found for line in explained(mistake, table, _fields)]
+    # A section with an unknown key is not checked as a whole: look once more without it.
+    known = _without(table, [mistake["loc"] for mistake in found if mistake["type"] == "extra_forbidden"])
+    return lines + (_mistakes_in(known) if known != table else [])
+
+
+def _without(table: dict, places: Sequence[tuple]) -> dict:
+    """A copy of nested tables with the keys at ``places`` left out."""
+    here = {place[0] for place in places if len(place) == 1}
+    return {
+        key: _without(value, [place[1:] for place in places if place[0] == key and len(place) > 1])
+        if isinstance(value, dict)
+        else value
+        for key, value in table.items()
+        if key not in here
+    }
+
+
+def _misfits(table: dict) -> list[str]:
+    """What is wrong between sections, as far as these are right by themselves."""
+    machine, patterns, loss = (_valid(SECTIONS[name], table.get(name)) for name in ("machine", "patterns", "loss"))
+    measure, sampler = (_valid(SECTIONS[name], table.get(name)) for name in ("measure", "sampler"))
+    mistakes = []
+    for n, k in product(listed(machine.n), listed(machine.k)) if machine else ():
+        described = machine.machine(n, k)
+        if loss:
+            mistakes += _mistakes(loss.loss().tables, described)
+        if patterns:
+            mistakes += [m for a in listed(patterns.alpha) if a for m in _mistakes(described.pattern_count, a)]
+            mistakes += _mistakes(patterns.teacher.machine, n) if patterns.teacher else []
+    if loss and measure and sampler:
+        mistakes += _mistakes(check_measure, measure.measure(loss.loss(), 1, None), sampler.kind)
+    return [f"  {mistake}" for mistake in mistakes]
+
+
+def _valid(section: type[BaseModel], table: Any) -> Any:
+    """The section, or None where something is wrong in it."""
+    try:
+        return section.model_validate(table)
+    except ValidationError:
+        return None
 
 
 def _check_files(config: RunConfig, folder: Path) -> None:
@@ -309,22 +359,6 @@ def _check_files(config: RunConfig, folder: Path) -> None:
                     f"[measure] centre: {config.measure.centre_file} has shape {np.shape(centre)}, and the machine has "
                     f"{machine.weight_count} weights: the last dimension must be that"
                 )
-
-
-def _apply(table: dict, override: str) -> None:
-    path, equals, value = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise ConfigError(f"--set {override}: key=value is needed, such as sampler.sweeps=100")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    for key in keys[:-1]:
-        table = table.setdefault(key, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {override}: {key} is no table of the config")
-    table[keys[-1]] = parsed
 
 
 def _model(keys: Sequence[str]) -> type[BaseModel] | None:

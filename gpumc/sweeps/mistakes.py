@@ -15,7 +15,9 @@ def explained(mistake: Any, table: dict, fields: Fields) -> list[str]:
 
     ``fields`` names the keys of the section that some keys lead to.
     """
-    place, kind = [p for p in mistake["loc"] if isinstance(p, str) and p.isidentifier()], mistake["type"]
+    # Pydantic names the alternatives of a union by their types, in capitals where they are sections of ours.
+    place = [p for p in mistake["loc"] if isinstance(p, str) and p.isidentifier() and p.islower()]
+    kind = mistake["type"]
     known = _known(place, fields)
     keys = place[: known + (kind in ("extra_forbidden", "missing"))]
     where = f"[{'.'.join(keys[:-1])}] {keys[-1]}" if len(keys) > 1 else ".".join(keys) or "config"
@@ -27,8 +29,13 @@ def explained(mistake: Any, table: dict, fields: Fields) -> list[str]:
         section = (
             f"[{keys[0]}] " if len(keys) == 1 and isinstance(table.get(keys[0]), dict) else f"{where}: " if keys else ""
         )
-        return [f"  {section}{line}" for line in str(mistake["ctx"]["error"]).splitlines()]
+        lines = str(mistake["ctx"]["error"]).splitlines()
+        if len(keys) > 1 and lines[0].startswith(f"{keys[-1]} = "):
+            section = f"[{'.'.join(keys[:-1])}] "
+        return [f"  {section}{line}" for line in lines]
     found = repr(_found(table, keys))
+    if isinstance(_found(table, keys), dict) and fields(keys):
+        return []  # meant as a table: its own mistakes are told
     if kind == "literal_error":
         allowed = [word.strip(" '") for word in mistake["ctx"]["expected"].replace(" or ", ",").split(",")]
         return [f"  {where} = {found}: {nearest(str(_found(table, keys)), allowed)}"]
