@@ -1,0 +1,150 @@
+"""Configs: every mistake at once, with its place, what was found and what is allowed."""
+
+import numpy as np
+import pytest
+
+from gpumc.errors import ConfigError
+from gpumc.measures import Gibbs, LocalEntropy, Ramp
+from gpumc.sweeps import plan, read_config
+
+GOOD = """
+name = "test"
+seed = 3
+[machine]
+kind = "tree-committee"
+n = 27
+k = 3
+[patterns]
+kind = "random"
+alpha = 0.5
+instances = 2
+[loss]
+kind = "cross-entropy"
+gamma = [0.5, 2.0]
+[measure]
+beta = 2.0
+replicas = 3
+coupling = 0.3
+[sampler]
+chains = 4
+burn_in = 5
+sweeps = 10
+every = 5
+"""
+
+
+def test_what_a_config_means(tmp_path):
+    config = read_config(GOOD)
+    measure = config.make_measure(3, tmp_path)
+    assert isinstance(measure, LocalEntropy)
+    assert (measure.loss.gamma, measure.beta, measure.coupling, measure.centre) == ((0.5, 2.0), 2.0, 0.3, "explicit")
+    ramp = read_config(GOOD.replace("beta = 2.0", "beta = {start = 1, stop = 2.0, over = 'run'}")).make_measure(
+        3, tmp_path
+    )
+    assert ramp.beta == Ramp(1.0, 2.0, "linear", "run")
+    swept = read_config(GOOD.replace("beta = 2.0", "beta = {start = 1, stop = 2.0, num = 3}"))
+    assert swept.make_measure(3, tmp_path).beta == (1.0, 1.5, 2.0)
+    alone = read_config(GOOD.replace("replicas = 3\ncoupling = 0.3\n", ""))
+    assert isinstance(alone.make_measure(1, tmp_path), Gibbs)
+
+
+def test_overrides():
+    config = read_config(GOOD, ["sampler.sweeps=100", "name=other", "measure.beta=[1.0, 3.0]", "patterns.seed = 5"])
+    assert (config.sampler.sweeps, config.name, config.measure.beta, config.patterns.seed) == (
+        100,
+        "other",
+        (1.0, 3.0),
+        5,
+    )
+    for override in ("sampler.sweeps", "=3", "name.x=3"):
+        with pytest.raises(ConfigError, match="--set"):
+            read_config(GOOD, [override])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("n = 27", "n = 26", ["[machine]", "does not divide n = 26"]),
+        ("n = 27", "n = [27, 30]", ["n/k = 10"]),
+        ("k = 3\n", "k = 2\n", ["k = 2"]),
+        ("k = 3\n", "kay = 3\n", ["[machine] kay", "unknown key", "allowed: k, kind, n, weights"]),
+        ("n = 27", "n = 27.5", ["[machine] n = 27.5", "whole number"]),
+        ("n = 27", "n = true", ["[machine] n = True"]),
+        ("n = 27", "", ["[machine] n", "missing"]),
+        ('"tree-committee"', '"tree-comittee"', ["[machine] kind = 'tree-comittee'", "did you mean 'tree-committee'"]),
+        ('"random"', '"randon"', ["did you mean 'random'"]),
+        ("alpha = 0.5", "alpha = 0.001", ["alpha = 0.001 gives no pattern"]),
+        ("alpha = 0.5", "alpha = -1", ["alpha = -1"]),
+        ("alpha = 0.5", "alpha = nan", ["alpha = nan"]),
+        ("alpha = 0.5", "alpha = []", ["empty list"]),
+        ("alpha = 0.5", "alpha = [0.5, 0.5]", ["twice"]),
+        ("alpha = 0.5", "alpha = 0.5\nflip = 0.1", ["flip has no meaning"]),
+        ("alpha = 0.5", "alpha = {start = 0.1, stop = 0.5, nun = 3}", ["[patterns] alpha"]),
+        ("instances = 2", "instances = [2, 3]", ["[patterns] instances = [2, 3]", "whole number"]),
+        ("gamma = [0.5, 2.0]", "gamma = 0.0", ["gamma = 0.0"]),
+        ('"cross-entropy"', '"error-count"', ["gamma has no meaning"]),
+        ("beta = 2.0", "beta = -2.0", ["beta = -2.0", "non-negative"]),
+        ("beta = 2.0", "beta = inf", ["beta = inf", "finite"]),
+        ("beta = 2.0", 'beta = "cold"', ["[measure] beta = 'cold'", "ramp"]),
+        ("beta = 2.0", "beta = {start = 1.0, stop = 2.0, scale = 'log'}", ["1 mistake", "[measure.beta] scale = 'log'", "linear"]),
+        ("beta = 2.0", "beta = {start = 1.0, stopp = 2.0}", ["2 mistakes", "stopp", "did you mean 'stop'", "missing"]),
+        ("coupling = 0.3", "", ["replicas without coupling"]),
+        ("coupling = 0.3", "coupling = 0.3\ncentre = 'tracd'", ["centre", "tracd", "traced"]),
+        ("chains = 4", "chains = 0", ["[sampler] chains = 0"]),
+        ("chains = 4", "chains = '4'", ["[sampler] chains = '4'"]),
+        ("every = 5", "every = 50", ["every = 50"]),
+        ("seed = 3", "seed = -3", ["seed = -3"]),
+        ("seed = 3", "speed = 3", ["speed", "did you mean 'seed'"]),
+        ("[loss]", "[volumes]\nevery = 3\n[loss]", ["volumes", "unknown key"]),
+        ('name = "test"', 'name = "../test"', ["name"]),
+        ('name = "test"', "name = ", ["not TOML", "line 2"]),
+    ],
+)
+def test_one_mistake(tmp_path, old, new, words):
+    assert GOOD.count(old) == 1
+    with pytest.raises(ConfigError) as caught:
+        read_config(GOOD.replace(old, new), folder=tmp_path)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_all_mistakes_at_once():
+    text = GOOD.replace("n = 27", "n = 26").replace("beta = 2.0", "beta = -2.0").replace("chains", "chainz")
+    with pytest.raises(ConfigError) as caught:
+        read_config(text)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("the config has 4 mistakes")
+    assert len(lines) == 5
+
+
+def test_patterns_and_centres_from_files(tmp_path):
+    (tmp_path / "p.txt").write_text("1 " * 28 + "\n" + "-1 " * 28 + "\n")
+    text = GOOD.replace('kind = "random"\nalpha = 0.5\ninstances = 2', 'kind = "file"\npath = "p.txt"')
+    config = read_config(text, folder=tmp_path)
+    assert config.make_patterns(config.machine.machine(27, 3), None, None, tmp_path).count == 2
+    for name, array in (("c.npy", np.ones(27)), ("c.npz", None)):
+        np.save(tmp_path / name, array) if array is not None else np.savez(tmp_path / name, centre=np.ones(27))
+        fixed = read_config(text.replace("coupling = 0.3", f"coupling = 0.3\ncentre = '{name}'"), folder=tmp_path)
+        assert np.array_equal(fixed.make_measure(3, tmp_path).centre, np.ones(27))
+    np.save(tmp_path / "c.npy", np.ones(26))
+    with pytest.raises(ConfigError, match="27 weights"):
+        read_config(text.replace("coupling = 0.3", "coupling = 0.3\ncentre = 'c.npy'"), folder=tmp_path)
+    with pytest.raises(ConfigError, match="28 inputs"):
+        (tmp_path / "p.txt").write_text("1 " * 29)
+        read_config(text, folder=tmp_path)
+
+
+def test_a_plan_covers_a_run_once():
+    big = GOOD.replace("alpha = 0.5", "alpha = [0.5, 1.0]").replace("chains = 4", "chains = 50_000")
+    big = big.replace("sweeps = 10", "sweeps = 100_000").replace("replicas = 3", "replicas = [1, 3]")
+    config = read_config(big)
+    tasks = plan(config)
+    assert len(tasks) > 4 * 2
+    covered = np.zeros((2, 2, 2, 50_000), int)
+    for task in tasks:
+        a, y = (0.5, 1.0).index(task.alpha), (1, 3).index(task.replicas)
+        covered[a, y, slice(*task.instances), slice(*task.chains)] += 1
+        walkers = 2 * task.replicas * (task.instances[1] - task.instances[0]) * (task.chains[1] - task.chains[0])
+        assert walkers >= 2**14
+    assert (covered == 1).all()
+    assert tasks == plan(config)
+    assert len(plan(read_config(GOOD))) == 1

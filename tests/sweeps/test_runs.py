@@ -1,0 +1,228 @@
+"""Runs: merged results, killed and resumed runs, and folders that are not what they should be."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import gpumc
+from gpumc.errors import RunError
+from gpumc.results import load, save
+from gpumc.sweeps.folder import RunFolder
+from gpumc.sweeps.run import execute, prepare
+from tests.sampling.cases import same_bits
+
+CONFIG = """
+name = "small"
+seed = 3
+[machine]
+kind = "perceptron"
+n = 101
+[patterns]
+kind = "teacher"
+alpha = [0.2, 0.5]
+flip = 0.2
+instances = 2
+[loss]
+kind = "cross-entropy"
+gamma = [0.5, 2.0]
+[measure]
+beta = 2.0
+replicas = 3
+coupling = 0.3
+[sampler]
+chains = 4
+burn_in = 5
+sweeps = 10
+every = 5
+"""
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def run(config_file, out, overrides=(), device="cpu"):
+    folder = prepare(config_file, list(overrides), out)
+    execute(folder, device, lambda *_: None)
+    return folder
+
+
+def test_a_sweep_along_every_task_axis(config_file, tmp_path):
+    folder = run(config_file, tmp_path / "out", ["patterns.flip=[0.0, 0.2]", "measure.replicas=[1, 3]"])
+    data = gpumc.open_run(tmp_path / "out")
+    assert data.energy.dims == ("instance", "alpha", "flip", "gamma", "replicas", "chain", "replica", "draw")
+    assert data.energy.shape == (2, 2, 2, 2, 2, 4, 3, 2)
+    assert data.pattern_count.dims == ("alpha",)
+    assert data.pattern_count.values.tolist() == [20, 50]
+    assert np.isnan(data.energy.sel(replicas=1, replica=slice(1, None))).all()
+    assert not np.isnan(data.energy.sel(replicas=3)).any()
+    assert data.weights.dtype == np.int8
+    assert (data.weights.sel(replicas=1, replica=2) == 0).all()
+    # One point of it by hand, at the same seed.
+    machine = gpumc.Perceptron(101)
+    patterns = gpumc.teacher_patterns(machine, 0.5, instances=2, seed=3, flip=0.2)
+    measure = gpumc.LocalEntropy(gpumc.CrossEntropy([0.5, 2.0]), 2.0, 0.3, replicas=3)
+    alone = gpumc.sample(machine, patterns, measure, chains=4, burn_in=5, sweeps=10, every=5, seed=3, device="numpy")
+    point = data.sel(alpha=0.5, flip=0.2, replicas=3)
+    for name in ("energy", "weights", "centre", "overlap_replicas", "stability_density"):
+        assert np.array_equal(point[name], alone[name]), name
+    unnamed = [name for name, v in data.variables.items() if not (v.attrs.get("long_name") and v.attrs.get("units"))]
+    assert not unnamed
+    assert data.attrs["config"].startswith(CONFIG)
+    assert folder.merged.name == "small.h5"
+
+
+def test_files_are_read_with_no_gpumc(config_file, tmp_path):
+    folder = run(config_file, tmp_path / "out")
+    with xr.open_dataset(folder.merged, engine="h5netcdf") as data:
+        assert data.sizes["gamma"] == 2
+    with h5py.File(folder.merged) as file:
+        assert file["energy"].compression == "gzip"
+        assert file["energy"].fletcher32
+        assert file["weights"].dtype == np.int8
+
+
+def test_groups_of_machines(config_file, tmp_path):
+    run(config_file, tmp_path / "out", ["machine.n=[51, 101]"])
+    tree = gpumc.open_run(tmp_path / "out")
+    assert set(tree.children) == {"n51_k1", "n101_k1"}
+    one = run(config_file, tmp_path / "one")
+    assert same_bits(tree["n101_k1"].to_dataset().drop_attrs(), load(one.merged).drop_attrs())
+
+
+def test_the_split_into_tasks_changes_nothing(config_file, tmp_path, monkeypatch):
+    whole = load(run(config_file, tmp_path / "whole").merged)
+    module = sys.modules["gpumc.sweeps.plan"]  # the function of that name hides it
+    monkeypatch.setattr(module, "LONG", 1)
+    monkeypatch.setattr(module, "FULL", 4)
+    folder = run(config_file, tmp_path / "parts")
+    assert len(folder.tasks) == 16
+    parts = load(folder.merged)
+    np.testing.assert_allclose(parts.stability_density, whole.stability_density, rtol=1e-12)
+    assert same_bits(parts.drop_vars("stability_density"), whole.drop_vars("stability_density"))
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "gpumc.cli", *map(str, arguments)]
+
+
+def test_killed_at_random_moments(config_file, tmp_path):
+    """SIGKILL at ten moments or more, anywhere in a run; what comes out has the bits of a run that was left alone.
+
+    A start that got through a task is given the same time again, one that did not a little more, so that the kills end up
+    spread over the whole run however fast the machine is.
+    """
+    overrides = ("sampler.sweeps=200", "patterns.alpha={start = 0.2, stop = 0.6, num = 12}", "sampler.chains=8")
+    whole = load(run(config_file, tmp_path / "whole", overrides).merged)
+    options = [word for override in overrides for word in ("--set", override)]
+    start = command("run", config_file, "--out", tmp_path / "killed", "--device", "cpu", *options)
+    shards = tmp_path / "killed" / "shards"
+    moments, kills, patience = random.Random(7), 0, 1.0
+    while True:
+        before = len(list(shards.glob("*.h5")))
+        process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            _, errors = process.communicate(timeout=moments.uniform(0.3, 1.0) * patience if kills < 10 else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            if len(list(shards.glob("*.h5"))) == before:
+                patience *= 1.25
+            continue
+        assert process.returncode == 0, errors
+        break
+    assert kills >= 10, "the run ended before it was killed ten times: it is too short for this test"
+    assert same_bits(load(tmp_path / "killed" / "small.h5").drop_attrs(), whole.drop_attrs())
+
+
+def test_a_damaged_shard_is_done_again(config_file, tmp_path):
+    folder = run(config_file, tmp_path / "out")
+    before = load(folder.merged)
+    folder.merged.unlink()
+    shard = folder.shard(1)
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    with pytest.raises(RunError, match="cut short"):
+        folder.merge()
+    done = subprocess.run(
+        command("run", config_file, "--out", folder.path, "--device", "cpu"), capture_output=True, text=True, check=True
+    )
+    assert "task-00001.h5 was damaged" in done.stderr
+    assert same_bits(load(folder.merged).drop_attrs(), before.drop_attrs())
+
+
+def test_a_changed_bit_is_noticed(config_file, tmp_path):
+    data = load(run(config_file, tmp_path / "out").merged)
+    noise = data.assign(energy=data.energy + np.random.default_rng(1).random(data.energy.shape))
+    path = save(noise, tmp_path / "noise.h5")
+    with h5py.File(path) as file:
+        place = file["energy"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place + 20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="damaged"):
+        load(path)
+
+
+def test_a_full_disk(config_file, tmp_path, monkeypatch):
+    """A disk that fills while a shard is written: one sentence, no shard, no temporary file, and then it goes on."""
+    folder = prepare(config_file, [], tmp_path / "out")
+
+    def full(path, content):
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_bytes", full)
+        with pytest.raises(RunError, match="No space left"):
+            execute(folder, "cpu", lambda *_: None)
+    assert not list(folder.path.rglob("*.h5"))
+    assert not list(folder.path.rglob("*.tmp"))
+    execute(folder, "cpu", lambda *_: None)
+    assert folder.merged.exists()
+
+
+def test_another_config_or_folder(config_file, tmp_path):
+    run(config_file, tmp_path / "out")
+    config_file.write_text(CONFIG.replace("beta = 2.0", "beta = 3.0"))
+    with pytest.raises(RunError, match=r"'beta = 2.0' and is now 'beta = 3.0'"):
+        prepare(config_file, [], tmp_path / "out")
+    config_file.write_text(CONFIG)
+    with pytest.raises(RunError, match="--set"):
+        prepare(config_file, ["seed=4"], tmp_path / "out")
+    with pytest.raises(RunError, match="holds no run"):
+        prepare(config_file, [], tmp_path)
+    with pytest.raises(RunError, match="holds no run"):
+        RunFolder.open(tmp_path)
+    (tmp_path / "out" / "run.json").write_text("{")
+    with pytest.raises(RunError, match="cannot be read"):
+        RunFolder.open(tmp_path / "out")
+
+
+def test_one_process_at_a_time(config_file, tmp_path):
+    folder = prepare(config_file, [], tmp_path / "out")
+    with folder.locked():
+        assert folder.running()
+        with pytest.raises(RunError, match="another process"):
+            execute(folder, "cpu", lambda *_: None)
+    assert not folder.running()
+
+
+def test_an_unfinished_run(config_file, tmp_path):
+    folder = prepare(config_file, [], tmp_path / "out")
+    with pytest.raises(RunError, match="2 of 2 tasks are left"):
+        folder.merge()
+    with pytest.raises(RunError, match="gpumc run"):
+        gpumc.open_run(folder.path)
+    assert json.loads((folder.path / "run.json").read_text())["config"] == CONFIG

@@ -1,0 +1,124 @@
+"""The command line: what it prints, and errors that are a sentence and an exit status."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gpumc
+from tests.sweeps.test_config import GOOD
+
+
+def gpumc_command(*arguments, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "gpumc.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    path = tmp_path / "test.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_a_run_from_start_to_end(config, tmp_path):
+    out = tmp_path / "out"
+    done = gpumc_command("run", config, "--out", out, "--device", "cpu", "--set", "sampler.chains=3")
+    assert done.returncode == 0, done.stderr
+    assert f"data:    {out / 'test.h5'}" in done.stdout
+    assert f"picture: {out / 'test.png'}" in done.stdout
+    assert "100%" in done.stderr
+    assert (out / "test.png").read_bytes().startswith(b"\x89PNG")
+    assert gpumc.open_run(out).sizes["chain"] == 3
+    again = gpumc_command("run", config, "--out", out, "--device", "cpu", "--set", "sampler.chains=3")
+    assert again.returncode == 0
+    assert "1 of 1 tasks done, 0 left; not running" in gpumc_command("status", out).stdout
+    shown = gpumc_command("show", out).stdout
+    assert "gamma" in shown
+    assert "±" in shown
+    assert gpumc_command("plot", out).returncode == 0
+    merged = gpumc_command("merge", out, "-o", tmp_path / "all.h5")
+    assert merged.returncode == 0
+    assert gpumc.open_run(tmp_path / "all.h5").equals(gpumc.open_run(out))
+
+
+def test_results_go_to_a_folder_of_the_name(config, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gpumc.cli", "run", str(config), "--device", "cpu"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "results" / "test" / "test.h5").exists()
+
+
+def test_info():
+    done = gpumc_command("info")
+    assert done.returncode == 0
+    for word in ("gpumc", gpumc.__version__, "numpy", "compiler", "cuda"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["run", "{missing}"], 2, ["cannot be read"]),
+        (["run", "{config}", "--set", "sampler.swips=3"], 2, ["1 mistake", "did you mean 'sweeps'"]),
+        (["run", "{config}", "--device", "cupa"], 2, ["did you mean"]),
+        (["run", "{config}", "--device", "cuda:77"], 1, ["cuda"]),
+        (["run", "{config}", "--out", "{config}"], 1, ["holds no run"]),
+        (["status", "{missing}"], 1, ["holds no run"]),
+        (["show", "{missing}"], 1, ["is not there"]),
+        (["plot", "{missing}"], 1, ["holds no run"]),
+        (["merge", "{missing}", "-o", "x.h5"], 1, ["holds no run"]),
+        (["rum"], 2, ["rum"]),
+    ],
+)
+def test_errors_are_sentences(config, tmp_path, arguments, status, words):
+    places = {"config": config, "missing": tmp_path / "missing"}
+    done = gpumc_command(*[word.format(**places) for word in arguments])
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_a_traceback_for_those_who_ask(tmp_path):
+    done = gpumc_command("--traceback", "run", tmp_path / "missing")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+def test_a_compiler_that_does_not_work(config, tmp_path):
+    done = gpumc_command(
+        "run", config, "--out", tmp_path / "o", "--device", "cpu", CXX="false", GPUMC_CACHE_DIR=str(tmp_path / "c")
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "numpy" in done.stderr
+
+
+def test_out_of_memory(config, tmp_path):
+    """A population that no memory holds, even a chain at a time."""
+    huge = ["sampler.chains=1", "machine.n=300_000_003", "patterns.alpha=10.0", "patterns.instances=1000"]
+    options = [word for override in huge for word in ("--set", override)]
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32)); "
+        "from gpumc.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "run", str(config), "--out", str(tmp_path / "o"), "--device", "numpy", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "out of memory" in done.stderr
+    assert "Traceback" not in done.stderr
