@@ -63,10 +63,10 @@ def open_run(path: str | Path) -> xr.Dataset | xr.DataTree:
     if not path.is_dir():
         return load(path)
     merged = sorted(path.glob("*.h5"))
-    if len(merged) != 1:
-        raise RunError(
-            f"{path} holds {len(merged)} merged files (*.h5): if the run is not finished, `gpumc run` goes on with it"
-        )
+    if not merged:
+        raise RunError(f"{path} holds no merged file (*.h5): if its run is not finished, `gpumc run` goes on with it")
+    if len(merged) > 1:
+        raise RunError(f"{path} holds {len(merged)} files (*.h5): open one of them, such as {merged[0]}")
     return load(merged[0])
 
 
@@ -87,10 +87,11 @@ def _placed(axes: dict[str, float], data: xr.Dataset) -> xr.Dataset:
     data = data.drop_vars("pattern_count")
     for axis, value in axes.items():
         data = data.assign({name: array.expand_dims({axis: [value]}) for name, array in data.data_vars.items()})
-        data[axis].attrs = {"long_name": AXIS_NAMES[axis], "units": "1"}
         if axis == "alpha":
             count = count.expand_dims({axis: [value]})
-    return data.assign(pattern_count=count)
+    data = data.assign(pattern_count=count)
+    names = {axis: (axis, [value], {"long_name": AXIS_NAMES[axis], "units": "1"}) for axis, value in axes.items()}
+    return data.assign_coords(names)
 
 
 def _joined(pieces: list[xr.Dataset], dim: str) -> list[xr.Dataset]:
