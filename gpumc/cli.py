@@ -45,10 +45,19 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: --set sampler.sweeps=100.")] = None,
 ) -> None:
     """Run a config, or go on where it stopped."""
+    from gpumc.errors import Stopped
+
+    try:
+        _run(config, out, device, set_ or [])
+    except KeyboardInterrupt:
+        raise Stopped("stopped; the same command goes on where it stopped") from None
+
+
+def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> None:
     from gpumc.device import choose
     from gpumc.sweeps.run import execute, prepare
 
-    folder = prepare(config, set_ or [], out)
+    folder = prepare(config, overrides, out)
     chosen = choose(device).name
     for broken in folder.set_aside_damaged():
         typer.echo(
@@ -93,15 +102,13 @@ def show(directory: Folder) -> None:
     from rich.table import Table
 
     from gpumc.results import open_run
-    from gpumc.results.plots import SWEPT, mean_and_error
+    from gpumc.results.plots import SWEPT, bars_over, mean_and_error
 
     console = Console()
     for name, data in _groups(open_run(directory)):
         axes = [axis for axis in SWEPT if axis in data.dims]
         columns = [v for v in ("energy", "error_rate", "overlap_replicas", "overlap_centre", "acceptance") if v in data]
-        table = Table(
-            title=name or data.attrs.get("name"), caption="mean (standard error in the last digits' place after ±)"
-        )
+        table = Table(title=name or data.attrs.get("name"), caption=f"mean ± standard error over {bars_over(data)}s")
         for column in (*axes, *columns):
             table.add_column(column, justify="right")
         statistics = {column: mean_and_error(data[column]) for column in columns}
@@ -162,8 +169,6 @@ def main() -> None:
         _fail(f"out of memory ({error or 'no more could be had'}): use fewer chains, or fewer grid points", 1)
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
-    except KeyboardInterrupt:
-        _fail("stopped; the same command goes on where it stopped", 130)
     except Exception as error:
         if type(error).__name__ != "OutOfMemoryError":  # of cupy, which is not imported here
             raise

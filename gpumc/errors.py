@@ -26,6 +26,12 @@ class RunError(GpumcError, RuntimeError):
     """A run's folder or file cannot be used as it is."""
 
 
+class Stopped(GpumcError):
+    """A user stopped a run, which can go on."""
+
+    exit_status = 130
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """A clause for an unknown ``name``: the nearest allowed one where there is one, and all of them."""
     names = sorted(allowed)

@@ -1,8 +1,10 @@
 """The command line: what it prints, and errors that are a sentence and an exit status."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,17 @@ import gpumc
 from tests.sweeps.test_config import GOOD
 
 
-def gpumc_command(*arguments, **environment) -> subprocess.CompletedProcess:
+def command(*arguments) -> list[str]:
+    return [sys.executable, "-m", "gpumc.cli", *map(str, arguments)]
+
+
+def gpumc_command(*arguments, cwd=None, **environment) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "gpumc.cli", *map(str, arguments)],
+        command(*arguments),
         capture_output=True,
         text=True,
         check=False,
+        cwd=cwd,
         env={**os.environ, **environment},
     )
 
@@ -50,14 +57,22 @@ def test_a_run_from_start_to_end(config, tmp_path):
 
 
 def test_results_go_to_a_folder_of_the_name(config, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "gpumc.cli", "run", str(config), "--device", "cpu"],
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0
+    assert gpumc_command("run", config, "--device", "cpu", cwd=tmp_path).returncode == 0
     assert (tmp_path / "results" / "test" / "test.h5").exists()
+
+
+def test_an_interrupt_says_how_to_go_on(config, tmp_path):
+    long = command("run", config, "--out", tmp_path / "out", "--device", "numpy", "--set", "sampler.sweeps=1_000_000")
+    with subprocess.Popen(long, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "out" / "config.toml").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
 
 
 def test_info():
@@ -84,7 +99,7 @@ def test_info():
 )
 def test_errors_are_sentences(config, tmp_path, arguments, status, words):
     places = {"config": config, "missing": tmp_path / "missing"}
-    done = gpumc_command(*[word.format(**places) for word in arguments])
+    done = gpumc_command(*[word.format(**places) for word in arguments], cwd=tmp_path)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     assert all(word in done.stderr for word in words), done.stderr

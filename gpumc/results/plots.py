@@ -32,6 +32,11 @@ OVERLAPS = {
 MOST_LINES = len(COLOURS)
 
 
+def bars_over(data: xr.Dataset | xr.DataArray) -> str:
+    """What error bars count as independent: instances, or chains where there is one instance."""
+    return "instance" if data.sizes["instance"] > 1 else "chain"
+
+
 def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     """The mean over everything sampled, and its standard error: over the means of instances, or of chains where there is one instance.
 
@@ -39,7 +44,7 @@ def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     """
     sampled = [dim for dim in ("draw", "replica") if dim in values.dims]
     means = values.mean(sampled)
-    over = "instance" if values.sizes["instance"] > 1 else "chain"
+    over = bars_over(values)
     means = means.mean([dim for dim in ("instance", "chain") if dim != over])
     count = means.sizes[over]
     spread = means.std(over, ddof=1) if count > 1 else means.isel({over: 0}) * np.nan
@@ -133,7 +138,4 @@ def _title(data: xr.Dataset) -> str:
         if name in facts and name not in data.dims:
             parts.append(f"${symbol}={facts[name]:g}$")
     counts = f"{data.sizes['instance']} instances, {data.sizes['chain']} chains"
-    return (
-        ", ".join(parts)
-        + f"\n{counts}; bars: standard error over {'instances' if data.sizes['instance'] > 1 else 'chains'}"
-    )
+    return ", ".join(parts) + f"\n{counts}; bars: standard error over {bars_over(data)}s"

@@ -14,8 +14,9 @@ from gpumc.sweeps.config import RunConfig, listed
 
 #: Pattern updates after which a task is long enough that a kill should not lose it: minutes on a CPU, a second on a GPU.
 LONG = 2**40
-#: Walkers that fill a large device; tasks are not cut smaller.
+#: Walkers that fill a large device; tasks are not cut smaller, unless they would be this many times as long.
 FULL = 2**14
+TOO_LONG = 16
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def plan(config: RunConfig, pattern_count: int | None = None, instances: int | N
 def _parts(instances: int, chains: int, walkers: int, updates: int) -> Iterator[Part]:
     """Cut instances x chains, each of so many walkers and pattern updates, into parts neither too long nor too small."""
     total = instances * chains
-    pieces = max(1, min(math.ceil(total * updates / LONG), total * walkers // FULL))
+    lengths = math.ceil(total * updates / LONG)
+    pieces = min(total, max(1, min(lengths, total * walkers // FULL), lengths // TOO_LONG))
     across_instances = min(instances, pieces)
     across_chains = min(chains, math.ceil(pieces / across_instances))
     for i, c in product(range(across_instances), range(across_chains)):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gpumc.errors import ConfigError, RunError
 from gpumc.results import save
 from gpumc.sampling import sample
 from gpumc.sweeps.config import RunConfig, read_config
-from gpumc.sweeps.folder import Progress, RunFolder, now
+from gpumc.sweeps.folder import Progress, RunFolder
 from gpumc.sweeps.plan import Task, plan
+from gpumc.sweeps.text import effective
 
 #: Seconds between two notes of progress in the folder.
 NOTE_EVERY = 2.0
@@ -28,7 +31,9 @@ def prepare(config_file: Path, overrides: Sequence[str], out: Path | None) -> Ru
     if config.patterns.kind == "file":
         patterns = config.make_patterns(config.machine.machine(*config.shapes[0]), None, None, source)
         size = {"pattern_count": patterns.count, "instances": patterns.instances}
-    return RunFolder.create(out or Path("results") / config.name, text, overrides, source, plan(config, **size))
+    return RunFolder.create(
+        out or Path("results") / config.name, effective(text, overrides), source, plan(config, **size)
+    )
 
 
 def execute(folder: RunFolder, device: str, report: Report) -> None:
@@ -39,7 +44,7 @@ def execute(folder: RunFolder, device: str, report: Report) -> None:
         for index, task in enumerate(folder.tasks):
             if index not in done:
                 run_task(config, task, folder.source, folder.shard(index), device, _noting(folder, index, report))
-        if not folder.merged.exists():
+        if len(done) < len(folder.tasks) or not folder.merged.exists():
             save(folder.merge(), folder.merged)
 
 
@@ -81,14 +86,13 @@ def _noting(folder: RunFolder, index: int, report: Report) -> Callable[[int, int
         report(index, len(folder.tasks), done, total)
         if time.monotonic() - noted > NOTE_EVERY:
             noted = time.monotonic()
-            folder.write_progress(Progress(index, done, total, done / (noted - started), now()))
+            with contextlib.suppress(RunError):  # a disk that is full now may not be when the shard is written
+                folder.write_progress(Progress(index, done, total, done / (noted - started)))
 
     return progress
 
 
 def _read(path: Path) -> str:
-    from gpumc.errors import ConfigError
-
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:

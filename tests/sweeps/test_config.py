@@ -86,7 +86,11 @@ def test_overrides():
         ("beta = 2.0", "beta = -2.0", ["beta = -2.0", "non-negative"]),
         ("beta = 2.0", "beta = inf", ["beta = inf", "finite"]),
         ("beta = 2.0", 'beta = "cold"', ["[measure] beta = 'cold'", "ramp"]),
-        ("beta = 2.0", "beta = {start = 1.0, stop = 2.0, scale = 'log'}", ["1 mistake", "[measure.beta] scale = 'log'", "linear"]),
+        (
+            "beta = 2.0",
+            "beta = {start = 1.0, stop = 2.0, scale = 'log'}",
+            ["1 mistake", "[measure.beta] scale = 'log'", "linear"],
+        ),
         ("beta = 2.0", "beta = {start = 1.0, stopp = 2.0}", ["2 mistakes", "stopp", "did you mean 'stop'", "missing"]),
         ("coupling = 0.3", "", ["replicas without coupling"]),
         ("coupling = 0.3", "coupling = 0.3\ncentre = 'tracd'", ["centre", "tracd", "traced"]),
@@ -128,8 +132,8 @@ def test_patterns_and_centres_from_files(tmp_path):
     np.save(tmp_path / "c.npy", np.ones(26))
     with pytest.raises(ConfigError, match="27 weights"):
         read_config(text.replace("coupling = 0.3", "coupling = 0.3\ncentre = 'c.npy'"), folder=tmp_path)
+    (tmp_path / "p.txt").write_text("1 " * 29)
     with pytest.raises(ConfigError, match="28 inputs"):
-        (tmp_path / "p.txt").write_text("1 " * 29)
         read_config(text, folder=tmp_path)
 
 
