@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -108,14 +109,15 @@ def show(directory: Folder) -> None:
     for name, data in _groups(open_run(directory)):
         axes = [axis for axis in SWEPT if axis in data.dims]
         columns = [v for v in ("energy", "error_rate", "overlap_replicas", "overlap_centre", "acceptance") if v in data]
-        table = Table(title=name or data.attrs.get("name"), caption=f"mean ± standard error over {bars_over(data)}s")
+        caption = f"mean(standard error over {bars_over(data)}s, in the last digits)"
+        table = Table(title=name or data.attrs.get("name"), caption=caption)
         for column in (*axes, *columns):
-            table.add_column(column, justify="right")
+            table.add_column(column.replace("_", " "), justify="right")
         statistics = {column: mean_and_error(data[column]) for column in columns}
         mean = statistics["energy"][0]
         for place in mean.stack(point=axes).point.values if axes else [()]:
             values = dict(zip(axes, place, strict=True))
-            cells = [f"{float(m.sel(values)):.5g} ± {float(e.sel(values)):.1g}" for m, e in statistics.values()]
+            cells = [_concise(float(m.sel(values)), float(e.sel(values))) for m, e in statistics.values()]
             table.add_row(*[f"{value:g}" for value in place], *cells)
         console.print(table)
 
@@ -233,6 +235,14 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _concise(mean: float, error: float) -> str:
+    """0.0804(7) for 0.0804 ± 0.0007; the mean alone where there is no error."""
+    if not error > 0:
+        return f"{mean:.5g}"
+    decimals = max(0, -math.floor(math.log10(error)))
+    return f"{mean:.{decimals}f}({error * 10**decimals:.0f})"
 
 
 def _groups(data: xr.Dataset | xr.DataTree) -> list[tuple[str, xr.Dataset]]:

@@ -24,6 +24,14 @@ SYMBOLS = {
     "replicas": r"replicas $y$",
     "sweep": "sweep after burn-in",
 }
+SHORT = {
+    "gamma": r"$\gamma$",
+    "beta": r"$\beta$",
+    "coupling": "coupling",
+    "alpha": r"$\alpha$",
+    "flip": "flip",
+    "replicas": "$y$",
+}
 OVERLAPS = {
     "overlap_replicas": r"replicas, $q_{ab}=W^a\!\cdot W^b/N$",
     "overlap_centre": r"replica and centre, $W^a\!\cdot\tilde W/N$",
@@ -55,6 +63,7 @@ def plot(data: xr.Dataset, path: str | Path) -> Path:
     """Draw training error, and overlaps where there is a centre, against what was swept (or against sweeps), to a PNG at ``path``."""
     path = Path(path)
     axes = [name for name in SWEPT if name in data.dims and data.sizes[name] > 1]
+    data = data.sortby(axes)
     panels = ["error_rate"] + [name for name in ("overlap_replicas",) if name in data]
     if "overlap_centre" in data and len(panels) == 1:
         panels.append("overlap_centre")
@@ -97,7 +106,8 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
         panel.set_xticks(data[along].values, [f"{v:g}" for v in data[along].values])
         panel.minorticks_off()
     panel.set_xlabel(SYMBOLS[along])
-    panel.set_ylabel("training error (fraction of patterns)" if name == "error_rate" else "overlap")
+    overlap = "overlap" if len(names) > 1 else f"overlap: {OVERLAPS.get(name)}"
+    panel.set_ylabel("training error (fraction of patterns)" if name == "error_rate" else overlap)
     panel.grid(alpha=0.25)
     if name == "error_rate":
         panel.set_ylim(bottom=0)
@@ -116,7 +126,7 @@ def _lines(
     second = others[0]
     picked = np.unique(np.linspace(0, mean.sizes[second] - 1, MOST_LINES).round().astype(int))
     return [
-        (f"{second} = {float(mean[second][i]):g}", mean.isel({second: int(i)}), error.isel({second: int(i)}))
+        (f"{SHORT[second]} = {float(mean[second][i]):g}", mean.isel({second: int(i)}), error.isel({second: int(i)}))
         for i in picked
     ]
 
@@ -137,5 +147,5 @@ def _title(data: xr.Dataset) -> str:
     ):
         if name in facts and name not in data.dims:
             parts.append(f"${symbol}={facts[name]:g}$")
-    counts = f"{data.sizes['instance']} instances, {data.sizes['chain']} chains"
+    counts = ", ".join(f"{data.sizes[d]} {d}{'s' if data.sizes[d] > 1 else ''}" for d in ("instance", "chain"))
     return ", ".join(parts) + f"\n{counts}; bars: standard error over {bars_over(data)}s"

@@ -361,14 +361,10 @@ def _check_files(config: RunConfig, folder: Path) -> None:
                 )
 
 
-def _model(keys: Sequence[str]) -> type[BaseModel] | None:
-    """The section that ``keys`` lead to."""
-    return SECTIONS.get(keys[-1]) if keys else RunConfig
-
-
 def _fields(keys: Sequence[str]) -> list[str]:
-    model = _model(keys)
-    return list(model.model_fields) if model else []
+    """The keys of the section that ``keys`` lead to."""
+    section = SECTIONS.get(keys[-1]) if keys else RunConfig
+    return list(section.model_fields) if section else []
 
 
 def _mistakes(check: Callable[..., object], *arguments: object) -> list[str]:

@@ -152,3 +152,13 @@ def test_a_plan_covers_a_run_once():
     assert (covered == 1).all()
     assert tasks == plan(config)
     assert len(plan(read_config(GOOD))) == 1
+
+
+def test_few_chains_that_run_for_long_are_split():
+    """A run too small to fill a device is one task, until a kill would lose days: then it is cut down to single chains."""
+    quick = read_config(GOOD, ["sampler.sweeps=1_000_000"])
+    endless = read_config(GOOD, ["sampler.sweeps=1_000_000_000_000"])
+    assert [(task.instances, task.chains) for task in plan(quick)] == [((0, 2), (0, 4))]
+    assert {(task.instances, task.chains) for task in plan(endless)} == {
+        ((i, i + 1), (c, c + 1)) for i in range(2) for c in range(4)
+    }

@@ -163,6 +163,15 @@ def test_a_damaged_shard_is_done_again(config_file, tmp_path):
     assert same_bits(load(folder.merged).drop_attrs(), before.drop_attrs())
 
 
+def test_a_damaged_merged_file_is_made_again(config_file, tmp_path):
+    folder = run(config_file, tmp_path / "out")
+    before = load(folder.merged)
+    folder.merged.write_bytes(folder.merged.read_bytes()[:1000])
+    assert folder.set_aside_damaged() == [folder.merged.with_suffix(".broken")]
+    execute(folder, "cpu", lambda *_: None)
+    assert load(folder.merged).identical(before)
+
+
 def test_a_changed_bit_is_noticed(config_file, tmp_path):
     data = load(run(config_file, tmp_path / "out").merged)
     noise = data.assign(energy=data.energy + np.random.default_rng(1).random(data.energy.shape))
