@@ -22,7 +22,7 @@ from gpumc.errors import ConfigError, DeviceError
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-contract=off")
 OPTIMISED = ("-O3",)
-SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Ranges of items per thread: enough that a slow one does not leave the others idle.
 RANGES_PER_THREAD = 4
 ERROR_LINES = 6

@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 SUITES = [
     "tests/device/test_philox.py",
     "tests/device/test_kernels.py::test_reductions_of_lanes",
-    "tests/sampling/test_twins.py",
+    "tests/sampling/test_twins.py::test_host_kernels_equal_numpy",
+    "tests/sampling/test_twins.py::test_grids_and_ramps",
+    "tests/sampling/test_twins.py::test_wide_fields",
 ]
 
 
@@ -32,7 +34,6 @@ def sanitized(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
         "LD_PRELOAD": library,
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONMALLOC": "malloc",
         "GPUMC_SANITIZE": "1",
         "GPUMC_CACHE_DIR": str(folder),
         "OPENBLAS_NUM_THREADS": "1",
