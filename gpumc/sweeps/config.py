@@ -30,7 +30,7 @@ from gpumc.measures import SCALES, SPANS, Gibbs, LocalEntropy, Measure, Ramp
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sampling.acceptance import SAMPLERS
 from gpumc.sampling.run import check_measure
-from gpumc.sweeps.mistakes import explained
+from gpumc.sweeps.mistakes import explained, what_fails
 from gpumc.sweeps.text import parsed
 
 
@@ -329,12 +329,12 @@ def _misfits(table: dict) -> list[str]:
     for n, k in product(listed(machine.n), listed(machine.k)) if machine else ():
         described = machine.machine(n, k)
         if loss:
-            mistakes += _mistakes(loss.loss().tables, described)
+            mistakes += what_fails(loss.loss().tables, described)
         if patterns:
-            mistakes += [m for a in listed(patterns.alpha) if a for m in _mistakes(described.pattern_count, a)]
-            mistakes += _mistakes(patterns.teacher.machine, n) if patterns.teacher else []
+            mistakes += [m for a in listed(patterns.alpha) if a for m in what_fails(described.pattern_count, a)]
+            mistakes += what_fails(patterns.teacher.machine, n) if patterns.teacher else []
     if loss and measure and sampler:
-        mistakes += _mistakes(check_measure, measure.measure(loss.loss(), 1, None), sampler.kind)
+        mistakes += what_fails(check_measure, measure.measure(loss.loss(), 1, None), sampler.kind)
     return [f"  {mistake}" for mistake in mistakes]
 
 
@@ -365,15 +365,6 @@ def _fields(keys: Sequence[str]) -> list[str]:
     """The keys of the section that ``keys`` lead to."""
     section = SECTIONS.get(keys[-1]) if keys else RunConfig
     return list(section.model_fields) if section else []
-
-
-def _mistakes(check: Callable[..., object], *arguments: object) -> list[str]:
-    """What ``check`` finds wrong: one sentence or none."""
-    try:
-        check(*arguments)
-    except ConfigError as error:
-        return [str(error)]
-    return []
 
 
 def _ramp_or_numbers(value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gpumc.errors import nearest
+from gpumc.errors import ConfigError, nearest
 
 Fields = Callable[[Sequence[str]], list[str]]
 
@@ -73,3 +73,12 @@ def _found(table: Any, keys: Sequence[str]) -> Any:
     for key in keys:
         table = table.get(key) if isinstance(table, dict) else None
     return table
+
+
+def what_fails(check: Callable[..., object], *arguments: object) -> list[str]:
+    """What ``check`` finds wrong: one sentence or none."""
+    try:
+        check(*arguments)
+    except ConfigError as error:
+        return [str(error)]
+    return []
