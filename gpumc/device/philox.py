@@ -39,15 +39,19 @@ def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:
     ``sweep``, ``site`` and ``walker`` are integers or integer arrays that broadcast together; walkers may exceed 2^32.
     Returns uint32 of shape (4, *broadcast shape).
     """
-    sweep, site, walker = np.broadcast_arrays(np.uint32(sweep), np.uint32(site), np.asarray(walker, np.uint64))
-    counter = np.empty((4, walker.size), np.uint32)
-    for word, value in enumerate((np.uint32(stream), sweep.ravel(), site.ravel(), walker.astype(np.uint32).ravel())):
-        counter[word] = value
-    high = (walker >> np.uint64(32) << np.uint64(16)).ravel()
-    key = np.empty((2, walker.size if high.any() else 1), np.uint32)
-    key[0] = seed & 0xFFFFFFFF
-    key[1] = high[: key.shape[1]] ^ np.uint64(seed >> 32)
-    return philox_block(counter, key).reshape(4, *walker.shape)
+    walker = np.asarray(walker, np.uint64)
+    shape = np.broadcast_shapes(np.shape(sweep), np.shape(site), walker.shape)
+    counter = np.empty((4, *shape), np.uint32)
+    for place, word in enumerate((stream, sweep, site, walker)):
+        counter[place, ...] = word
+    high = walker >> np.uint64(32) << np.uint64(16)
+    beyond = bool(high.any())
+    key = np.empty((2, *(shape if beyond else (1,) * len(shape))), np.uint32)
+    key[0], key[1] = seed & 0xFFFFFFFF, seed >> 32
+    if beyond:
+        key[1] ^= high.astype(np.uint32)
+    # In one dimension NumPy's inner loops are long.
+    return philox_block(counter.reshape(4, -1), key.reshape(2, -1)).reshape(4, *shape)
 
 
 def philox_block(counter: np.ndarray, key: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from gpumc.state import WORD_BITS, Model
 class Margins:
     """Slopes of few values: a bitmap of the patterns at the margin for each unit and value ("class").
 
-    ``active`` uint64 (k, classes, words, walkers); ``total``, ``negative`` int64 (k, walkers).
+    ``active`` uint64 (k, classes, words, walkers); ``total``, ``negative`` (k, walkers), int32 where slopes are counts.
     """
 
     def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
@@ -36,18 +36,18 @@ class Margins:
         walkers, k, _ = self.fields.shape
         self._instance = np.repeat(np.arange(len(self._patterns)), walkers // len(self._patterns))
         self.active = np.empty((k, len(self.rest), words, walkers), np.uint64)
-        self.total, self.negative = np.empty((2, k, walkers), np.int64)
+        self.total, self.negative = np.empty((2, k, walkers), np.int32 if self._counts_errors else np.int64)
         self._scratch = np.empty(self.active.shape[1:], np.uint64)
         self._counts = np.empty(self._scratch.shape, np.uint8)
-        self._margin, self._positive = _margin_bits(self.fields), _bits(self.fields > 0)
+        self._margin, self._positive = _bits(np.abs(self.fields) == 1), _bits(self.fields > 0)
         # Sums of one byte stay exact in 16 bits for up to 65,535 patterns.
         self._count_dtype = np.uint16 if model.pattern_count < 2**16 else np.uint32
         if k > 1:
             self._readout = _padded(model.machine.readout_of(fields).astype(np.int16), words)
-        self._refresh(np.arange(walkers))
+        self._refresh(np.arange(walkers), self._margin, self._positive)
 
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
-        """The energy change of flipping weight ``site``, now int8 (walkers,): int64 (walkers,), in units of the loss."""
+        """The energy change of flipping weight ``site``, now int8 (walkers,): integers (walkers,), in units of the loss."""
         unit = site // self.machine.fan_in
         inputs = self._patterns[:, site % self.machine.n].T[:, :, None]
         by_instance = (*self._scratch.shape[:2], inputs.shape[1], -1)
@@ -64,21 +64,32 @@ class Margins:
         before = self.fields[who, unit]
         after = before - (2 * old)[:, None] * self._xi[self._instance[who], site % self.machine.n]
         self.fields[who, unit] = after
-        self._margin[who, unit], self._positive[who, unit] = _margin_bits(after), _bits(after > 0)
-        if self.machine.k > 1 and self.machine.readout == "majority":
-            self._readout[who] += 2 * ((after > 0).view(np.int8) - (before > 0).view(np.int8))
-        elif self.machine.k > 1:
-            self._readout[who] *= 1 - 2 * ((after > 0) != (before > 0)).view(np.int8)
-        self._refresh(who)
+        up = after > 0
+        margin, positive = _bits(np.abs(after) == 1), _bits(up)
+        if self.machine.k == 1:
+            self._refresh(who, margin[:, None], positive[:, None])
+            return
+        self._margin[who, unit], self._positive[who, unit] = margin, positive
+        if self.machine.readout == "majority":
+            self._readout[who] += 2 * (up.view(np.int8) - (before > 0).view(np.int8))
+        else:
+            self._readout[who] *= 1 - 2 * (up != (before > 0)).view(np.int8)
+        self._refresh(who, self._margin[who], self._positive[who])
 
-    def _refresh(self, who: np.ndarray) -> None:
-        margin, positive = self._margin[who], self._positive[who]
+    def _refresh(self, who: np.ndarray, margin: np.ndarray, positive: np.ndarray) -> None:
+        """Follow the bits of every unit, uint64 (A, k, words), of the walkers ``who``."""
+        if self._counts_errors and self.machine.k == 1:
+            self.active[0, 0, :, who] = margin[:, 0]
+            self.total[0, who] = np.bitwise_count(margin[:, 0]).sum(axis=-1)
+            self.negative[0, who] = -np.bitwise_count(margin[:, 0] & ~positive[:, 0]).sum(axis=-1, dtype=np.int32)
+            return
         total = negative = np.zeros((len(who), self.machine.k), np.int64)
         for index, rest in enumerate(self.rest):
             active = margin if self.machine.k == 1 and rest >= 0 else margin & self._with_rest(who, positive, rest)
             self.active[:, index, :, who] = active
-            count, below = np.bitwise_count((active, active & ~positive)).sum(axis=-1, dtype=np.int64)
             value = 1 if self._counts_errors else self.values[who, index, None]
+            count = np.bitwise_count(active).sum(axis=-1, dtype=np.int64)
+            below = np.bitwise_count(active & ~positive).sum(axis=-1, dtype=np.int64)
             total, negative = total + value * count, negative - value * below
         self.total[:, who] = total.T
         self.negative[:, who] = negative.T
@@ -103,7 +114,7 @@ class Differences:
         up, slope = model.differences
         self._up, self._slope = up.ravel(), slope.astype(np.float64).ravel()
         n = model.machine.n
-        self._offset = ((n + 1) * grid_of + n // 2 + 1)[:, None]
+        self._offset = ((n + 1) * grid_of + n // 2 + 1).astype(np.int32)[:, None]
         self._plus = (self._xi > 0).astype(np.float64)
         walkers, _, patterns = fields.shape
         self._instance = np.repeat(np.arange(len(self._xi)), walkers // len(self._xi))
@@ -145,11 +156,6 @@ def _padded(array: np.ndarray, words: int) -> np.ndarray:
     out = np.zeros((*array.shape[:-1], WORD_BITS * words), array.dtype)
     out[..., : array.shape[-1]] = array
     return out
-
-
-def _margin_bits(fields: np.ndarray) -> np.ndarray:
-    """Where fields are +-1, as uint64 words."""
-    return _bits(np.abs(fields) == 1)
 
 
 def _bits(where: np.ndarray) -> np.ndarray:

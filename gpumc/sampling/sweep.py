@@ -129,6 +129,9 @@ class _Block:
         self.flips = [population.flips[self.part][..., g].ravel() for g in self.groups]
         self.grid_of = [np.indices((*self.shape[:3], g.stop - g.start))[1].ravel() for g in self.groups]
         self.first_case = [grid * len(self.pulls) for grid in self.grid_of]
+        # A row of thresholds holds the changes -M..M.
+        self.width = 2 * model.pattern_count + 1
+        self.middle = [case * self.width + model.pattern_count for case in self.first_case]
         fields = population.fields[self.part]
         self.slopes = [
             slopes_of(model, instances, grid, fields[..., g, :, :].reshape(-1, *fields.shape[-2:]).copy())
@@ -186,14 +189,14 @@ class _Block:
 
     def _passes(self, index: int, deciders, change, pull, rule: Rule, row: int) -> np.ndarray:
         """Whether proposals of this change and pull pass; see :class:`Rule`."""
-        case = self.first_case[index]
-        if pull is not None:
-            case = case + (pull + self.pulls[-1]) // 2
+        case = 0 if pull is None else (pull.astype(np.int64) + self.pulls[-1]) // 2
         if rule.thresholds is not None:
-            patterns = self.model.pattern_count
-            return deciders < _row(rule.thresholds, row).take(change + (case * (2 * patterns + 1) + patterns))
+            place = change + self.middle[index]
+            if pull is not None:
+                place += case * self.width
+            return deciders < _row(rule.thresholds, row).take(place)
         cost = _row(rule.beta, row)[self.grid_of[index]] * change
-        return cost - _row(rule.gain, row).take(case) <= deciders
+        return cost - _row(rule.gain, row).take(self.first_case[index] + case) <= deciders
 
     def _each_grid_point(self, numbers: np.ndarray) -> np.ndarray:
         """(I, C, group) as walkers: grid points share their random numbers."""
