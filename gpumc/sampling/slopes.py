@@ -109,18 +109,22 @@ class Differences:
 
     def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
         self._xi = model.xi[instances]
-        self.fields = fields
-        # Of readout r and grid point g, at place (r + n) / 2 + g (n + 1).
-        up, slope = model.differences
-        self._up, self._slope = up.ravel(), slope.astype(np.float64).ravel()
-        n = model.machine.n
-        self._offset = ((n + 1) * grid_of + n // 2 + 1).astype(np.int32)[:, None]
         self._plus = (self._xi > 0).astype(np.float64)
         walkers, _, patterns = fields.shape
         self._instance = np.repeat(np.arange(len(self._xi)), walkers // len(self._xi))
+        # At place (field + n) / 2 + (n + 1) g of grid point g: down - up, and i times up. One look-up then gives both.
+        up, slope = model.differences
+        self._table = (slope + 1j * up).ravel()
+        self._n, self._first = model.machine.n, ((model.machine.n + 1) * grid_of)[:, None]
+        self._place = (fields[:, 0].astype(np.int64) + self._n) // 2 + self._first
         self.slopes = np.empty((len(self._xi), walkers // len(self._xi), patterns))
         self.total, self.negative = np.empty((2, walkers), np.int64)
-        self._refresh(np.arange(walkers), fields[:, 0])
+        self._refresh(np.arange(walkers), self._place)
+
+    @property
+    def fields(self) -> np.ndarray:
+        """The fields, int64 (walkers, 1, M)."""
+        return (2 * (self._place - self._first) - self._n)[:, None]
 
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
         """The energy change of flipping weight ``site``, now int8 (walkers,): int64 (walkers,), in units of 2^-20."""
@@ -129,17 +133,15 @@ class Differences:
 
     def flip(self, who: np.ndarray, site: int, old: np.ndarray) -> None:
         """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` (A,)."""
-        after = self.fields[who, 0] - (2 * old)[:, None] * self._xi[self._instance[who], site]
-        self.fields[who, 0] = after
-        self._refresh(who, after)
+        place = self._place[who] - old[:, None] * self._xi[self._instance[who], site]
+        self._place[who] = place
+        self._refresh(who, place)
 
-    def _refresh(self, who: np.ndarray, fields: np.ndarray) -> None:
-        # Fields are odd: (field + n) / 2 = (field >> 1) + n // 2 + 1.
-        place = (fields >> 1) + self._offset[who]
-        slopes = self._slope.take(place)
-        self.slopes.reshape(-1, slopes.shape[-1])[who] = slopes
-        self.total[who] = slopes.sum(axis=-1)
-        self.negative[who] = self._up.take(place).sum(axis=-1)
+    def _refresh(self, who: np.ndarray, place: np.ndarray) -> None:
+        pairs = self._table.take(place)
+        self.slopes.reshape(-1, pairs.shape[-1])[who] = pairs.real
+        sums = pairs.sum(axis=-1)
+        self.total[who], self.negative[who] = sums.real, sums.imag
 
 
 Slopes = Margins | Differences
