@@ -83,7 +83,7 @@ class Machine:
     def fields(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
         """Integer fields w_l . xi_l of weights (C, weight_count) on patterns (M, n): int64 (C, k, M)."""
         per_unit = weights.reshape(len(weights), self.k, self.fan_in).astype(np.float32)
-        inputs = self.unit_inputs(xi).astype(np.float32)
+        inputs = self.unit_inputs(xi.astype(np.float32))
         # Integers below 2^24 are exact in float32, and BLAS is fast there.
         product = np.matmul(per_unit.transpose(1, 0, 2), inputs.transpose(0, 2, 1))
         return np.rint(product).astype(np.int64).transpose(1, 0, 2)

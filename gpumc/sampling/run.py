@@ -29,6 +29,8 @@ Progress = Callable[[int, int], None]
 
 #: Part of the free memory that a population may take.
 MEMORY_SHARE = 0.4
+#: Walkers whose fields are computed at once at the start.
+CHUNK = 1024
 #: Sweeps between two reports of progress, where draws are further apart.
 STRIDE = 16
 
@@ -229,8 +231,10 @@ class _Run:
                 yield Part((i, min(i + instance_step, i1)), (c, min(c + chain_step, c1)))
 
     def _bytes_per_chain(self) -> int:
+        """An upper estimate: fields and as much again for caches, unpacked weights twice, and what the NumPy twin measures with."""
         fields = self.machine.k * self.patterns.count * np.dtype(field_dtype(self.machine)).itemsize
-        return self.grid_size * self.measure.replicas * (2 * fields + 2 * self.machine.weight_count + 64)
+        measuring = 3 * 8 * self.patterns.count if self.device.kind == "numpy" else 0
+        return self.grid_size * self.measure.replicas * (2 * fields + measuring + 2 * self.machine.weight_count + 64)
 
     def batch(self, part: Part, starts: _Starts, records: Records, report: _Report) -> None:
         """Run one piece and write what it gives into ``records``."""
@@ -294,8 +298,10 @@ class _Run:
         population.weights = pack_signs(weights)
         population.fields = np.empty((*shape, self.machine.k, model.pattern_count), field_dtype(self.machine))
         for i in range(instances):
-            fields = self.machine.fields(weights[i].reshape(-1, count), model.xi[i].T)
-            population.fields[i] = fields.reshape(population.fields.shape[1:])
+            rows = population.fields[i].reshape(-1, *population.fields.shape[-2:])
+            start = weights[i].reshape(-1, count)
+            for first in range(0, len(rows), CHUNK):
+                rows[first : first + CHUNK] = self.machine.fields(start[first : first + CHUNK], model.xi[i].T)
         if isinstance(self.measure, LocalEntropy):
             population.centre = np.zeros((*shape[:3], population.weights.shape[-1]), np.uint32)
             if starts.centre is not None:
