@@ -64,7 +64,12 @@ def test_results_go_to_a_folder_of_the_name(config, tmp_path):
 
 def test_an_interrupt_says_how_to_go_on(config, tmp_path):
     long = command("run", config, "--out", tmp_path / "out", "--device", "numpy", "--set", "sampler.sweeps=1_000_000")
-    with subprocess.Popen(long, stderr=subprocess.PIPE, text=True) as process:
+
+    def hear_interrupts() -> None:
+        """What runs in the background of a shell ignores them, and its children with it."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(long, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts) as process:
         while not (tmp_path / "out" / "config.toml").exists():
             assert process.poll() is None
             time.sleep(0.01)
