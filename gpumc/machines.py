@@ -20,7 +20,7 @@ from gpumc.errors import ConfigError
 
 @dataclass(frozen=True)
 class Machine:
-    """What all machines share; use one of the four below."""
+    """What all machines share, with the readout of a majority unless they have another; use one of the four below."""
 
     n: int
     k: int = 1
@@ -58,12 +58,12 @@ class Machine:
     @property
     def stability_scale(self) -> float:
         """The number by which an integer readout (field, sum or product of signs) is multiplied to give the stability Delta."""
-        return 1.0
+        return self.k**-0.5
 
     @property
     def largest_readout(self) -> int:
         """The largest integer readout; readouts run from its negative to it in steps of 2."""
-        return 1
+        return self.k
 
     def pattern_count(self, alpha: float) -> int:
         """M = round(alpha x number of weights). Raises ConfigError where that is no pattern."""
@@ -138,14 +138,6 @@ class TreeCommittee(Machine):
         self._odd("k", self.k)
         _check_tree(self)
 
-    @property
-    def stability_scale(self) -> float:
-        return self.k**-0.5
-
-    @property
-    def largest_readout(self) -> int:
-        return self.k
-
 
 @dataclass(frozen=True)
 class FullCommittee(Machine):
@@ -163,14 +155,6 @@ class FullCommittee(Machine):
     def weight_count(self) -> int:
         return self.n * self.k
 
-    @property
-    def stability_scale(self) -> float:
-        return self.k**-0.5
-
-    @property
-    def largest_readout(self) -> int:
-        return self.k
-
     def unit_inputs(self, xi: np.ndarray) -> np.ndarray:
         return np.broadcast_to(xi, (self.k, *xi.shape))
 
@@ -185,6 +169,14 @@ class TreeParity(Machine):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_tree(self)
+
+    @property
+    def stability_scale(self) -> float:
+        return 1.0
+
+    @property
+    def largest_readout(self) -> int:
+        return 1
 
     def gauge(self, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
         gauged = np.array(xi, dtype=np.int8)
