@@ -2,9 +2,9 @@
 
     python -m benchmarks.metropolis [--devices numpy,cpu] [--workloads W1,W3] [--chains 2048] [--json FILE]
 
-One core: set GPUMC_THREADS=1 (the compiled kernels) and OMP_NUM_THREADS=1 (NumPy's matrix products). The populations are brought to
-equilibrium once, on the fastest device, and every device is timed from there; W3 never equilibrates, and is timed 1,000 sweeps after
-a hot start. Start-up, compilation and the first stride of sweeps are not timed.
+The compiled kernels are timed on one thread unless ``--threads`` says otherwise; OMP_NUM_THREADS=1 keeps NumPy's matrix
+products on one. The populations are brought to equilibrium once, on the fastest device, and every device is timed from there; W3
+never equilibrates, and is timed 1,000 sweeps after a hot start. Start-up, compilation and the first stride of sweeps are not timed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import time
 from dataclasses import asdict, dataclass
 from datetime import date
+
+import numpy as np
 
 import gpumc
 from gpumc.device import Device, choose, describe
@@ -59,15 +60,17 @@ def workloads() -> list[Workload]:
     ]
 
 
-def measure_rate(work: Workload, device: str, start: str, chains: int, seconds: float) -> Rate:
-    """The rate of ``work`` on ``device`` with ``chains`` walkers, its weights equilibrated on the device ``start``."""
-    chains = max(1, chains // work.measure.replicas)
+def equilibrated(work: Workload, device: str, chains: int) -> np.ndarray:
+    """Weights int8 (1, 1, chains, replicas, weights) after the equilibration of ``work``."""
     patterns = gpumc.random_patterns(work.machine, work.alpha, seed=1)
-    settings = {"chains": chains, "seed": 1}
-    hot = gpumc.sample(
-        work.machine, patterns, work.measure, burn_in=work.equilibration - 1, sweeps=1, device=start, **settings
-    )
-    init = hot.weights.values[:, None]
+    settings = {"chains": chains, "burn_in": work.equilibration - 1, "sweeps": 1, "seed": 1, "device": device}
+    return gpumc.sample(work.machine, patterns, work.measure, **settings).weights.values[:, None]
+
+
+def measure_rate(work: Workload, init: np.ndarray, device: str, seconds: float) -> Rate:
+    """The rate of ``work`` on ``device``, started from the weights ``init``, over ``seconds`` or more."""
+    patterns = gpumc.random_patterns(work.machine, work.alpha, seed=1)
+    chains = init.shape[2]
     attempts = chains * work.measure.replicas * work.machine.weight_count * STRIDE
     strides, times = 1, []
     while True:
@@ -80,9 +83,10 @@ def measure_rate(work: Workload, device: str, start: str, chains: int, seconds: 
             sweeps=strides * STRIDE,
             every=strides * STRIDE,
             init=init,
+            chains=chains,
+            seed=2,
             device=device,
             progress=lambda *_: times.append(time.perf_counter()),
-            **settings,
         )
         elapsed = times[-1] - times[0]
         if elapsed >= seconds or strides >= 2**12:
@@ -110,20 +114,23 @@ def main() -> None:
     parser.add_argument("--devices", help="comma-separated; default: every one found")
     parser.add_argument("--workloads", default="W1,W2,W3,W4")
     parser.add_argument("--chains", type=int, default=2048, help="walkers in all (chains x replicas)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the compiled kernels while they are timed")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each is timed, at least")
     parser.add_argument("--json", help="a file to write the rates to")
     options = parser.parse_args()
     devices = available(options.devices)
     start = choose("auto").name
-    threads = f"GPUMC_THREADS={os.environ.get('GPUMC_THREADS', 'all')}"
-    print(f"{date.today()}  {platform.processor() or platform.machine()}  {threads}  {options.chains} walkers")
+    print(f"{date.today()}  {describe()['cpu']}; {options.chains} walkers, {options.threads} threads timed")
     print(f"{'':4} {'device':8} {'attempts/s':>11} {'pattern updates/s':>18} {'accepted':>9} {'error rate':>11}")
     rates = []
     for work in workloads():
         if work.name not in options.workloads.split(","):
             continue
+        os.environ.pop("GPUMC_THREADS", None)
+        init = equilibrated(work, start, max(1, options.chains // work.measure.replicas))
+        os.environ["GPUMC_THREADS"] = str(options.threads)
         for device in devices:
-            rate = measure_rate(work, device.name, start, options.chains, options.seconds)
+            rate = measure_rate(work, init, device.name, options.seconds)
             rates.append(rate)
             print(
                 f"{rate.workload:4} {rate.device:8} {rate.attempts_per_second:11.3g} {rate.pattern_updates_per_second:18.3g} "

@@ -22,7 +22,7 @@ from gpumc.state import WORD_BITS, Model
 class Margins:
     """Slopes of few values: a bitmap of the patterns at the margin for each unit and value ("class").
 
-    ``active`` uint64 (k, classes, words, walkers); ``total``, ``negative`` (k, walkers), int32 where slopes are counts.
+    ``active`` uint64 (k, classes, words, walkers); ``total``, ``negative`` (k, walkers), in the small integers of counts where slopes are counts.
     """
 
     def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
@@ -36,12 +36,11 @@ class Margins:
         walkers, k, _ = self.fields.shape
         self._instance = np.repeat(np.arange(len(self._patterns)), walkers // len(self._patterns))
         self.active = np.empty((k, len(self.rest), words, walkers), np.uint64)
-        self.total, self.negative = np.empty((2, k, walkers), np.int32 if self._counts_errors else np.int64)
+        self._count_dtype = np.int16 if model.pattern_count < 2**15 else np.int32
+        self.total, self.negative = np.empty((2, k, walkers), self._count_dtype if self._counts_errors else np.int64)
         self._scratch = np.empty(self.active.shape[1:], np.uint64)
         self._counts = np.empty(self._scratch.shape, np.uint8)
         self._margin, self._positive = _bits(np.abs(self.fields) == 1), _bits(self.fields > 0)
-        # Sums of one byte stay exact in 16 bits for up to 65,535 patterns.
-        self._count_dtype = np.uint16 if model.pattern_count < 2**16 else np.uint32
         if k > 1:
             self._readout = _padded(model.machine.readout_of(fields).astype(np.int16), words)
         self._refresh(np.arange(walkers), self._margin, self._positive)
@@ -80,8 +79,10 @@ class Margins:
         """Follow the bits of every unit, uint64 (A, k, words), of the walkers ``who``."""
         if self._counts_errors and self.machine.k == 1:
             self.active[0, 0, :, who] = margin[:, 0]
-            self.total[0, who] = np.bitwise_count(margin[:, 0]).sum(axis=-1)
-            self.negative[0, who] = -np.bitwise_count(margin[:, 0] & ~positive[:, 0]).sum(axis=-1, dtype=np.int32)
+            self.total[0, who] = np.bitwise_count(margin[:, 0]).sum(axis=-1, dtype=self._count_dtype)
+            self.negative[0, who] = -np.bitwise_count(margin[:, 0] & ~positive[:, 0]).sum(
+                axis=-1, dtype=self._count_dtype
+            )
             return
         total = negative = np.zeros((len(who), self.machine.k), np.int64)
         for index, rest in enumerate(self.rest):

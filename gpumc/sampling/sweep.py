@@ -25,6 +25,10 @@ from gpumc.state import Model, Population, pack_signs, unpack_signs
 BLOCK = {False: 4096, True: 512}
 
 
+#: Places of the order whose random words are made at once, a multiple of 4.
+PLACES = 16
+
+
 @dataclass(frozen=True)
 class Dynamics:
     """How a population moves: the measure, the sampler and the seed."""
@@ -144,9 +148,11 @@ class _Block:
 
     def sweep(self, rule: Rule, row: int, sweep: int, order: np.ndarray) -> None:
         """Visit every weight once, then draw the centre; ``row`` is the sweep's place in the rule."""
-        for first in range(0, len(order), 4):
-            words = philox(self.dynamics.seed, Stream.ACCEPT, sweep, first // 4, self.walkers)
-            for site, deciders in zip(order[first : first + 4], self._deciders(words), strict=False):
+        for first in range(0, len(order), PLACES):
+            blocks = first // 4 + np.arange(PLACES // 4)[:, None, None, None]
+            words = philox(self.dynamics.seed, Stream.ACCEPT, sweep, blocks, self.walkers)
+            words = words.swapaxes(0, 1).reshape(PLACES, *self.walkers.shape)
+            for site, deciders in zip(order[first : first + PLACES], self._deciders(words), strict=False):
                 for index, group in enumerate(self.groups):
                     self._visit(index, int(site), self._each_grid_point(deciders[..., group]), rule, row)
         if self.dynamics.moving_centre:
@@ -169,7 +175,7 @@ class _Block:
             moves = self._passes(index, deciders, -weight * change, pull, rule, row) != (weight > 0)
         else:
             moves = self._passes(index, deciders, change, None if pull is None else weight * pull, rule, row)
-        who = np.flatnonzero(moves)
+        who = moves.nonzero()[0]
         if len(who):
             old = weight[who]
             weight[who] = -old
