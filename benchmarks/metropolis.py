@@ -16,6 +16,7 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 
@@ -138,10 +139,11 @@ def main() -> None:
                 flush=True,
             )
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(
-                {"date": str(date.today()), "machine": describe(), "rates": [asdict(r) for r in rates]}, file, indent=1
-            )
+        machine = {
+            name: fact for name, fact in describe().items() if "kernels" not in name
+        }  # paths are nobody's business
+        report = {"date": str(date.today()), "machine": machine, "rates": [asdict(rate) for rate in rates]}
+        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

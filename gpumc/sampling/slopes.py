@@ -22,7 +22,7 @@ from gpumc.state import WORD_BITS, Model
 class Margins:
     """Slopes of few values: a bitmap of the patterns at the margin for each unit and value ("class").
 
-    ``active`` uint64 (k, classes, words, walkers); ``total``, ``negative`` (k, walkers), in the small integers of counts where slopes are counts.
+    ``active`` uint64 (k, classes, words, walkers); ``total``, ``negative`` (k, walkers): int64, or less where slopes are counts.
     """
 
     def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
