@@ -75,7 +75,8 @@ def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> N
 @app.command()
 def status(directory: Folder) -> None:
     """What is done, running and left, and how long it will take."""
-    from gpumc.sweeps.folder import RunFolder, attempts_of
+    from gpumc.sweeps.folder import RunFolder
+    from gpumc.sweeps.plan import attempts_of
 
     folder = RunFolder.open(directory)
     config, done = folder.config, folder.done()
@@ -189,7 +190,7 @@ def _fail(message: str, status: int) -> None:
 @contextmanager
 def _progress(folder: RunFolder):
     """A progress bar on a terminal, lines elsewhere: a callback (task, tasks, attempts done, attempts in all)."""
-    from gpumc.sweeps.folder import attempts_of
+    from gpumc.sweeps.plan import attempts_of
 
     config, before = folder.config, set(folder.done())
     sizes = [0 if index in before else attempts_of(config, task) for index, task in enumerate(folder.tasks)]

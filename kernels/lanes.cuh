@@ -54,7 +54,6 @@ template <class F> __device__ inline void for_lanes(int64 base, int64 end, F f) 
 template <class F> __device__ inline uint32 word_of(F f, int64 base) { return __ballot_sync(ALL_LANES, f(base + lane())); }
 
 __device__ inline int popcount(uint32 x) { return __popc(x); }
-__device__ inline int popcount64(uint64 x) { return __popcll(x); }
 
 // The place of the highest bit of x > 0.
 __device__ inline int highest_bit(uint64 x) { return 63 - __clzll((int64)x); }
@@ -89,7 +88,6 @@ template <class F> inline uint32 word_of(F f, int64 base) {
 }
 
 inline int popcount(uint32 x) { return __builtin_popcount(x); }
-inline int popcount64(uint64 x) { return __builtin_popcountll(x); }
 inline int highest_bit(uint64 x) { return 63 - __builtin_clzll(x); }
 
 inline void add_atomic(int32* target, int32 x) { __atomic_fetch_add(target, x, __ATOMIC_RELAXED); }

@@ -55,7 +55,7 @@ def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Da
 
 
 def open_run(path: str | Path) -> xr.Dataset | xr.DataTree:
-    """The results in ``path``: a file, or a run's folder, whose merged file or shards are read.
+    """The results in ``path``: a file, or a finished run's folder, whose merged file is read.
 
     A run with lists of n or k is a DataTree with a group for each. Raises RunError for what is not there, damaged or not finished.
     """

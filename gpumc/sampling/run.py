@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
@@ -212,7 +213,7 @@ class _Run:
     def grid_size(self) -> int:
         return len(acceptance.grid(self.measure)[1][0])
 
-    @property
+    @cached_property
     def schedule(self) -> acceptance.Schedule:
         return acceptance.schedule(self.measure, self.burn_in, self.sweeps)
 
@@ -263,7 +264,13 @@ class _Run:
             self._draw_traced_centre(model, population, done)
         records.finish(population.on(Device("numpy")), self.sweeps * self.machine.weight_count)
 
+    @cached_property
+    def _constant_rule(self) -> acceptance.Rule:
+        return self.schedule.rule(self.measure, self.sampler, self.patterns.count, 0, 1)
+
     def _rule(self, first: int, count: int) -> acceptance.Rule:
+        if not self.schedule.ramps:
+            return self._constant_rule
         return self.schedule.rule(self.measure, self.sampler, self.patterns.count, first, count)
 
     def _check_range(self, model: Model) -> None:

@@ -23,8 +23,6 @@ from gpumc.state import Model, Population, pack_signs, unpack_signs
 
 #: Walkers that the NumPy twin moves at once: enough to amortise a call, few enough to stay in cache.
 BLOCK = {False: 4096, True: 512}
-
-
 #: Places of the order whose random words are made at once, a multiple of 4.
 PLACES = 16
 

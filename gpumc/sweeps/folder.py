@@ -179,16 +179,6 @@ class RunFolder:
             return None
 
 
-def attempts_of(config: RunConfig, task: Task) -> int:
-    """Flip attempts that a task makes."""
-    from gpumc.sampling.acceptance import grid
-
-    machine = config.machine.machine(task.n, task.k)
-    points = len(grid(config.measure.measure(config.loss.loss(), task.replicas, None))[1][0])
-    walkers = points * task.replicas * (task.instances[1] - task.instances[0]) * (task.chains[1] - task.chains[0])
-    return walkers * machine.weight_count * (config.sampler.burn_in + config.sampler.sweeps)
-
-
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text)

@@ -54,11 +54,26 @@ def plan(config: RunConfig, pattern_count: int | None = None, instances: int | N
     for (n, k), (alpha, flip, replicas) in product(config.shapes, product(*map(listed, axes))):
         machine = config.machine.machine(n, k)
         patterns = pattern_count or machine.pattern_count(alpha)
-        points = len(grid(config.measure.measure(config.loss.loss(), replicas, None))[1][0])
-        attempts = points * replicas * machine.weight_count * (config.sampler.burn_in + config.sampler.sweeps)
-        for part in _parts(instances, config.sampler.chains, points * replicas, attempts * patterns):
+        walkers = _walkers_per_chain(config, replicas)
+        updates = walkers * _attempts_per_walker(config, n, k) * patterns
+        for part in _parts(instances, config.sampler.chains, walkers, updates):
             tasks.append(Task(n, k, alpha, flip, replicas, part.instances, part.chains))
     return tasks
+
+
+def attempts_of(config: RunConfig, task: Task) -> int:
+    """Flip attempts that a task makes."""
+    instances, chains = task.part.size
+    return instances * chains * _walkers_per_chain(config, task.replicas) * _attempts_per_walker(config, task.n, task.k)
+
+
+def _walkers_per_chain(config: RunConfig, replicas: int) -> int:
+    """Replicas times grid points, which a chain of an instance has."""
+    return replicas * len(grid(config.measure.measure(config.loss.loss(), replicas, None))[1][0])
+
+
+def _attempts_per_walker(config: RunConfig, n: int, k: int) -> int:
+    return config.machine.machine(n, k).weight_count * (config.sampler.burn_in + config.sampler.sweeps)
 
 
 def _parts(instances: int, chains: int, walkers: int, updates: int) -> Iterator[Part]:

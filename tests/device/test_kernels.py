@@ -59,7 +59,9 @@ def test_every_item_is_handled_once_for_any_number_of_threads(threads, monkeypat
 
 
 def test_no_items_is_no_work():
-    twice()(0, np.zeros((0, 3), np.int32), 3)
+    values = np.ones((2, 3), np.int32)
+    twice()(0, values, 3)
+    np.testing.assert_array_equal(values, 1)
 
 
 @pytest.mark.parametrize(
