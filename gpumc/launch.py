@@ -9,8 +9,18 @@ import numpy as np
 from gpumc.device import Device, Kernel, kernel
 from gpumc.state import Model, Population
 
-#: The lanes that share an item, by the kind of device (kernels/lanes.cuh).
-LANES = {"cpu": 1, "cuda": 32}
+#: Bytes at whose multiples the parts of a workspace begin: a cache line.
+LINE = 64
+
+
+def item_chains(device: Device, model: Model) -> int:
+    """The chains of an item of kernels/sweep.cu (CHAINS of kernels/chains.cuh)."""
+    return 1 if device.kind == "cuda" and model.dense else 32
+
+
+def lines(size: int) -> int:
+    """``size`` bytes, to the end of a cache line."""
+    return -(-size // LINE) * LINE
 
 
 @dataclass(frozen=True)
@@ -65,11 +75,25 @@ class Sizes:
         """The struct as int64 on ``device``."""
         return device.asarray(np.array([getattr(self, field.name) for field in fields(self)], np.int64))
 
-    def workspace(self, dense: bool, lanes: int) -> int:
-        """Bytes that kernels/sweep.cu needs for one chain: the numbers drawn, and each replica's caches."""
-        margins = self.units * (4 * self.pattern_words * (2 + self.classes) + 16)
-        caches = 16 + 4 * 32 * self.pattern_words if dense else margins
-        return self.replicas * (8 * 4 * lanes + (caches + 7) // 8 * 8)
+    def workspace(self, chains: int, model: Model) -> int:
+        """Bytes that kernels/sweep.cu needs for an item of ``chains``: Item::bytes there."""
+        signs = 0 if chains == 1 else 4 * 32 * self.weight_words * (self.replicas + 1)
+        draws = lines(signs) + 4 * 32 * self.pattern_words + 16 * chains * self.replicas
+        return lines(draws) + self.replicas * lines(chains * self.cache(model))
+
+    def cache(self, model: Model) -> int:
+        """Bytes that a replica of one chain caches: Slopes::bytes in kernels/margins.cuh or kernels/differences.cuh."""
+        if model.dense:
+            return 16 + 4 * 32 * self.pattern_words
+        change = 4 if model.loss.kind == "error-count" else 8
+        return self.units * (2 * change + 4 * self.pattern_words * (3 + self.classes))
+
+
+def workspace(device: Device, items: int, size: int) -> np.ndarray:
+    """``size`` bytes for each item, uint8, that begin at a multiple of LINE."""
+    space = device.xp.empty(items * size + LINE, np.uint8)
+    address = space.ctypes.data if device.kind == "cpu" else space.data.ptr
+    return space[-address % LINE :]
 
 
 def machine_variant(model: Model, field_dtype: np.dtype) -> dict[str, int]:
@@ -102,18 +126,18 @@ def field_pointer(field_dtype: np.dtype) -> str:
 
 
 def sweep_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool) -> Kernel:
-    """kernels/sweep.cu, one item a chain."""
+    """kernels/sweep.cu, one item for every :func:`item_chains` of an instance."""
     signature = (
         *("const int64*", "uint32*", "uint32*", field_pointer(field_dtype), "int64*", "int64*"),
         *("const uint32*", "const int32*", "const uint32*", "const int64*", "const int64*", "const uint32*"),
-        *("const int64*", "const int32*", "const int64*", "uint8*"),
+        *("const int64*", "const int32*", "const int64*", "const int32*", "uint8*"),
     )
     return kernel(device, "sweep.cu", "sweep", signature, sweep_variant(model, field_dtype, heat_bath))
 
 
 def centre_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool) -> Kernel:
-    """The centre's draw in kernels/sweep.cu, one item a chain."""
-    signature = ("const int64*", "uint32*", "uint32*", "const uint32*")
+    """The centre's draw in kernels/sweep.cu, whose items are those of a sweep."""
+    signature = ("const int64*", "uint32*", "uint32*", "const uint32*", "uint8*")
     return kernel(device, "sweep.cu", "draw_centre", signature, sweep_variant(model, field_dtype, heat_bath))
 
 

@@ -1,70 +1,119 @@
 // What a flip would cost where every pattern feels it: a loss of the perceptron's field (gpumc/sampling/slopes.py, Differences).
 #pragma once
-#include "population.cuh"
+#include "chains.cuh"
 
-// The caches of one walker: int64 total and negative, and int32 slopes (patterns, to the end of the last word).
-// `values` holds the table of slopes, one a readout, and behind it the table of the changes upward.
+typedef int64 change_t;
+
+// Slopes are at most 2^22: so many can be summed in 32 bits.
+constexpr int64 FITTING = 256;
+
+// What each pattern has at one site, as masks: all bits set where it is +1.
+#ifdef __CUDACC__
+struct Masks {
+    const uint32* words;
+    __device__ Masks(const uint32* words, int32*, const Sizes&) : words(words) {}
+    __device__ int32 at(int64 m) const { return -(int32)((words[m >> 5] >> (m & 31)) & 1u); }
+};
+#else
+struct Masks {
+    const int32* masks;
+    Masks(const uint32* words, int32* space, const Sizes& s) : masks(space) {
+        for (int64 w = 0; w < s.pattern_words; ++w)
+            for (int b = 0; b < 32; ++b) space[32 * w + b] = -(int32)((words[w] >> b) & 1u);
+    }
+    int32 at(int64 m) const { return masks[m]; }
+};
+#endif
+
+// The caches of one replica of each chain: int64 `down` and `up` (CHAINS), and int32 slopes (CHAINS, patterns to the end of the last word).
 struct Slopes {
     const Sizes& s;
-    const int64* table;
+    const Chains& chains;
+    const int64* upward;   // (grid, readouts): what the field's going up by 2 adds
+    const int32* table;    // (grid, readouts): what its going down adds beyond that
     field_t* fields;
+    int64 apart;
+    int64 *down, *up;
     int32* slope;
-    int64 *total, *negative;
 
-    __device__ static int64 bytes(const Sizes& s) { return 16 + 4 * 32 * s.pattern_words; }
+    __device__ static int64 bytes(const Sizes& s) { return CHAINS * (16 + 4 * 32 * s.pattern_words); }
 
-    __device__ Slopes(const Sizes& s, const int32*, const int64* values, field_t* fields, unsigned char* space)
-        : s(s), table(values), fields(fields) {
-        total = (int64*)space;
-        negative = total + 1;
-        slope = (int32*)(negative + 1);
+    __device__ Slopes(const Sizes& s, const Chains& chains, const int32*, const int64* upward, const int32* table, field_t* fields,
+                      unsigned char* space)
+        : s(s), chains(chains), upward(upward), table(table), fields(fields), apart(s.replicas * s.patterns) {
+        down = (int64*)space;
+        up = down + CHAINS;
+        slope = (int32*)(up + CHAINS);
     }
 
     __device__ void prepare() {
-        for_lanes(32 * (s.pattern_words - 2), 32 * s.pattern_words, [&](int64 m) { slope[m] = 0; });
-        for_lanes(32 * (s.pattern_words - 1), 32 * s.pattern_words, [&](int64 m) { slope[m] = 0; });
-        lane_sync();
-        refresh();
-    }
-
-    __device__ int64 change(int64, int sign, const uint32* inputs) const {
-        int64 weighted = 0;
-        for (int64 w = 0; w < s.pattern_words; ++w) {
-            uint32 word = inputs[w];
-            int32 sum = 0;  // 32 slopes of at most 4 x 2^20 each
-            for_lanes(32 * w, 32 * s.pattern_words, [&](int64 m) { sum += slope[m] & -(int32)((word >> (m & 31)) & 1u); });
-            weighted += sum;
+        for (int c = 0; c < CHAINS; ++c) {
+            const bool live = c < chains.live;
+            const int64 row = live ? chains.grid_of(c, s) * s.readouts : 0;
+            const field_t* f = fields + c * apart;
+            int32* own = slope + c * row_length();
+            int64 all = 0, upwards = 0;
+            for_range(0, row_length(), [&](int64 m) {
+                const bool known = live && m < s.patterns;
+                const int64 place = known ? row + (f[m] + s.inputs) / 2 : 0;
+                own[m] = known ? table[place] : 0;
+                all += own[m];
+                upwards += known ? upward[place] : 0;
+            });
+            follow(c, lane_sum(upwards), lane_sum(all));
         }
-        weighted = lane_sum(weighted);
-        return (sign > 0 ? weighted : *total - weighted) + *negative;
-    }
-
-    __device__ void flip(int64, int sign, const uint32* inputs) {
-        for (int64 w = 0; w < s.pattern_words; ++w)
-            for_lanes(32 * w, s.patterns, [&](int64 m) {
-                int xi = 2 * (int)((inputs[w] >> (m & 31)) & 1u) - 1;
-                fields[m] = (field_t)(fields[m] - 2 * sign * xi);
-            });
         lane_sync();
-        refresh();
     }
 
-    __device__ void refresh() {
-        int64 all = 0, upward = 0;
-        for (int64 w = 0; w < s.pattern_words; ++w)
-            for_lanes(32 * w, s.patterns, [&](int64 m) {
-                int64 row = (fields[m] + s.inputs) / 2;
-                int64 value = table[row];
-                slope[m] = (int32)value;
-                all += value;
-                upward += table[s.readouts + row];
+    // Together: the energy change of each chain's flipping a weight, its `signs` being bits.
+    __device__ void change(change_t (&out)[OWN], int64, uint32 signs, const Masks& inputs) const {
+        for_own([&](int j) {
+            const int c = chain_of(j);
+            const int32* own = slope + c * row_length();
+            int64 weighted = 0;
+            for (int64 first = 0; first < row_length(); first += FITTING) {
+                int32 sum = 0;
+                for_range(first, smaller(first + FITTING, row_length()), [&](int64 m) { sum += own[m] & inputs.at(m); });
+                weighted += sum;
+            }
+            weighted = lane_sum(weighted);
+            out[j] = bit(signs, j) ? up[c] + weighted : down[c] - weighted;
+        });
+    }
+
+    // Together: follow the flip of chain c's weight that had `sign` and gained `change`.
+    __device__ void flip(int c, int64, int sign, const Masks& inputs, int64 change) {
+        field_t* f = fields + c * apart;
+        int32* own = slope + c * row_length();
+        const int32* row = table + chains.grid_of(c, s) * s.readouts;
+        const int32 half = (int32)s.inputs, raise = 2 * sign, lower = 4 * sign;
+        int64 all = 0, weighted = 0;
+        for (int64 first = 0; first < s.patterns; first += FITTING) {
+            int32 sum = 0, sum_of_inputs = 0;
+            for_range(first, smaller(first + FITTING, s.patterns), [&](int64 m) {
+                const int32 moved = f[m] + raise - (inputs.at(m) & lower);
+                const int32 value = row[(moved + half) >> 1];
+                f[m] = (field_t)moved;
+                own[m] = value;
+                sum += value;
+                sum_of_inputs += value & inputs.at(m);
             });
+            all += sum;
+            weighted += sum_of_inputs;
+        }
         all = lane_sum(all);
-        upward = lane_sum(upward);
-        if (lane() == 0) {
-            *total = all;
-            *negative = upward;
-        }
+        weighted = lane_sum(weighted);
+        // Flipping back would change the energy by -change.
+        follow(c, sign > 0 ? weighted - all - change : -weighted - change, all);
         lane_sync();
     }
+
+    // `up` of chain c, and `down`, which is `all` slopes more.
+    __device__ void follow(int c, int64 upwards, int64 all) {
+        if (lane() != 0) return;
+        up[c] = upwards;
+        down[c] = upwards + all;
+    }
+
+    __device__ int64 row_length() const { return 32 * s.pattern_words; }
 };

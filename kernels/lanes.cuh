@@ -39,24 +39,26 @@ template <class T> __device__ inline T lane_sum(T x) {
     return x;
 }
 
-// Together: the bitwise or of x over the lanes, for all.
-__device__ inline uint32 lane_or(uint32 x) {
-    for (int step = LANES / 2; step > 0; step /= 2) x |= __shfl_xor_sync(ALL_LANES, x, step);
-    return x;
-}
-
 // f(base), ..., f(base + 31), those below `end`: one for each lane.
 template <class F> __device__ inline void for_lanes(int64 base, int64 end, F f) {
     if (base + lane() < end) f(base + lane());
 }
 
-// Together: the word whose bit b is f(base + b), for all.
-template <class F> __device__ inline uint32 word_of(F f, int64 base) { return __ballot_sync(ALL_LANES, f(base + lane())); }
+// f(i) for each i from `begin` to `end` - 1, shared among the lanes.
+template <class F> __device__ inline void for_range(int64 begin, int64 end, F f) {
+    for (int64 i = begin + lane(); i < end; i += LANES) f(i);
+}
+
+// Together: the word whose bit b is f(base + b), 0 from `end` on, for all.
+template <class F> __device__ inline uint32 word_of(F f, int64 base, int64 end) {
+    return __ballot_sync(ALL_LANES, base + lane() < end && f(base + lane()));
+}
 
 __device__ inline int popcount(uint32 x) { return __popc(x); }
 
-// The place of the highest bit of x > 0.
+// The place of the highest bit of x > 0, and of the lowest.
 __device__ inline int highest_bit(uint64 x) { return 63 - __clzll((int64)x); }
+__device__ inline int lowest_bit(uint32 x) { return __ffs((int)x) - 1; }
 
 __device__ inline void add_atomic(int32* target, int32 x) { atomicAdd(target, x); }
 __device__ inline void add_atomic(int64* target, int64 x) { atomicAdd((uint64*)target, (uint64)x); }
@@ -74,23 +76,32 @@ inline int64 item_stride() { return 1; }
 inline void lane_sync() {}
 template <class T> inline T lane_first(T x) { return x; }
 template <class T> inline T lane_sum(T x) { return x; }
-inline uint32 lane_or(uint32 x) { return x; }
 
 template <class F> inline void for_lanes(int64 base, int64 end, F f) {
     const int64 stop = base + 32 < end ? base + 32 : end;
     for (int64 i = base; i < stop; ++i) f(i);
 }
 
-template <class F> inline uint32 word_of(F f, int64 base) {
+template <class F> inline void for_range(int64 begin, int64 end, F f) {
+    for (int64 i = begin; i < end; ++i) f(i);
+}
+
+template <class F> inline uint32 word_of(F f, int64 base, int64 end) {
     uint32 word = 0;
-    for (int b = 0; b < 32; ++b) word |= (uint32)(f(base + b) ? 1 : 0) << b;
+    if (base + 32 <= end)
+        for (int b = 0; b < 32; ++b) word |= (uint32)(f(base + b) ? 1 : 0) << b;
+    else
+        for (int b = 0; base + b < end; ++b) word |= (uint32)(f(base + b) ? 1 : 0) << b;
     return word;
 }
 
 inline int popcount(uint32 x) { return __builtin_popcount(x); }
 inline int highest_bit(uint64 x) { return 63 - __builtin_clzll(x); }
+inline int lowest_bit(uint32 x) { return __builtin_ctz(x); }
 
 inline void add_atomic(int32* target, int32 x) { __atomic_fetch_add(target, x, __ATOMIC_RELAXED); }
 inline void add_atomic(int64* target, int64 x) { __atomic_fetch_add(target, x, __ATOMIC_RELAXED); }
 
 #endif
+
+__device__ inline int64 smaller(int64 a, int64 b) { return a < b ? a : b; }

@@ -1,104 +1,151 @@
 // What a flip would cost where slopes take few values: bitmaps of the patterns at the margin (gpumc/sampling/slopes.py, Margins).
 #pragma once
+#include "chains.cuh"
 #include "machine.cuh"
-#include "population.cuh"
 
-// The caches of one walker, in words of its workspace: margin and positive (units x words), active (units x classes x words), and
-// int64 total and negative (units).
+#ifdef ERROR_COUNT
+typedef int32 change_t;
+#else
+typedef int64 change_t;
+#endif
+
+// What each pattern has at one site, as bits: set where it is +1.
+struct Masks {
+    const uint32* words;
+    __device__ Masks(const uint32* words, int32*, const Sizes&) : words(words) {}
+};
+
+// The caches of one replica of each chain: for a proposal, `active` (units, classes, words, CHAINS) and `down` and `up` (units,
+// CHAINS); for a flip, the bits of the fields +1 and -1 and of the positive ones (CHAINS, 3, units, words).
 struct Slopes {
     const Sizes& s;
+    const Chains& chains;
     const int32* rest;
-    const int64* values;
-    field_t* fields;
-    uint32 *margin, *positive, *active;
-    int64 *total, *negative;
+    const int64* values;  // (grid, classes)
+    field_t* fields;      // of the first chain; the next one's are `apart` further
+    int64 apart;
+    change_t *down, *up;
+    uint32 *active, *bits;
 
     __device__ static int64 bytes(const Sizes& s) {
-        return s.units * (4 * s.pattern_words * (2 + s.classes) + 16);
+        return CHAINS * s.units * (2 * (int64)sizeof(change_t) + 4 * s.pattern_words * (3 + s.classes));
     }
 
-    __device__ Slopes(const Sizes& s, const int32* rest, const int64* values, field_t* fields, unsigned char* space)
-        : s(s), rest(rest), values(values), fields(fields) {
-        total = (int64*)space;
-        negative = total + s.units;
-        margin = (uint32*)(negative + s.units);
-        positive = margin + s.units * s.pattern_words;
-        active = positive + s.units * s.pattern_words;
+    __device__ Slopes(const Sizes& s, const Chains& chains, const int32* rest, const int64* values, const int32*, field_t* fields,
+                      unsigned char* space)
+        : s(s), chains(chains), rest(rest), values(values), fields(fields), apart(s.replicas * s.units * s.patterns) {
+        down = (change_t*)space;
+        up = down + s.units * CHAINS;
+        active = (uint32*)(up + s.units * CHAINS);
+        bits = active + s.units * s.classes * s.pattern_words * CHAINS;
     }
 
     __device__ void prepare() {
-        for (int64 unit = 0; unit < s.units; ++unit) set_bits(unit);
+        for (int c = 0; c < CHAINS; ++c) {
+            if (c < chains.live) {
+                for (int64 unit = 0; unit < s.units; ++unit) set_bits(c, unit);
+                lane_sync();
+                refresh(c);
+            } else {
+                for (int64 w = lane(); w < s.units * s.classes * s.pattern_words; w += LANES) active[w * CHAINS + c] = 0;
+                for (int64 unit = lane(); unit < s.units; unit += LANES) down[unit * CHAINS + c] = up[unit * CHAINS + c] = 0;
+            }
+        }
         lane_sync();
-        refresh();
     }
 
-    // The energy change of flipping a weight of `unit` from `sign`, `inputs` being the bits of what it reads in each pattern.
-    __device__ int64 change(int64 unit, int sign, const uint32* inputs) const {
-        const uint32* here = active + unit * s.classes * s.pattern_words;
+    // The energy change of each chain's flipping a weight of `unit`; its `signs` are bits.
+    __device__ void change(change_t (&out)[OWN], int64 unit, uint32 signs, const Masks& inputs) const {
+        change_t weighted[OWN] = {};
+        const uint32* here = active + unit * s.classes * s.pattern_words * CHAINS;
 #ifdef ERROR_COUNT_OF_ONE_CLASS
-        int count = 0;
-        for (int64 w = lane(); w < s.pattern_words; w += LANES) count += popcount(here[w] & inputs[w]);
-        int64 weighted = lane_sum(count);
+        count(weighted, here, inputs);
 #else
-        int64 weighted = 0;
-        for (int64 c = 0; c < s.classes; ++c)
-            for (int64 w = lane(); w < s.pattern_words; w += LANES)
-                weighted += values[c] * popcount(here[c * s.pattern_words + w] & inputs[w]);
-        weighted = lane_sum(weighted);
+        for (int64 c = 0; c < s.classes; ++c) {
+            int32 counts[OWN] = {};
+            count(counts, here + c * s.pattern_words * CHAINS, inputs);
+            for_own([&](int j) { weighted[j] += (change_t)values[chains.grid[j] * s.classes + c] * counts[j]; });
+        }
 #endif
-        return (sign > 0 ? weighted : total[unit] - weighted) + negative[unit];
+        const change_t *lower = down + unit * CHAINS, *raise = up + unit * CHAINS;
+        for_own([&](int j) {
+            const int c = chain_of(j);
+            out[j] = bit(signs, j) ? raise[c] + weighted[j] : lower[c] - weighted[j];
+        });
     }
 
-    // Follow the flip of a weight of `unit` that had `sign`.
-    __device__ void flip(int64 unit, int sign, const uint32* inputs) {
-        field_t* f = fields + unit * s.patterns;
-        for (int64 w = 0; w < s.pattern_words; ++w)
-            for_lanes(32 * w, s.patterns, [&](int64 m) {
-                int xi = 2 * (int)((inputs[w] >> (m & 31)) & 1u) - 1;
-                f[m] = (field_t)(f[m] - 2 * sign * xi);
+    __device__ void count(int32 (&counts)[OWN], const uint32* here, const Masks& inputs) const {
+        for (int64 w = 0; w < s.pattern_words; w += 2) {
+            const uint32 first = inputs.words[w], second = inputs.words[w + 1];
+            const uint32 *one = here + w * CHAINS, *other = one + CHAINS;
+            for_own([&](int j) {
+                counts[j] += popcount(one[chain_of(j)] & first) + popcount(other[chain_of(j)] & second);
             });
-        lane_sync();
-        set_bits(unit);
-        lane_sync();
-        refresh();
+        }
     }
 
-    __device__ void set_bits(int64 unit) {
-        const field_t* f = fields + unit * s.patterns;
+    // Together: follow the flip of chain c's weight of `unit` that had `sign`.
+    __device__ void flip(int c, int64 unit, int sign, const Masks& inputs, change_t) {
+        field_t* f = fields + c * apart + unit * s.patterns;
         for (int64 w = 0; w < s.pattern_words; ++w) {
-            uint32 at_margin = word_of([&](int64 m) { return m < s.patterns && (f[m] == 1 || f[m] == -1); }, 32 * w);
-            uint32 is_positive = word_of([&](int64 m) { return m < s.patterns && f[m] > 0; }, 32 * w);
+            const uint32 word = inputs.words[w];
+            for_lanes(32 * w, s.patterns, [&](int64 m) { f[m] += (field_t)(2 * sign - 4 * sign * (int)((word >> (m & 31)) & 1u)); });
+        }
+        lane_sync();
+        set_bits(c, unit);
+        lane_sync();
+        refresh(c);
+        lane_sync();
+    }
+
+    __device__ uint32* bits_of(int c, int kind, int64 unit) const {
+        return bits + ((c * 3 + kind) * s.units + unit) * s.pattern_words;
+    }
+
+    __device__ void set_bits(int c, int64 unit) {
+        const field_t* f = fields + c * apart + unit * s.patterns;
+        uint32 *above = bits_of(c, 0, unit), *below = bits_of(c, 1, unit), *positive = bits_of(c, 2, unit);
+        for (int64 w = 0; w < s.pattern_words; ++w) {
+            const uint32 is_above = word_of([&](int64 m) { return f[m] == 1; }, 32 * w, s.patterns);
+            const uint32 is_below = word_of([&](int64 m) { return f[m] == -1; }, 32 * w, s.patterns);
+            const uint32 is_positive = NEEDS_SIGNS ? word_of([&](int64 m) { return f[m] > 0; }, 32 * w, s.patterns) : 0;
             if (lane() == 0) {
-                margin[unit * s.pattern_words + w] = at_margin;
-                positive[unit * s.pattern_words + w] = is_positive;
+                above[w] = is_above;
+                below[w] = is_below;
+                positive[w] = is_positive;
             }
         }
     }
 
-    __device__ void refresh() {
+    // Together: `active`, `down` and `up` of chain c from its bits.
+    __device__ void refresh(int c) {
         for (int64 w = lane(); w < s.pattern_words; w += LANES) {
-            Readout readout(positive + w, s.pattern_words, s);
-            for (int64 unit = 0; unit < s.units; ++unit) {
-                uint32 up = positive[unit * s.pattern_words + w], near = margin[unit * s.pattern_words + w];
-                for (int64 c = 0; c < s.classes; ++c)
-                    active[(unit * s.classes + c) * s.pattern_words + w] = near & readout.active(up, rest[c]);
-            }
-        }
-        for (int64 unit = 0; unit < s.units; ++unit) {
-            int64 all = 0, below = 0;
-            for (int64 w = lane(); w < s.pattern_words; w += LANES)
-                for (int64 c = 0; c < s.classes; ++c) {
-                    uint32 word = active[(unit * s.classes + c) * s.pattern_words + w];
-                    all += values[c] * popcount(word);
-                    below += values[c] * popcount(word & ~positive[unit * s.pattern_words + w]);
+            const Readout readout(bits_of(c, 2, 0) + w, s.pattern_words, s);
+            for (int64 unit = 0; unit < s.units; ++unit)
+                for (int64 k = 0; k < s.classes; ++k) {
+                    const uint32 above = bits_of(c, 0, unit)[w] & readout.active(true, rest[k]);
+                    const uint32 below = bits_of(c, 1, unit)[w] & readout.active(false, rest[k]);
+                    active[((unit * s.classes + k) * s.pattern_words + w) * CHAINS + c] = above | below;
                 }
-            all = lane_sum(all);
-            below = lane_sum(below);
-            if (lane() == 0) {
-                total[unit] = all;
-                negative[unit] = -below;
-            }
         }
         lane_sync();
+        for (int64 unit = 0; unit < s.units; ++unit) {
+            change_t lower = 0, raise = 0;
+            for (int64 k = 0; k < s.classes; ++k) {
+                const uint32* here = active + (unit * s.classes + k) * s.pattern_words * CHAINS + c;
+                int32 above = 0, below = 0;
+                for (int64 w = lane(); w < s.pattern_words; w += LANES) {
+                    above += popcount(here[w * CHAINS] & bits_of(c, 0, unit)[w]);
+                    below += popcount(here[w * CHAINS] & bits_of(c, 1, unit)[w]);
+                }
+                const change_t value = (change_t)values[chains.grid_of(c, s) * s.classes + k];
+                lower += value * lane_sum(above);
+                raise -= value * lane_sum(below);
+            }
+            if (lane() == 0) {
+                down[unit * CHAINS + c] = lower;
+                up[unit * CHAINS + c] = raise;
+            }
+        }
     }
 };

@@ -232,10 +232,10 @@ class _Run:
                 yield Part((i, min(i + instance_step, i1)), (c, min(c + chain_step, c1)))
 
     def _bytes_per_chain(self) -> int:
-        """An upper estimate: fields and as much again for caches, unpacked weights twice, and what the NumPy twin measures with."""
+        """An upper estimate: fields and twice as much for caches, unpacked weights twice, and what the NumPy twin measures with."""
         fields = self.machine.k * self.patterns.count * np.dtype(field_dtype(self.machine)).itemsize
         measuring = 3 * 8 * self.patterns.count if self.device.kind == "numpy" else 0
-        return self.grid_size * self.measure.replicas * (2 * fields + measuring + 2 * self.machine.weight_count + 64)
+        return self.grid_size * self.measure.replicas * (3 * fields + measuring + 2 * self.machine.weight_count + 64)
 
     def batch(self, part: Part, starts: _Starts, records: Records, report: _Report) -> None:
         """Run one piece and write what it gives into ``records``."""

@@ -1,15 +1,16 @@
 """What a flip would cost: the NumPy side of ``kernels/margins.cuh`` and ``kernels/differences.cuh``.
 
-Flipping weight i of unit l moves the field of every pattern by -2 w_i xi_i. With d = [w_i xi_i = +1] (the field goes down),
+Flipping weight i of unit l moves the field of every pattern by -2 w_i xi_i: down where w_i xi_i = +1, else up. Let ``down`` and
+``up`` be what the loss would gain if all fields of the unit went down, or all up, and D what it would gain if those with
+xi_i = +1 went down beyond what it would gain if they went up, which is a sum of *slopes* over these patterns. Then
 
-    change = sum_patterns slope (d - [field < 0])        only patterns with field +-1 ("at the margin"), or, for a loss of
-    change = sum_patterns (d (down - up) + up)           the field itself, all of them,
+    change = w_i > 0 ? D + up : down - D.
 
-``slope`` being the loss with the unit's sign at -1 less that with it at +1, given the other units. Both are
-``negative + (w_i > 0 ? D : total - D)``, D = sum over patterns with xi_i = +1 of slope (or down - up), with ``total`` and
-``negative`` kept for every unit: a proposal costs one pass over the patterns, as a popcount of bitmaps where slopes take few values.
+For a loss of the unit's sign the slope is the loss at -1 less that at +1, given the other units, and only patterns whose field is +-1
+("at the margin") count; for a loss of the field itself all do. ``down`` and ``up`` are kept for every unit, so that a proposal costs
+one pass over the patterns: popcounts of bitmaps where slopes take few values.
 
-Walkers are numbered instance by instance. Patterns are padded with fields 0, which are neither at the margin nor positive.
+Walkers are numbered instance by instance.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from gpumc.state import WORD_BITS, Model
 class Margins:
     """Slopes of few values: a bitmap of the patterns at the margin for each unit and value ("class").
 
-    ``active`` uint64 (k, classes, words, walkers); ``total``, ``negative`` (k, walkers): int64, or less where slopes are counts.
+    ``active`` uint64 (k, classes, words, walkers); ``down``, ``up`` (k, walkers): int64, or less where slopes are counts.
+    Patterns are padded with fields 0, which are not at the margin.
     """
+
+    ahead = 1
 
     def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
         self.machine, self.rest = model.machine, model.classes
@@ -32,18 +36,28 @@ class Margins:
         self._patterns = model.pattern_bits[instances].view(np.uint64)
         words = self._patterns.shape[-1]
         self._xi = _padded(model.xi[instances], words)
-        self.fields = _padded(fields, words)
-        walkers, k, _ = self.fields.shape
+        walkers, k, self._count = fields.shape
+        self._fields = _padded(fields, words).swapaxes(0, 1).copy()
         self._instance = np.repeat(np.arange(len(self._patterns)), walkers // len(self._patterns))
         self.active = np.empty((k, len(self.rest), words, walkers), np.uint64)
         self._count_dtype = np.int16 if model.pattern_count < 2**15 else np.int32
-        self.total, self.negative = np.empty((2, k, walkers), self._count_dtype if self._counts_errors else np.int64)
+        self._sums = np.empty((2, k, walkers), self._count_dtype if self._counts_errors else np.int64)
+        self.down, self.up = self._sums
         self._scratch = np.empty(self.active.shape[1:], np.uint64)
         self._counts = np.empty(self._scratch.shape, np.uint8)
-        self._margin, self._positive = _bits(np.abs(self.fields) == 1), _bits(self.fields > 0)
-        if k > 1:
+        # Bits of the patterns with field +1, and -1.
+        self._edges = _edges(self._fields).transpose(0, 2, 1, 3).copy()
+        if self.machine.readout != "linear":
             self._readout = _padded(model.machine.readout_of(fields).astype(np.int16), words)
-        self._refresh(np.arange(walkers), self._margin, self._positive)
+        self._refresh(np.arange(walkers), self._edges)
+
+    @property
+    def fields(self) -> np.ndarray:
+        """The fields, (walkers, k, M)."""
+        return self._fields[..., : self._count].swapaxes(0, 1)
+
+    def prepare(self, sites: np.ndarray) -> None:
+        """Nothing is gained by looking ahead."""
 
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
         """The energy change of flipping weight ``site``, now int8 (walkers,): integers (walkers,), in units of the loss."""
@@ -55,94 +69,112 @@ class Margins:
         np.bitwise_count(self._scratch, out=self._counts)
         counts = np.add.reduce(self._counts, axis=1, dtype=self._count_dtype)
         weighted = counts[0] if self._counts_errors else np.einsum("cw,wc->w", counts.astype(np.int64), self.values)
-        return np.where(weight > 0, weighted, self.total[unit] - weighted) + self.negative[unit]
+        return np.where(weight > 0, weighted + self.up[unit], self.down[unit] - weighted)
 
-    def flip(self, who: np.ndarray, site: int, old: np.ndarray) -> None:
+    def flip(self, who: np.ndarray, site: int, old: np.ndarray, change: np.ndarray) -> None:
         """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` (A,)."""
         unit = site // self.machine.fan_in
-        before = self.fields[who, unit]
-        after = before - (2 * old)[:, None] * self._xi[self._instance[who], site % self.machine.n]
-        self.fields[who, unit] = after
-        up = after > 0
-        margin, positive = _bits(np.abs(after) == 1), _bits(up)
-        if self.machine.k == 1:
-            self._refresh(who, margin[:, None], positive[:, None])
+        fields = self._fields[unit]
+        before = fields[who]
+        inputs = self._xi[:, site % self.machine.n]
+        inputs = inputs[0] if len(inputs) == 1 else inputs[self._instance[who]]
+        after = before - np.multiply((2 * old)[:, None], inputs, dtype=before.dtype)
+        fields[who] = after
+        edges = _edges(after)
+        if self.machine.readout == "linear":
+            self._refresh(who, edges[:, :, None])
             return
-        self._margin[who, unit], self._positive[who, unit] = margin, positive
+        self._edges[:, who, unit] = edges
         if self.machine.readout == "majority":
-            self._readout[who] += 2 * (up.view(np.int8) - (before > 0).view(np.int8))
+            self._readout[who] += 2 * ((after > 0).view(np.int8) - (before > 0).view(np.int8))
         else:
-            self._readout[who] *= 1 - 2 * (up != (before > 0)).view(np.int8)
-        self._refresh(who, self._margin[who], self._positive[who])
+            self._readout[who] *= 1 - 2 * ((after > 0) != (before > 0)).view(np.int8)
+        self._refresh(who, self._edges[:, who])
 
-    def _refresh(self, who: np.ndarray, margin: np.ndarray, positive: np.ndarray) -> None:
-        """Follow the bits of every unit, uint64 (A, k, words), of the walkers ``who``."""
-        if self._counts_errors and self.machine.k == 1:
-            self.active[0, 0, :, who] = margin[:, 0]
-            self.total[0, who] = np.bitwise_count(margin[:, 0]).sum(axis=-1, dtype=self._count_dtype)
-            self.negative[0, who] = -np.bitwise_count(margin[:, 0] & ~positive[:, 0]).sum(
-                axis=-1, dtype=self._count_dtype
-            )
-            return
-        total = negative = np.zeros((len(who), self.machine.k), np.int64)
+    def _refresh(self, who: np.ndarray, edges: np.ndarray) -> None:
+        """Follow the patterns with field +1 and -1 of every unit, uint64 (2, A, k, words), of the walkers ``who``."""
+        sums = 0
         for index, rest in enumerate(self.rest):
-            active = margin if self.machine.k == 1 and rest >= 0 else margin & self._with_rest(who, positive, rest)
-            self.active[:, index, :, who] = active
-            value = 1 if self._counts_errors else self.values[who, index, None]
-            count = np.bitwise_count(active).sum(axis=-1, dtype=np.int64)
-            below = np.bitwise_count(active & ~positive).sum(axis=-1, dtype=np.int64)
-            total, negative = total + value * count, negative - value * below
-        self.total[:, who] = total.T
-        self.negative[:, who] = negative.T
+            sides = edges if self.machine.readout == "linear" else edges & self._with_rest(who, rest)
+            self.active[:, index, :, who] = sides[0] | sides[1]
+            counts = np.bitwise_count(sides).sum(axis=-1, dtype=self._sums.dtype)
+            sums = counts if self._counts_errors else sums + self.values[who, index, None] * counts
+        down, up = sums.swapaxes(1, 2)
+        self.down[:, who], self.up[:, who] = down, -up
 
-    def _with_rest(self, who: np.ndarray, positive: np.ndarray, rest: int) -> np.ndarray | np.uint64:
-        """Where the other units' signs have the sum or product ``rest``: uint64, broadcasting to (A, k, words)."""
-        if self.machine.k == 1:
-            return np.uint64(0)
-        readout = self._readout[who]
-        high, low = (rest + 1, rest - 1) if self.machine.readout == "majority" else (rest, -rest)
-        at_high, at_low = _bits(readout == high)[:, None], _bits(readout == low)[:, None]
-        return (positive & at_high) | (~positive & at_low)
+    def _with_rest(self, who: np.ndarray, rest: int) -> np.ndarray:
+        """Where the other units' signs have the sum or product ``rest`` if this unit's sign is +, and if it is -: uint64 (2, A, 1, words)."""
+        readouts = (rest + 1, rest - 1) if self.machine.readout == "majority" else (rest, -rest)
+        return _bits(self._readout[who] == np.array(readouts, np.int16)[:, None, None])[:, :, None]
 
 
 class Differences:
     """Slopes of every pattern, for a loss of the perceptron's field: float64 integers, so that BLAS sums them exactly."""
 
+    #: Sites whose D are computed at once: a matrix product reads the slopes once for all; a flip then mends those to come.
+    ahead = 8
+
     def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
         self._xi = model.xi[instances]
-        self._plus = (self._xi > 0).astype(np.float64)
+        self._n, readouts = model.machine.n, model.machine.n + 1
         walkers, _, patterns = fields.shape
-        self._instance = np.repeat(np.arange(len(self._xi)), walkers // len(self._xi))
-        # At place (field + n) / 2 + (n + 1) g of grid point g: down - up, and i times up. One look-up then gives both.
+        self._by_instance = (len(self._xi), walkers // len(self._xi), patterns)
         up, slope = model.differences
-        self._table = (slope + 1j * up).ravel()
-        self._n, self._first = model.machine.n, ((model.machine.n + 1) * grid_of)[:, None]
-        self._place = (fields[:, 0].astype(np.int64) + self._n) // 2 + self._first
-        self.slopes = np.empty((len(self._xi), walkers // len(self._xi), patterns))
-        self.total, self.negative = np.empty((2, walkers), np.int64)
-        self._refresh(np.arange(walkers), self._place)
+        self._table = slope.astype(np.float64).ravel()
+        # Rows of the table: a grid point's first, and the field's.
+        self._first = (readouts * grid_of)[:, None] if len(slope) > 1 else None
+        self._row = ((fields[:, 0] + np.int64(self._n)) // 2).astype(np.int16 if readouts < 2**15 else np.int32)
+        self._places: dict[int, int] = {}
+        everyone = np.arange(walkers)
+        slopes = self._look_up(everyone, self._row)
+        rows = self._row if self._first is None else self._row + self._first
+        self.up = up.ravel().take(rows).sum(axis=-1)
+        self.down = slopes.sum(axis=-1).astype(np.int64) + self.up
 
     @property
     def fields(self) -> np.ndarray:
         """The fields, int64 (walkers, 1, M)."""
-        return (2 * (self._place - self._first) - self._n)[:, None]
+        return (2 * self._row.astype(np.int64) - self._n)[:, None]
+
+    def prepare(self, sites: np.ndarray) -> None:
+        """Compute D for ``sites`` (S,), whose changes are asked for next, in this order."""
+        self._places = {int(site): place for place, site in enumerate(sites)}
+        inputs = self._xi[:, sites] > 0
+        # The last row sums all slopes.
+        self._inputs = np.concatenate([inputs, np.ones_like(inputs[:, :1])], axis=1).astype(np.float64)
+        slopes = self._look_up(slice(None), self._row).reshape(self._by_instance)
+        self._weighted = np.matmul(self._inputs, slopes.swapaxes(1, 2)).swapaxes(0, 1).reshape(len(sites) + 1, -1)
 
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
         """The energy change of flipping weight ``site``, now int8 (walkers,): int64 (walkers,), in units of 2^-20."""
-        weighted = np.matmul(self.slopes, self._plus[:, site, :, None]).ravel().astype(np.int64)
-        return np.where(weight > 0, weighted, self.total - weighted) + self.negative
+        weighted = self._weighted[self._places[site]].astype(np.int64)
+        return np.where(weight > 0, weighted + self.up, self.down - weighted)
 
-    def flip(self, who: np.ndarray, site: int, old: np.ndarray) -> None:
-        """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` (A,)."""
-        place = self._place[who] - old[:, None] * self._xi[self._instance[who], site]
-        self._place[who] = place
-        self._refresh(who, place)
+    def flip(self, who: np.ndarray, site: int, old: np.ndarray, change: np.ndarray) -> None:
+        """Follow the flip of weight ``site``, ``old`` int8 (A,) before, that changed the energy of ``who`` (A,) by ``change``."""
+        place, walkers = self._places[site], self._by_instance[1]
+        ends = np.searchsorted(who, walkers * np.arange(len(self._xi) + 1))
+        for instance in np.diff(ends).nonzero()[0]:
+            part = slice(ends[instance], ends[instance + 1])
+            here = who[part]
+            rows = self._row[here]
+            rows -= np.multiply.outer(old[part].astype(rows.dtype), self._xi[instance, site].astype(rows.dtype))
+            self._row[here] = rows
+            weighted = self._inputs[instance, place:] @ self._look_up(here, rows).T
+            self._weighted[place:, here] = weighted
+            # Flipping back would change the energy by -change.
+            self._follow(here, old[part], change[part], weighted[0].astype(np.int64), weighted[-1].astype(np.int64))
 
-    def _refresh(self, who: np.ndarray, place: np.ndarray) -> None:
-        pairs = self._table.take(place)
-        self.slopes.reshape(-1, pairs.shape[-1])[who] = pairs.real
-        sums = pairs.sum(axis=-1)
-        self.total[who], self.negative[who] = sums.real, sums.imag
+    def _look_up(self, who: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        places = rows.astype(np.intp)
+        if self._first is not None:
+            places += self._first[who]
+        return self._table.take(places, mode="clip")
+
+    def _follow(self, who, old, change, weighted, total) -> None:
+        """``down`` and ``up``, from their difference ``total`` and the change of flipping back."""
+        up = np.where(old > 0, weighted - total, -weighted) - change
+        self.up[who], self.down[who] = up, total + up
 
 
 Slopes = Margins | Differences
@@ -159,6 +191,11 @@ def _padded(array: np.ndarray, words: int) -> np.ndarray:
     out = np.zeros((*array.shape[:-1], WORD_BITS * words), array.dtype)
     out[..., : array.shape[-1]] = array
     return out
+
+
+def _edges(fields: np.ndarray) -> np.ndarray:
+    """Bits of the fields +1, and of the fields -1: uint64 (2, ..., words) of (..., WORD_BITS x words)."""
+    return _bits(fields == np.array([1, -1], fields.dtype).reshape(2, *[1] * fields.ndim))
 
 
 def _bits(where: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from gpumc.state import Model, Population, pack_signs, unpack_signs
 #: Walkers that the NumPy twin moves at once: enough to amortise a call, few enough to stay in cache.
 BLOCK = {False: 4096, True: 512}
 #: Places of the order whose random words are made at once, a multiple of 4.
-PLACES = 16
+PLACES = 32
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,15 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         seed=dynamics.seed,
         centre=dynamics.centre_role,
     )
-    chains = population.energy.size // population.energy.shape[-1]
-    workspace = device.xp.empty(chains * sizes.workspace(model.dense, launch.LANES[device.kind]), np.uint8)
-    values = (
-        np.concatenate(model.differences[::-1], axis=1) if model.dense else np.ascontiguousarray(model.class_values)
+    up, slope = model.differences
+    values, table = (up, slope.astype(np.int32)) if model.dense else (np.ascontiguousarray(model.class_values), None)
+    constants = (
+        *(rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE),
+        *(model.classes.astype(np.int32), values, table),
     )
-    constants = (rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE, model.classes.astype(np.int32), values)
+    items, workspace = _items(device, model, population, sizes)
     launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath)(
-        chains,
+        items,
         *(
             sizes.array(device),
             population.weights,
@@ -96,6 +97,13 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         *(None if array is None else device.asarray(array) for array in constants),
         workspace,
     )
+
+
+def _items(device: Device, model: Model, population: Population, sizes: Sizes) -> tuple[int, np.ndarray]:
+    """How many items the sweep kernel has, and their workspace."""
+    chains = launch.item_chains(device, model)
+    items = len(population.energy) * -(-sizes.grid * sizes.chains // chains)
+    return items, launch.workspace(device, items, sizes.workspace(chains, model))
 
 
 def _advance_numpy(device, model, population, dynamics, rule, first, orders) -> None:
@@ -143,21 +151,39 @@ class _Block:
         self.centre = None
         if population.centre is not None and not dynamics.traced:
             self.centre = unpack_signs(population.centre[self.part], count).transpose(3, 0, 1, 2)
+        self.centre_pull = self._centre_pull()
 
     def sweep(self, rule: Rule, row: int, sweep: int, order: np.ndarray) -> None:
         """Visit every weight once, then draw the centre; ``row`` is the sweep's place in the rule."""
+        self._constants(rule, row)
         for first in range(0, len(order), PLACES):
             blocks = first // 4 + np.arange(PLACES // 4)[:, None, None, None]
             words = philox(self.dynamics.seed, Stream.ACCEPT, sweep, blocks, self.walkers)
             words = words.swapaxes(0, 1).reshape(PLACES, *self.walkers.shape)
-            for site, deciders in zip(order[first : first + PLACES], self._deciders(words), strict=False):
+            sites = order[first : first + PLACES]
+            for place, (site, deciders) in enumerate(zip(sites, self._deciders(words), strict=False)):
                 for index, group in enumerate(self.groups):
-                    self._visit(index, int(site), self._each_grid_point(deciders[..., group]), rule, row)
+                    if place % self.slopes[index].ahead == 0:
+                        self.slopes[index].prepare(sites[place : place + self.slopes[index].ahead])
+                    self._visit(index, int(site), self._each_grid_point(deciders[..., group]))
         if self.dynamics.moving_centre:
             totals = replica_totals(self.weights[0], self.shape)
             self.centre = draw_centre_signs(
                 self.dynamics.seed, sweep + 1, self.walkers[..., 0], totals, _row(rule.centre, row)
             )
+            self.centre_pull = self._centre_pull()
+
+    def _constants(self, rule: Rule, row: int) -> None:
+        """What decides in this sweep."""
+        if rule.thresholds is not None:
+            self.table, self.beta = _row(rule.thresholds, row), None
+        else:
+            self.table = _row(rule.gain, row)
+            self.beta = [_row(rule.beta, row)[grid] for grid in self.grid_of]
+
+    def _centre_pull(self) -> np.ndarray | None:
+        """The weights of each walker's centre: int8 (N, walkers)."""
+        return None if self.centre is None else np.repeat(self.centre.reshape(len(self.centre), -1), self.shape[-1], axis=1)
 
     def _deciders(self, words: np.ndarray) -> np.ndarray:
         """What random words become before they are compared."""
@@ -165,42 +191,39 @@ class _Block:
             return words >> np.uint32(1)
         return logistic(words) if self.dynamics.heat_bath else exponential(words)
 
-    def _visit(self, index: int, site: int, deciders: np.ndarray, rule: Rule, row: int) -> None:
-        weight = self.weights[index][site]
-        change = self.slopes[index].change(site, weight)
+    def _visit(self, index: int, site: int, deciders: np.ndarray) -> None:
+        weight, slopes = self.weights[index][site], self.slopes[index]
+        change = slopes.change(site, weight)
         pull = self._pull(index, site)
         if self.dynamics.heat_bath:
-            moves = self._passes(index, deciders, -weight * change, pull, rule, row) != (weight > 0)
+            moves = self._passes(index, deciders, -weight * change, pull) != (weight > 0)
         else:
-            moves = self._passes(index, deciders, change, None if pull is None else weight * pull, rule, row)
+            moves = self._passes(index, deciders, change, None if pull is None else weight * pull)
         who = moves.nonzero()[0]
         if len(who):
-            old = weight[who]
+            old, gained = weight[who], change[who]
             weight[who] = -old
-            self.energy[index][who] += change[who]
+            self.energy[index][who] += gained
             self.flips[index][who] += 1
-            self.slopes[index].flip(who, site, old)
+            slopes.flip(who, site, old, gained)
 
     def _pull(self, index: int, site: int) -> np.ndarray | None:
-        """The centre's weight, or the sum of the other replicas': int8 (walkers,); None where nothing pulls."""
+        """The centre's weight, or the sum of the other replicas': integers (walkers,); None where nothing pulls."""
         if self.dynamics.traced:
-            return sum(
-                (w[site] for g, w in enumerate(self.weights) if g != index), np.zeros_like(self.weights[index][site])
-            )
-        if self.centre is None:
-            return None
-        return np.repeat(self.centre[site].ravel(), self.shape[-1])
+            others = (weights[site] for group, weights in enumerate(self.weights) if group != index)
+            return sum(others, np.zeros(len(self.energy[index]), np.int64))
+        return None if self.centre_pull is None else self.centre_pull[site]
 
-    def _passes(self, index: int, deciders, change, pull, rule: Rule, row: int) -> np.ndarray:
+    def _passes(self, index: int, deciders, change, pull) -> np.ndarray:
         """Whether proposals of this change and pull pass; see :class:`Rule`."""
-        case = 0 if pull is None else (pull.astype(np.int64) + self.pulls[-1]) // 2
-        if rule.thresholds is not None:
-            place = change + self.middle[index]
+        case = 0 if pull is None else (pull.astype(np.int64) + self.pulls[-1]) >> 1
+        if self.beta is None:
+            place = self.middle[index] + change
             if pull is not None:
                 place += case * self.width
-            return deciders < _row(rule.thresholds, row).take(place)
-        cost = _row(rule.beta, row)[self.grid_of[index]] * change
-        return cost - _row(rule.gain, row).take(self.first_case[index] + case) <= deciders
+            return deciders < self.table.take(place)
+        cost = self.beta[index] * change
+        return cost - self.table.take(self.first_case[index] + case) <= deciders
 
     def _each_grid_point(self, numbers: np.ndarray) -> np.ndarray:
         """(I, C, group) as walkers: grid points share their random numbers."""
@@ -260,7 +283,8 @@ def draw_centre(
     sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=dynamics.centre_role)
     chains = population.energy.size // population.energy.shape[-1]
     draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.heat_bath)
-    draw(chains, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre))
+    items, workspace = _items(device, model, population, sizes)
+    draw(items, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre), workspace)
 
 
 def _row(table: np.ndarray | None, row: int) -> np.ndarray:

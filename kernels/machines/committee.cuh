@@ -2,6 +2,9 @@
 #pragma once
 #include "../population.cuh"
 
+// Whether the units' signs are asked for.
+constexpr bool NEEDS_SIGNS = true;
+
 struct Readout {
     uint32 plane[PLANES];
     int64 units;
@@ -26,9 +29,6 @@ struct Readout {
         return equal;
     }
 
-    // The patterns for which the signs of the other units, this one having sign `positive`, sum to `rest`.
-    __device__ uint32 active(uint32 positive, int64 rest) const {
-        int64 others = (rest + units - 1) / 2;
-        return (positive & counted(others + 1)) | (~positive & counted(others));
-    }
+    // The patterns for which the signs of the other units sum to `rest`, if this one's is `positive`.
+    __device__ uint32 active(bool positive, int64 rest) const { return counted((rest + units - 1) / 2 + positive); }
 };

@@ -2,6 +2,9 @@
 #pragma once
 #include "../population.cuh"
 
+// Whether the units' signs are asked for.
+constexpr bool NEEDS_SIGNS = true;
+
 struct Readout {
     uint32 product;  // bit 1 where it is +1
 
@@ -9,9 +12,6 @@ struct Readout {
         for (int64 unit = 0; unit < s.units; ++unit) product ^= ~positive[unit * stride];
     }
 
-    // The patterns for which the signs of the other units, this one having sign `positive`, multiply to `rest`.
-    __device__ uint32 active(uint32 positive, int64 rest) const {
-        uint32 others = ~(product ^ positive);
-        return rest > 0 ? others : ~others;
-    }
+    // The patterns for which the signs of the other units multiply to `rest`, if this one's is `positive`.
+    __device__ uint32 active(bool positive, int64 rest) const { return (rest > 0) == positive ? product : ~product; }
 };

@@ -2,8 +2,11 @@
 #pragma once
 #include "../population.cuh"
 
+// Whether the units' signs are asked for.
+constexpr bool NEEDS_SIGNS = false;
+
 struct Readout {
     __device__ Readout(const uint32*, int64, const Sizes&) {}
-    // The patterns of a word for which flipping the sign of `unit` changes the loss by the value of class `rest`.
-    __device__ uint32 active(uint32, int64) const { return ~0u; }
+    // The patterns of a word for which flipping the unit's sign changes the loss.
+    __device__ uint32 active(bool, int64) const { return ~0u; }
 };

@@ -36,7 +36,7 @@ extern "C" __global__ void reductions(
         large = lane_sum(large);
         const int32 leading = lane_first(here[lane()]);
         for (int word = 0; word < (count + 31) / 32; ++word) {
-            const uint32 bits = word_of([&](int64 i) { return i < count && here[i] % 2 != 0; }, 32 * word);
+            const uint32 bits = word_of([&](int64 i) { return here[i] % 2 != 0; }, 32 * word, count);
             if (lane() == 0) odd[item * ((count + 31) / 32) + word] = bits;
         }
         if (lane() == 0) {

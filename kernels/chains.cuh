@@ -1,0 +1,93 @@
+// The chains of an item: up to CHAINS of one instance, neighbours in the population's order (grid point, chain).
+//
+// They visit the same sites in the same order, so a step is taken for all at once: `for_own` runs over the chains that a lane
+// decides for (an array of OWN numbers holds one for each), and a word of CHAINS bits says something of every chain. On the host
+// the one lane owns all, in loops that become vector instructions; on CUDA each lane owns one, or, where the work on one chain is
+// enough for a warp (DENSE), all lanes own the same.
+#pragma once
+#include "philox.cuh"
+#include "population.cuh"
+
+#ifndef __CUDACC__
+constexpr int CHAINS = 32, OWN = CHAINS;
+inline int chain_of(int j) { return j; }
+inline bool leads() { return true; }
+#elif defined(DENSE)
+constexpr int CHAINS = 1, OWN = 1;
+__device__ inline int chain_of(int) { return 0; }
+__device__ inline bool leads() { return lane() == 0; }
+#else
+constexpr int CHAINS = LANES, OWN = 1;
+__device__ inline int chain_of(int) { return lane(); }
+__device__ inline bool leads() { return true; }
+#endif
+
+template <class F> __device__ inline void for_own(F f) {
+    for (int j = 0; j < OWN; ++j) f(j);
+}
+
+// Together: the word whose bit c is f of chain c.
+template <class F> __device__ inline uint32 vote(F f) {
+#ifdef __CUDACC__
+    return CHAINS == 1 ? (uint32)(f(0) ? 1 : 0) : __ballot_sync(ALL_LANES, f(0));
+#else
+    uint32 bits[OWN], word = 0;
+    for_own([&](int j) { bits[j] = f(j) ? 1 : 0; });
+    for (int j = 0; j < OWN; ++j) word |= bits[j] << j;
+    return word;
+#endif
+}
+
+// f(c) for every chain c of a word.
+template <class F> __device__ inline void for_chains(uint32 word, F f) {
+    for (; word; word &= word - 1) f(lowest_bit(word));
+}
+
+__device__ inline int bit(uint32 word, int j) { return (word >> chain_of(j)) & 1u; }
+
+// Which chains an item has, and what is constant of each.
+struct Chains {
+    int64 instance, first;  // `first` counts chains from the batch's beginning
+    int live;
+    int64 grid[OWN];
+    uint64 walker[OWN];     // the rank of its first walker in the whole run
+
+    __device__ Chains(const Sizes& s, int64 item) {
+        const int64 per_instance = s.grid * s.chains, items = items_of(s);
+        instance = item / items;
+        const int64 begin = item % items * CHAINS;
+        first = instance * per_instance + begin;
+        live = (int)(per_instance - begin < CHAINS ? per_instance - begin : CHAINS);
+        for_own([&](int j) {
+            const int64 rank = begin + (chain_of(j) < live ? chain_of(j) : 0);
+            grid[j] = rank / s.chains;
+            const uint64 chain = (uint64)(s.first_instance + instance) * s.all_chains + s.first_chain + rank % s.chains;
+            walker[j] = chain * s.replicas;
+        });
+    }
+
+    // Items of an instance.
+    __device__ static int64 items_of(const Sizes& s) { return (s.grid * s.chains + CHAINS - 1) / CHAINS; }
+
+    __device__ int64 grid_of(int c, const Sizes& s) const { return (first % (s.grid * s.chains) + c) / s.chains; }
+
+    __device__ uint32 alive() const { return live == 32 ? ~0u : (1u << live) - 1; }
+};
+
+// Four random words of each chain.
+struct Draws {
+    uint32 word[4][OWN];
+
+    __device__ const uint32 (&of(int64 place) const)[OWN] { return word[place]; }
+
+    // Philox of each chain's walker, `offset` beyond its first; see philox().
+    __device__ void draw(const Chains& chains, uint64 seed, uint32 stream, uint32 sweep, uint32 site, uint64 offset) {
+        for_own([&](int j) {
+            const Words w = philox(seed, stream, sweep, site, chains.walker[j] + offset);
+            word[0][j] = w.w0;
+            word[1][j] = w.w1;
+            word[2][j] = w.w2;
+            word[3][j] = w.w3;
+        });
+    }
+};
