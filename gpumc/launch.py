@@ -86,7 +86,7 @@ class Sizes:
         if model.dense:
             return 16 + 4 * 32 * self.pattern_words
         change = 4 if model.loss.kind == "error-count" else 8
-        return self.units * (2 * change + 4 * self.pattern_words * (3 + self.classes))
+        return 2 * self.units * change + 4 * self.pattern_words * (self.units * (3 + self.classes) + 2 * self.classes)
 
 
 def workspace(device: Device, items: int, size: int) -> np.ndarray:

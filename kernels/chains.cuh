@@ -7,6 +7,7 @@
 #pragma once
 #include "philox.cuh"
 #include "population.cuh"
+#include "vectors.cuh"
 
 #ifndef __CUDACC__
 constexpr int CHAINS = 32, OWN = CHAINS;
@@ -31,10 +32,9 @@ template <class F> __device__ inline uint32 vote(F f) {
 #ifdef __CUDACC__
     return CHAINS == 1 ? (uint32)(f(0) ? 1 : 0) : __ballot_sync(ALL_LANES, f(0));
 #else
-    uint32 bits[OWN], word = 0;
+    uint32 bits[OWN];
     for_own([&](int j) { bits[j] = f(j) ? 1 : 0; });
-    for (int j = 0; j < OWN; ++j) word |= bits[j] << j;
-    return word;
+    return packed(bits);
 #endif
 }
 
@@ -51,6 +51,7 @@ struct Chains {
     int live;
     int64 grid[OWN];
     uint64 walker[OWN];     // the rank of its first walker in the whole run
+    uint64 last_walker;     // of the instance
 
     __device__ Chains(const Sizes& s, int64 item) {
         const int64 per_instance = s.grid * s.chains, items = items_of(s);
@@ -64,6 +65,7 @@ struct Chains {
             const uint64 chain = (uint64)(s.first_instance + instance) * s.all_chains + s.first_chain + rank % s.chains;
             walker[j] = chain * s.replicas;
         });
+        last_walker = ((uint64)(s.first_instance + instance + 1) * s.all_chains) * s.replicas - 1;
     }
 
     // Items of an instance.
@@ -82,6 +84,9 @@ struct Draws {
 
     // Philox of each chain's walker, `offset` beyond its first; see philox().
     __device__ void draw(const Chains& chains, uint64 seed, uint32 stream, uint32 sweep, uint32 site, uint64 offset) {
+#ifdef VECTORS
+        if (chains.last_walker >> 32 == 0) return philox_of_32(word, seed, stream, sweep, site, chains.walker, offset);
+#endif
         for_own([&](int j) {
             const Words w = philox(seed, stream, sweep, site, chains.walker[j] + offset);
             word[0][j] = w.w0;

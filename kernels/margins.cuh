@@ -2,6 +2,7 @@
 #pragma once
 #include "chains.cuh"
 #include "machine.cuh"
+#include "vectors.cuh"
 
 #ifdef ERROR_COUNT
 typedef int32 change_t;
@@ -16,7 +17,8 @@ struct Masks {
 };
 
 // The caches of one replica of each chain: for a proposal, `active` (units, classes, words, CHAINS) and `down` and `up` (units,
-// CHAINS); for a flip, the bits of the fields +1 and -1 and of the positive ones (CHAINS, 3, units, words).
+// CHAINS); for a flip, of each chain the bits of the fields +1, -1 and positive (3, units, words), and the patterns at which the
+// other units let a sign matter (classes, 2, words).
 struct Slopes {
     const Sizes& s;
     const Chains& chains;
@@ -28,7 +30,7 @@ struct Slopes {
     uint32 *active, *bits;
 
     __device__ static int64 bytes(const Sizes& s) {
-        return CHAINS * s.units * (2 * (int64)sizeof(change_t) + 4 * s.pattern_words * (3 + s.classes));
+        return CHAINS * (2 * s.units * (int64)sizeof(change_t) + 4 * s.pattern_words * (s.units * (3 + s.classes) + 2 * s.classes));
     }
 
     __device__ Slopes(const Sizes& s, const Chains& chains, const int32* rest, const int64* values, const int32*, field_t* fields,
@@ -43,7 +45,7 @@ struct Slopes {
     __device__ void prepare() {
         for (int c = 0; c < CHAINS; ++c) {
             if (c < chains.live) {
-                for (int64 unit = 0; unit < s.units; ++unit) set_bits(c, unit);
+                for (int64 unit = 0; unit < s.units; ++unit) move(c, unit, 0, nullptr);
                 lane_sync();
                 refresh(c);
             } else {
@@ -75,45 +77,35 @@ struct Slopes {
     }
 
     __device__ void count(int32 (&counts)[OWN], const uint32* here, const Masks& inputs) const {
-        for (int64 w = 0; w < s.pattern_words; w += 2) {
-            const uint32 first = inputs.words[w], second = inputs.words[w + 1];
-            const uint32 *one = here + w * CHAINS, *other = one + CHAINS;
-            for_own([&](int j) {
-                counts[j] += popcount(one[chain_of(j)] & first) + popcount(other[chain_of(j)] & second);
-            });
-        }
+#ifdef VECTORS
+        add_shared_bits(counts, here, inputs.words, s.pattern_words);
+#else
+        for (int64 w = 0; w < s.pattern_words; ++w)
+            for_own([&](int j) { counts[j] += popcount(here[w * CHAINS + chain_of(j)] & inputs.words[w]); });
+#endif
     }
 
     // Together: follow the flip of chain c's weight of `unit` that had `sign`.
     __device__ void flip(int c, int64 unit, int sign, const Masks& inputs, change_t) {
-        field_t* f = fields + c * apart + unit * s.patterns;
-        for (int64 w = 0; w < s.pattern_words; ++w) {
-            const uint32 word = inputs.words[w];
-            for_lanes(32 * w, s.patterns, [&](int64 m) { f[m] += (field_t)(2 * sign - 4 * sign * (int)((word >> (m & 31)) & 1u)); });
-        }
-        lane_sync();
-        set_bits(c, unit);
+        move(c, unit, 2 * sign, inputs.words);
         lane_sync();
         refresh(c);
         lane_sync();
     }
 
     __device__ uint32* bits_of(int c, int kind, int64 unit) const {
-        return bits + ((c * 3 + kind) * s.units + unit) * s.pattern_words;
+        return bits + (c * (3 * s.units + 2 * s.classes) + kind * s.units + unit) * s.pattern_words;
     }
 
-    __device__ void set_bits(int c, int64 unit) {
-        const field_t* f = fields + c * apart + unit * s.patterns;
-        uint32 *above = bits_of(c, 0, unit), *below = bits_of(c, 1, unit), *positive = bits_of(c, 2, unit);
+    // Together: add `step` to the fields of `unit` whose bit of `inputs` is 0, take it from the others, and follow their bits.
+    __device__ void move(int c, int64 unit, int step, const uint32* inputs) {
+        field_t* f = fields + c * apart + unit * s.patterns;
         for (int64 w = 0; w < s.pattern_words; ++w) {
-            const uint32 is_above = word_of([&](int64 m) { return f[m] == 1; }, 32 * w, s.patterns);
-            const uint32 is_below = word_of([&](int64 m) { return f[m] == -1; }, 32 * w, s.patterns);
-            const uint32 is_positive = NEEDS_SIGNS ? word_of([&](int64 m) { return f[m] > 0; }, 32 * w, s.patterns) : 0;
-            if (lane() == 0) {
-                above[w] = is_above;
-                below[w] = is_below;
-                positive[w] = is_positive;
-            }
+            const Edges edges = move_fields(f + 32 * w, s.patterns - 32 * w, inputs ? inputs[w] : 0, step);
+            if (lane() != 0) continue;
+            bits_of(c, 0, unit)[w] = edges.above;
+            bits_of(c, 1, unit)[w] = edges.below;
+            bits_of(c, 2, unit)[w] = edges.positive;
         }
     }
 
@@ -121,26 +113,28 @@ struct Slopes {
     __device__ void refresh(int c) {
         for (int64 w = lane(); w < s.pattern_words; w += LANES) {
             const Readout readout(bits_of(c, 2, 0) + w, s.pattern_words, s);
-            for (int64 unit = 0; unit < s.units; ++unit)
-                for (int64 k = 0; k < s.classes; ++k) {
-                    const uint32 above = bits_of(c, 0, unit)[w] & readout.active(true, rest[k]);
-                    const uint32 below = bits_of(c, 1, unit)[w] & readout.active(false, rest[k]);
-                    active[((unit * s.classes + k) * s.pattern_words + w) * CHAINS + c] = above | below;
-                }
+            for (int64 k = 0; k < s.classes; ++k) {
+                mattering(c, k)[w] = readout.active(true, rest[k]);
+                mattering(c, k)[s.pattern_words + w] = readout.active(false, rest[k]);
+            }
         }
         lane_sync();
+        const int64* value = values + chains.grid_of(c, s) * s.classes;
         for (int64 unit = 0; unit < s.units; ++unit) {
+            const uint32 *above = bits_of(c, 0, unit), *below = bits_of(c, 1, unit);
             change_t lower = 0, raise = 0;
             for (int64 k = 0; k < s.classes; ++k) {
-                const uint32* here = active + (unit * s.classes + k) * s.pattern_words * CHAINS + c;
-                int32 above = 0, below = 0;
+                const uint32 *if_above = mattering(c, k), *if_below = if_above + s.pattern_words;
+                uint32* here = active + (unit * s.classes + k) * s.pattern_words * CHAINS + c;
+                int32 down_count = 0, up_count = 0;
                 for (int64 w = lane(); w < s.pattern_words; w += LANES) {
-                    above += popcount(here[w * CHAINS] & bits_of(c, 0, unit)[w]);
-                    below += popcount(here[w * CHAINS] & bits_of(c, 1, unit)[w]);
+                    const uint32 falling = above[w] & if_above[w], rising = below[w] & if_below[w];
+                    here[w * CHAINS] = falling | rising;
+                    down_count += popcount(falling);
+                    up_count += popcount(rising);
                 }
-                const change_t value = (change_t)values[chains.grid_of(c, s) * s.classes + k];
-                lower += value * lane_sum(above);
-                raise -= value * lane_sum(below);
+                lower += (change_t)value[k] * lane_sum(down_count);
+                raise -= (change_t)value[k] * lane_sum(up_count);
             }
             if (lane() == 0) {
                 down[unit * CHAINS + c] = lower;
@@ -148,4 +142,7 @@ struct Slopes {
             }
         }
     }
+
+    // The patterns that matter for class k: a word for units at +1, and `pattern_words` further one for those at -1.
+    __device__ uint32* mattering(int c, int64 k) const { return bits_of(c, 3, 0) + 2 * k * s.pattern_words; }
 };

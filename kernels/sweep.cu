@@ -27,40 +27,50 @@ struct Rule {
     const int64* log_table;
 };
 
-
 // What decides in one sweep.
 struct Acceptance {
     const Sizes& s;
     const Rule& rule;
-    const Chains& chains;
-    int64 sweep;
+    int64 row[OWN];    // of the tables with one row for each sweep and grid point
+    int64 width;       // thresholds for one pull
+    int64 first[OWN];  // the threshold for the lowest pull and no change
 
-    // The row of a table of `width` entries for each sweep and grid point, that own chain j reads.
-    __device__ int64 row(int j, int64 width) const { return ((s.ramps ? sweep : 0) * s.grid + chains.grid[j]) * width; }
+    __device__ Acceptance(const Sizes& s, const Rule& rule, const Chains& chains, int64 sweep)
+        : s(s), rule(rule), width(2 * s.patterns + 1) {
+        for_own([&](int j) {
+            row[j] = (s.ramps ? sweep : 0) * s.grid + chains.grid[j];
+            first[j] = row[j] * s.pulls * width + s.patterns;
+        });
+    }
 
     // Together: which chains' weights move, by the energy `change` of flipping them, their `pull` and random `words`. Metropolis takes
     // the pull along the weight; the heat bath draws the weight, so that it asks for the change and pull of becoming +1.
     __device__ uint32 moves(const change_t (&change)[OWN], const int32 (&pull)[OWN], uint32 signs, const uint32 (&words)[OWN]) const {
+        const int32 strongest = (int32)s.pulls - 1;
 #ifdef HEAT_BATH
-        return signs ^ vote([&](int j) { return passes(j, bit(signs, j) ? -change[j] : change[j], pull[j], words[j]); });
+        return signs ^ vote([&](int j) {
+            return passes(j, bit(signs, j) ? -change[j] : change[j], (strongest + pull[j]) / 2, words[j]);
+        });
 #else
-        return vote([&](int j) { return passes(j, change[j], bit(signs, j) ? pull[j] : -pull[j], words[j]); });
+        if (strongest == 0) return vote([&](int j) { return passes(j, change[j], 0, words[j]); });
+        return vote([&](int j) {
+            return passes(j, change[j], (strongest + (bit(signs, j) ? pull[j] : -pull[j])) / 2, words[j]);
+        });
 #endif
     }
 
-    __device__ bool passes(int j, change_t change, int32 pull, uint32 word) const {
-        const int64 pulled = row(j, s.pulls) + (pull + (int32)s.pulls - 1) / 2;
+    __device__ bool passes(int j, change_t change, int32 pulled, uint32 word) const {
 #if defined(ERROR_COUNT)
-        return word >> 1 < rule.thresholds[pulled * (2 * s.patterns + 1) + s.patterns + change];
+        return word >> 1 < rule.thresholds[first[j] + pulled * width + change];
 #elif defined(HEAT_BATH)
-        return rule.beta[row(j, 1)] * change - rule.gain[pulled] <= logistic(word, rule.log_table);
+        return rule.beta[row[j]] * change - rule.gain[row[j] * s.pulls + pulled] <= logistic(word, rule.log_table);
 #else
-        return rule.beta[row(j, 1)] * change - rule.gain[pulled] <= exponential(word, rule.log_table);
+        return rule.beta[row[j]] * change - rule.gain[row[j] * s.pulls + pulled] <= exponential(word, rule.log_table);
 #endif
     }
 
     // The threshold of the centre's weight being +1 where `up` replicas are.
-    __device__ uint32 centre(int j, int up) const { return rule.centre[row(j, s.replicas + 1) + up]; }
+    __device__ uint32 centre(int j, int up) const { return rule.centre[row[j] * (s.replicas + 1) + up]; }
 };
 
 __device__ inline int64 aligned(int64 bytes) { return (bytes + 63) / 64 * 64; }
@@ -103,12 +113,11 @@ struct Item {
         if (s.centre == CENTRE_DRAWN) centre().store(chains, s);
     }
 
-    // The centre's weights, or the sums of the other replicas'.
+    // The centre's weights, or the sums of the other replicas', added to `out`.
     __device__ void pull(int32 (&out)[OWN], int64 r, int64 site) const {
-        for_own([&](int j) { out[j] = 0; });
         if (s.centre == CENTRE_GIVEN || s.centre == CENTRE_DRAWN) {
             const uint32 word = centre().at(site);
-            for_own([&](int j) { out[j] = 2 * bit(word, j) - 1; });
+            for_own([&](int j) { out[j] += 2 * bit(word, j) - 1; });
         }
         if (s.centre == CENTRE_TRACED)
             for (int64 other = 0; other < s.replicas; ++other) {
@@ -140,7 +149,7 @@ extern "C" __global__ void sweep(int64 begin, int64 end, const Sizes* sizes, uin
                                  unsigned char* workspace) {
     const Sizes& s = *sizes;
     const Rule rule = {thresholds, beta, gain, centre_thresholds, log_table};
-    const int64 fan_in = s.weights / s.units;
+    const int32 fan_in = (int32)(s.weights / s.units);
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);
         const Item item = {s, chains, weights, centres, workspace + index * Item::bytes(s)};
@@ -153,10 +162,10 @@ extern "C" __global__ void sweep(int64 begin, int64 end, const Sizes* sizes, uin
         item.load();
         for (int64 r = 0; r < s.replicas; ++r) slopes_of(r).prepare();
         for (int64 t = 0; t < s.sweeps; ++t) {
-            const Acceptance acceptance = {s, rule, chains, t};
+            const Acceptance acceptance(s, rule, chains, t);
             for (int64 place = 0; place < s.weights; ++place) {
-                const int64 site = order[t * s.weights + place], unit = site / fan_in;
-                const Masks masks(inputs + site % s.inputs * s.pattern_words, (int32*)(item.space + Item::masks(s)), s);
+                const int32 site = order[t * s.weights + place], unit = site / fan_in;
+                const Masks masks(inputs + site % (int32)s.inputs * s.pattern_words, (int32*)(item.space + Item::masks(s)), s);
                 for (int64 r = 0; r < s.replicas; ++r) {
                     Draws& random = item.random(r);
                     if (place % 4 == 0) random.draw(chains, s.seed, STREAM_ACCEPT, s.first_sweep + t, place / 4, r);
@@ -164,7 +173,7 @@ extern "C" __global__ void sweep(int64 begin, int64 end, const Sizes* sizes, uin
                     const Signs replica = item.replica(r);
                     const uint32 signs = replica.at(site);
                     change_t change[OWN];
-                    int32 pull[OWN];
+                    int32 pull[OWN] = {};
                     slopes.change(change, unit, signs, masks);
                     item.pull(pull, r, site);
                     const uint32 moves = chains.alive() & acceptance.moves(change, pull, signs, random.of(place % 4));
@@ -198,7 +207,7 @@ extern "C" __global__ void draw_centre(int64 begin, int64 end, const Sizes* size
         const Item item = {s, chains, weights, centres, workspace + index * Item::bytes(s)};
         item.load();
         item.centre().load(chains, s);
-        item.draw_centre({s, rule, chains, 0}, s.first_sweep);
+        item.draw_centre(Acceptance(s, rule, chains, 0), s.first_sweep);
         item.centre().store(chains, s);
     }
 }
