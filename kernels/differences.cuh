@@ -16,8 +16,9 @@ struct Masks {
 };
 #else
 struct Masks {
+    const uint32* words;
     const int32* masks;
-    Masks(const uint32* words, int32* space, const Sizes& s) : masks(space) {
+    Masks(const uint32* words, int32* space, const Sizes& s) : words(words), masks(space) {
         for (int64 w = 0; w < s.pattern_words; ++w)
             for (int b = 0; b < 32; ++b) space[32 * w + b] = -(int32)((words[w] >> b) & 1u);
     }
@@ -25,10 +26,23 @@ struct Masks {
 };
 #endif
 
+// What the chains of an item share: on some processors, a part of the table of the first one's grid point.
+struct Shared {
+    int64 grid;
+#ifdef VECTORS
+    Window window;
+    Shared(const Sizes& s, const Chains& chains, const int32* table)
+        : grid(chains.grid_of(0, s)), window(table + grid * s.readouts, (int32)s.readouts, (int32)s.readouts / 2) {}
+#else
+    __device__ Shared(const Sizes& s, const Chains& chains, const int32*) : grid(chains.grid_of(0, s)) {}
+#endif
+};
+
 // The caches of one replica of each chain: int64 `down` and `up` (CHAINS), and int32 slopes (CHAINS, patterns to the end of the last word).
 struct Slopes {
     const Sizes& s;
     const Chains& chains;
+    const Shared& shared;
     const int64* upward;   // (grid, readouts): what the field's going up by 2 adds
     const int32* table;    // (grid, readouts): what its going down adds beyond that
     field_t* fields;
@@ -38,9 +52,9 @@ struct Slopes {
 
     __device__ static int64 bytes(const Sizes& s) { return CHAINS * (16 + 4 * 32 * s.pattern_words); }
 
-    __device__ Slopes(const Sizes& s, const Chains& chains, const int32*, const int64* upward, const int32* table, field_t* fields,
+    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared& shared, const int32*, const int64* upward, const int32* table, field_t* fields,
                       unsigned char* space)
-        : s(s), chains(chains), upward(upward), table(table), fields(fields), apart(s.replicas * s.patterns) {
+        : s(s), chains(chains), shared(shared), upward(upward), table(table), fields(fields), apart(s.replicas * s.patterns) {
         down = (int64*)space;
         up = down + CHAINS;
         slope = (int32*)(up + CHAINS);
@@ -83,29 +97,39 @@ struct Slopes {
 
     // Together: follow the flip of chain c's weight that had `sign` and gained `change`.
     __device__ void flip(int c, int64, int sign, const Masks& inputs, int64 change) {
-        field_t* f = fields + c * apart;
-        int32* own = slope + c * row_length();
-        const int32* row = table + chains.grid_of(c, s) * s.readouts;
-        const int32 half = (int32)s.inputs, raise = 2 * sign, lower = 4 * sign;
         int64 all = 0, weighted = 0;
-        for (int64 first = 0; first < s.patterns; first += FITTING) {
-            int32 sum = 0, sum_of_inputs = 0;
-            for_range(first, smaller(first + FITTING, s.patterns), [&](int64 m) {
-                const int32 moved = f[m] + raise - (inputs.at(m) & lower);
-                const int32 value = row[(moved + half) >> 1];
-                f[m] = (field_t)moved;
-                own[m] = value;
-                sum += value;
-                sum_of_inputs += value & inputs.at(m);
-            });
-            all += sum;
-            weighted += sum_of_inputs;
-        }
+        for (int64 first = 0; first < s.patterns; first += FITTING)
+            move(c, first, smaller(FITTING, s.patterns - first), 2 * sign, inputs, all, weighted);
         all = lane_sum(all);
         weighted = lane_sum(weighted);
         // Flipping back would change the energy by -change.
         follow(c, sign > 0 ? weighted - all - change : -weighted - change, all);
         lane_sync();
+    }
+
+    // Add `step` to the fields of `count` patterns from `first` on whose bit of `inputs` is 0, take it from the others. Their slopes
+    // are added to `all`, and to `weighted` where the bit is 1.
+    __device__ void move(int c, int64 first, int64 count, int step, const Masks& inputs, int64& all, int64& weighted) {
+        field_t* f = fields + c * apart + first;
+        int32* own = slope + c * row_length() + first;
+        const int64 grid = chains.grid_of(c, s);
+        const int32* row = table + grid * s.readouts;
+        const int32 middle = (int32)s.inputs;
+#if defined(VECTORS) && !defined(WIDE)
+        if (grid == shared.grid)
+            return move_slopes(f, own, count, inputs.words + first / 32, step, row, middle, shared.window, all, weighted);
+#endif
+        int32 sum = 0, sum_of_inputs = 0;
+        for_range(0, count, [&](int64 m) {
+            const int32 input = inputs.at(first + m), moved = f[m] + step - (input & 2 * step);
+            const int32 value = row[(moved + middle) >> 1];
+            f[m] = (field_t)moved;
+            own[m] = value;
+            sum += value;
+            sum_of_inputs += value & input;
+        });
+        all += sum;
+        weighted += sum_of_inputs;
     }
 
     // `up` of chain c, and `down`, which is `all` slopes more.

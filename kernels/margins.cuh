@@ -16,6 +16,11 @@ struct Masks {
     __device__ Masks(const uint32* words, int32*, const Sizes&) : words(words) {}
 };
 
+// What the chains of an item share.
+struct Shared {
+    __device__ Shared(const Sizes&, const Chains&, const int32*) {}
+};
+
 // The caches of one replica of each chain: for a proposal, `active` (units, classes, words, CHAINS) and `down` and `up` (units,
 // CHAINS); for a flip, of each chain the bits of the fields +1, -1 and positive (3, units, words), and the patterns at which the
 // other units let a sign matter (classes, 2, words).
@@ -33,7 +38,7 @@ struct Slopes {
         return CHAINS * (2 * s.units * (int64)sizeof(change_t) + 4 * s.pattern_words * (s.units * (3 + s.classes) + 2 * s.classes));
     }
 
-    __device__ Slopes(const Sizes& s, const Chains& chains, const int32* rest, const int64* values, const int32*, field_t* fields,
+    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared&, const int32* rest, const int64* values, const int32*, field_t* fields,
                       unsigned char* space)
         : s(s), chains(chains), rest(rest), values(values), fields(fields), apart(s.replicas * s.units * s.patterns) {
         down = (change_t*)space;

@@ -153,10 +153,11 @@ extern "C" __global__ void sweep(int64 begin, int64 end, const Sizes* sizes, uin
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);
         const Item item = {s, chains, weights, centres, workspace + index * Item::bytes(s)};
+        const Shared shared(s, chains, table);
         const uint32* inputs = patterns + chains.instance * s.inputs * s.pattern_words;
         auto slopes_of = [&](int64 r) {
             const int64 walker = chains.first * s.replicas + r;
-            return Slopes(s, chains, rest, values, table, fields + walker * s.units * s.patterns,
+            return Slopes(s, chains, shared, rest, values, table, fields + walker * s.units * s.patterns,
                           item.space + Item::caches(s) + r * aligned(Slopes::bytes(s)));
         };
         item.load();

@@ -1,0 +1,148 @@
+// The innermost loops where AVX-512 has better instructions than a compiler finds; the plain loops beside them are what they do.
+#pragma once
+#include "lanes.cuh"
+#include "philox.cuh"
+
+#if !defined(__CUDACC__) && defined(__AVX512BW__) && defined(__AVX512VPOPCNTDQ__)
+#define VECTORS
+#include <immintrin.h>
+#endif
+
+// The patterns of a word whose field is +1, -1, and positive.
+struct Edges {
+    uint32 above, below, positive;
+};
+
+#ifdef VECTORS
+
+// counts[c] += the bits that rows[w][c] and inputs[w] share, over `words` rows of 32.
+inline void add_shared_bits(int32 (&counts)[32], const uint32* rows, const uint32* inputs, int64 words) {
+    __m512i low = _mm512_loadu_si512(counts), high = _mm512_loadu_si512(counts + 16);
+    for (int64 w = 0; w < words; ++w) {
+        const __m512i word = _mm512_set1_epi32((int)inputs[w]);
+        low = _mm512_add_epi32(low, _mm512_popcnt_epi32(_mm512_and_si512(_mm512_loadu_si512(rows + 32 * w), word)));
+        high = _mm512_add_epi32(high, _mm512_popcnt_epi32(_mm512_and_si512(_mm512_loadu_si512(rows + 32 * w + 16), word)));
+    }
+    _mm512_storeu_si512(counts, low);
+    _mm512_storeu_si512(counts + 16, high);
+}
+
+// The word whose bit j is flags[j], 0 or 1.
+inline uint32 packed(const uint32 (&flags)[32]) {
+    const __m512i low = _mm512_loadu_si512(flags), high = _mm512_loadu_si512(flags + 16);
+    return (uint32)_mm512_test_epi32_mask(low, low) | (uint32)_mm512_test_epi32_mask(high, high) << 16;
+}
+
+// philox() of 32 walkers, `offset` beyond those given and below 2^32: 32-bit words in 64-bit lanes, whose upper halves the multiplications do not read.
+inline void philox_of_32(uint32 (&out)[4][32], uint64 seed, uint32 stream, uint32 sweep, uint32 site, const uint64* walkers,
+                         uint64 offset) {
+    const __m512i first = _mm512_set1_epi64(0xD2511F53u), second = _mm512_set1_epi64(0xCD9E8D57u);
+    for (int j = 0; j < 32; j += 8) {
+        __m512i c0 = _mm512_set1_epi64(stream), c1 = _mm512_set1_epi64(sweep), c2 = _mm512_set1_epi64(site);
+        __m512i c3 = _mm512_add_epi64(_mm512_loadu_si512(walkers + j), _mm512_set1_epi64((int64)offset));
+        uint32 key0 = (uint32)seed, key1 = (uint32)(seed >> 32);
+        for (int round = 0; round < 10; ++round) {
+            const __m512i product0 = _mm512_mul_epu32(first, c0), product1 = _mm512_mul_epu32(second, c2);
+            c0 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(product1, 32), c1, _mm512_set1_epi64(key0), 0x96);
+            c2 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(product0, 32), c3, _mm512_set1_epi64(key1), 0x96);
+            c1 = product1;
+            c3 = product0;
+            key0 += 0x9E3779B9u;
+            key1 += 0xBB67AE85u;
+        }
+        _mm256_storeu_si256((__m256i*)(out[0] + j), _mm512_cvtepi64_epi32(c0));
+        _mm256_storeu_si256((__m256i*)(out[1] + j), _mm512_cvtepi64_epi32(c1));
+        _mm256_storeu_si256((__m256i*)(out[2] + j), _mm512_cvtepi64_epi32(c2));
+        _mm256_storeu_si256((__m256i*)(out[3] + j), _mm512_cvtepi64_epi32(c3));
+    }
+}
+
+// Add `step` to the fields f[0 .. count - 1] whose bit of `inputs` is 0, take it from the others; count <= 32.
+inline Edges move_fields(int16* f, int64 count, uint32 inputs, int step) {
+    const __mmask32 live = count >= 32 ? ~0u : count <= 0 ? 0 : (1u << count) - 1;
+    __m512i v = _mm512_maskz_loadu_epi16(live, f);
+    const __m512i up = _mm512_set1_epi16((short)step), down = _mm512_set1_epi16((short)-step);
+    v = _mm512_maskz_add_epi16(live, v, _mm512_mask_mov_epi16(up, inputs, down));
+    _mm512_mask_storeu_epi16(f, live, v);
+    return {_mm512_cmpeq_epi16_mask(v, _mm512_set1_epi16(1)), _mm512_cmpeq_epi16_mask(v, _mm512_set1_epi16(-1)),
+            _mm512_cmpgt_epi16_mask(v, _mm512_setzero_si512())};
+}
+
+// The slopes of 128 neighbouring readouts in halves of 16 bits, for look-ups that stay in registers.
+struct Window {
+    enum { SIZE = 128, BELOW = 48 };  // more of them for positive fields: patterns are learnt
+    uint16 low[SIZE], high[SIZE];
+    int32 first;  // its place in the table
+
+    // Around place `middle` of `table`, which has `size` entries.
+    Window(const int32* table, int32 size, int32 middle) : first(middle - BELOW) {
+        for (int i = 0; i < SIZE; ++i) {
+            const int32 place = first + i;
+            const uint32 slope = place >= 0 && place < size ? (uint32)table[place] : 0;
+            low[i] = (uint16)slope;
+            high[i] = (uint16)(slope >> 16);
+        }
+    }
+};
+
+// One half of each entry at `places` < 128.
+inline __m512i half_at(const uint16 (&half)[128], __m512i places) {
+    const __m512i lower = _mm512_permutex2var_epi16(_mm512_loadu_si512(half), places, _mm512_loadu_si512(half + 32));
+    const __m512i upper = _mm512_permutex2var_epi16(_mm512_loadu_si512(half + 64), places, _mm512_loadu_si512(half + 96));
+    return _mm512_mask_mov_epi16(lower, _mm512_test_epi16_mask(places, _mm512_set1_epi16(64)), upper);
+}
+
+// move_fields() of at most FITTING patterns, whose `slopes` follow: table[(field + middle) / 2], of which `window` has a part. Adds
+// all slopes to `all`, and those where the bit of `inputs` is 1 to `weighted`.
+inline void move_slopes(int16* f, int32* slopes, int64 count, const uint32* inputs, int step, const int32* table, int32 middle,
+                        const Window& window, int64& all, int64& weighted) {
+    const __m512i odd = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
+                                         34, 2, 33, 1, 32, 0);
+    const __m512i even = _mm512_add_epi16(odd, _mm512_set1_epi16(16));
+    const __m512i start = _mm512_set1_epi16((short)(2 * window.first - middle));
+    __m512i sum = _mm512_setzero_si512(), sum_of_inputs = sum;
+    for (int64 w = 0; 32 * w < count; ++w) {
+        const __mmask32 live = count - 32 * w >= 32 ? ~0u : (1u << (count - 32 * w)) - 1;
+        move_fields(f + 32 * w, count - 32 * w, inputs[w], step);
+        const __m512i v = _mm512_maskz_loadu_epi16(live, f + 32 * w);
+        const __m512i places = _mm512_srai_epi16(_mm512_sub_epi16(v, start), 1);
+        __m512i first, second;
+        if (_mm512_mask_cmpge_epu16_mask(live, places, _mm512_set1_epi16(Window::SIZE)) == 0) {
+            const __m512i low = half_at(window.low, places), high = half_at(window.high, places);
+            first = _mm512_permutex2var_epi16(low, odd, high);
+            second = _mm512_permutex2var_epi16(low, even, high);
+        } else {
+            const __m512i half = _mm512_set1_epi32(middle);
+            const __m512i left = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(v));
+            const __m512i right = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(v, 1));
+            first = _mm512_i32gather_epi32(_mm512_srai_epi32(_mm512_add_epi32(left, half), 1), table, 4);
+            second = _mm512_i32gather_epi32(_mm512_srai_epi32(_mm512_add_epi32(right, half), 1), table, 4);
+        }
+        first = _mm512_maskz_mov_epi32((__mmask16)live, first);
+        second = _mm512_maskz_mov_epi32((__mmask16)(live >> 16), second);
+        _mm512_storeu_si512(slopes + 32 * w, first);
+        _mm512_storeu_si512(slopes + 32 * w + 16, second);
+        sum = _mm512_add_epi32(sum, _mm512_add_epi32(first, second));
+        sum_of_inputs = _mm512_mask_add_epi32(sum_of_inputs, (__mmask16)inputs[w], sum_of_inputs, first);
+        sum_of_inputs = _mm512_mask_add_epi32(sum_of_inputs, (__mmask16)(inputs[w] >> 16), sum_of_inputs, second);
+    }
+    all += _mm512_reduce_add_epi32(sum);
+    weighted += _mm512_reduce_add_epi32(sum_of_inputs);
+}
+
+#elif !defined(__CUDACC__)
+
+inline uint32 packed(const uint32 (&flags)[32]) {
+    uint32 word = 0;
+    for (int j = 0; j < 32; ++j) word |= flags[j] << j;
+    return word;
+}
+
+#endif
+
+// Together: as above, each lane moving one field.
+template <class T> __device__ inline Edges move_fields(T* f, int64 count, uint32 inputs, int step) {
+    for_lanes(0, count, [&](int64 m) { f[m] += (T)((inputs >> m) & 1u ? -step : step); });
+    return {word_of([&](int64 m) { return f[m] == 1; }, 0, count), word_of([&](int64 m) { return f[m] == -1; }, 0, count),
+            word_of([&](int64 m) { return f[m] > 0; }, 0, count)};
+}
