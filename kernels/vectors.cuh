@@ -57,13 +57,20 @@ inline void philox_of_32(uint32 (&out)[4][32], uint64 seed, uint32 stream, uint3
     }
 }
 
-// Add `step` to the fields f[0 .. count - 1] whose bit of `inputs` is 0, take it from the others; count <= 32.
-inline Edges move_fields(int16* f, int64 count, uint32 inputs, int step) {
-    const __mmask32 live = count >= 32 ? ~0u : count <= 0 ? 0 : (1u << count) - 1;
-    __m512i v = _mm512_maskz_loadu_epi16(live, f);
+// A mask of the first `count` of 32 numbers.
+inline __mmask32 up_to(int64 count) { return count >= 32 ? ~0u : count <= 0 ? 0 : (1u << count) - 1; }
+
+// The fields at f that are `live`, stored after adding `step` to those whose bit of `inputs` is 0 and taking it from the others.
+inline __m512i moved(int16* f, __mmask32 live, uint32 inputs, int step) {
     const __m512i up = _mm512_set1_epi16((short)step), down = _mm512_set1_epi16((short)-step);
-    v = _mm512_maskz_add_epi16(live, v, _mm512_mask_mov_epi16(up, inputs, down));
+    const __m512i v = _mm512_maskz_add_epi16(live, _mm512_maskz_loadu_epi16(live, f), _mm512_mask_mov_epi16(up, inputs, down));
     _mm512_mask_storeu_epi16(f, live, v);
+    return v;
+}
+
+// Move the fields f[0 .. count - 1], at most 32, as above.
+inline Edges move_fields(int16* f, int64 count, uint32 inputs, int step) {
+    const __m512i v = moved(f, up_to(count), inputs, step);
     return {_mm512_cmpeq_epi16_mask(v, _mm512_set1_epi16(1)), _mm512_cmpeq_epi16_mask(v, _mm512_set1_epi16(-1)),
             _mm512_cmpgt_epi16_mask(v, _mm512_setzero_si512())};
 }
@@ -92,39 +99,38 @@ inline __m512i half_at(const uint16 (&half)[128], __m512i places) {
     return _mm512_mask_mov_epi16(lower, _mm512_test_epi16_mask(places, _mm512_set1_epi16(64)), upper);
 }
 
-// move_fields() of at most FITTING patterns, whose `slopes` follow: table[(field + middle) / 2], of which `window` has a part. Adds
+// Moves fields f[0 .. count - 1], at most FITTING, whose `slopes` follow: table[(field + middle) / 2], of which `window` has a part. Adds
 // all slopes to `all`, and those where the bit of `inputs` is 1 to `weighted`.
 inline void move_slopes(int16* f, int32* slopes, int64 count, const uint32* inputs, int step, const int32* table, int32 middle,
                         const Window& window, int64& all, int64& weighted) {
-    const __m512i odd = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
+    const __m512i to_first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
                                          34, 2, 33, 1, 32, 0);
-    const __m512i even = _mm512_add_epi16(odd, _mm512_set1_epi16(16));
+    const __m512i to_second = _mm512_add_epi16(to_first, _mm512_set1_epi16(16));
     const __m512i start = _mm512_set1_epi16((short)(2 * window.first - middle));
     __m512i sum = _mm512_setzero_si512(), sum_of_inputs = sum;
     for (int64 w = 0; 32 * w < count; ++w) {
-        const __mmask32 live = count - 32 * w >= 32 ? ~0u : (1u << (count - 32 * w)) - 1;
-        move_fields(f + 32 * w, count - 32 * w, inputs[w], step);
-        const __m512i v = _mm512_maskz_loadu_epi16(live, f + 32 * w);
+        const __mmask32 live = up_to(count - 32 * w);
+        const __m512i v = moved(f + 32 * w, live, inputs[w], step);
         const __m512i places = _mm512_srai_epi16(_mm512_sub_epi16(v, start), 1);
-        __m512i first, second;
-        if (_mm512_mask_cmpge_epu16_mask(live, places, _mm512_set1_epi16(Window::SIZE)) == 0) {
-            const __m512i low = half_at(window.low, places), high = half_at(window.high, places);
-            first = _mm512_permutex2var_epi16(low, odd, high);
-            second = _mm512_permutex2var_epi16(low, even, high);
-        } else {
-            const __m512i half = _mm512_set1_epi32(middle);
-            const __m512i left = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(v));
-            const __m512i right = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(v, 1));
-            first = _mm512_i32gather_epi32(_mm512_srai_epi32(_mm512_add_epi32(left, half), 1), table, 4);
-            second = _mm512_i32gather_epi32(_mm512_srai_epi32(_mm512_add_epi32(right, half), 1), table, 4);
-        }
-        first = _mm512_maskz_mov_epi32((__mmask16)live, first);
-        second = _mm512_maskz_mov_epi32((__mmask16)(live >> 16), second);
+        const __mmask32 inside = _mm512_mask_cmplt_epu16_mask(live, places, _mm512_set1_epi16(Window::SIZE));
+        const __m512i low = half_at(window.low, places), high = half_at(window.high, places);
+        const __m512i first = _mm512_maskz_mov_epi32((__mmask16)inside, _mm512_permutex2var_epi16(low, to_first, high));
+        const __m512i second = _mm512_maskz_mov_epi32((__mmask16)(inside >> 16), _mm512_permutex2var_epi16(low, to_second, high));
         _mm512_storeu_si512(slopes + 32 * w, first);
         _mm512_storeu_si512(slopes + 32 * w + 16, second);
         sum = _mm512_add_epi32(sum, _mm512_add_epi32(first, second));
         sum_of_inputs = _mm512_mask_add_epi32(sum_of_inputs, (__mmask16)inputs[w], sum_of_inputs, first);
         sum_of_inputs = _mm512_mask_add_epi32(sum_of_inputs, (__mmask16)(inputs[w] >> 16), sum_of_inputs, second);
+        if (inside == live) continue;
+        int16 values[32];
+        _mm512_storeu_si512(values, v);
+        for (uint32 left = live & ~inside; left; left &= left - 1) {
+            const int m = lowest_bit(left);
+            const int32 slope = table[(values[m] + middle) / 2];
+            slopes[32 * w + m] = slope;
+            all += slope;
+            weighted += (inputs[w] >> m) & 1u ? slope : 0;
+        }
     }
     all += _mm512_reduce_add_epi32(sum);
     weighted += _mm512_reduce_add_epi32(sum_of_inputs);
@@ -140,7 +146,7 @@ inline uint32 packed(const uint32 (&flags)[32]) {
 
 #endif
 
-// Together: as above, each lane moving one field.
+// Together: add `step` to the fields f[0 .. count - 1], at most 32, whose bit of `inputs` is 0, and take it from the others.
 template <class T> __device__ inline Edges move_fields(T* f, int64 count, uint32 inputs, int step) {
     for_lanes(0, count, [&](int64 m) { f[m] += (T)((inputs >> m) & 1u ? -step : step); });
     return {word_of([&](int64 m) { return f[m] == 1; }, 0, count), word_of([&](int64 m) { return f[m] == -1; }, 0, count),
