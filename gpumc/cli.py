@@ -146,6 +146,19 @@ def merge(
 
 
 @app.command()
+def bench(
+    device: Annotated[str | None, typer.Option(help="cpu, numpy, cuda or cuda:<index> [every compiled one].")] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="Time the same work in Numba and JAX, too.")] = False,
+    json: Annotated[Path | None, typer.Option(help="A file to write the rates to.")] = None,
+) -> None:
+    """How fast this machine is: flip attempts a second of four standard workloads, in about a minute."""
+    from gpumc.bench import PEERS, available, report
+    from gpumc.device import choose
+
+    report([choose(device)] if device else available(), PEERS if peers else (), walkers=1024, seconds=1.0, file=json)
+
+
+@app.command()
 def info() -> None:
     """Devices, versions, and where kernels are cached."""
     from importlib.metadata import version

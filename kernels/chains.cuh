@@ -71,7 +71,9 @@ struct Chains {
     // Items of an instance.
     __device__ static int64 items_of(const Sizes& s) { return (s.grid * s.chains + CHAINS - 1) / CHAINS; }
 
-    __device__ int64 grid_of(int c, const Sizes& s) const { return (first % (s.grid * s.chains) + c) / s.chains; }
+    __device__ int64 grid_of(int c, const Sizes& s) const {
+        return OWN == CHAINS ? grid[c] : (first % (s.grid * s.chains) + c) / s.chains;
+    }
 
     __device__ uint32 alive() const { return live == 32 ? ~0u : (1u << live) - 1; }
 };

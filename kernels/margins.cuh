@@ -50,9 +50,8 @@ struct Slopes {
     __device__ void prepare() {
         for (int c = 0; c < CHAINS; ++c) {
             if (c < chains.live) {
-                for (int64 unit = 0; unit < s.units; ++unit) move(c, unit, 0, nullptr);
-                lane_sync();
-                refresh(c);
+                for (int64 unit = 1; unit < s.units; ++unit) move(c, unit, 0, nullptr);
+                follow(c, 0, 0, nullptr);
             } else {
                 for (int64 w = lane(); w < s.units * s.classes * s.pattern_words; w += LANES) active[w * CHAINS + c] = 0;
                 for (int64 unit = lane(); unit < s.units; unit += LANES) down[unit * CHAINS + c] = up[unit * CHAINS + c] = 0;
@@ -92,26 +91,54 @@ struct Slopes {
 
     // Together: follow the flip of chain c's weight of `unit` that had `sign`.
     __device__ void flip(int c, int64 unit, int sign, const Masks& inputs, change_t) {
-        move(c, unit, 2 * sign, inputs.words);
+        follow(c, unit, 2 * sign, inputs.words);
         lane_sync();
-        refresh(c);
-        lane_sync();
+    }
+
+    // Together: add `step` to the fields of `unit` whose bit of `inputs` is 0 (all, if null), take it from the others, and follow them.
+    __device__ void follow(int c, int64 unit, int step, const uint32* inputs) {
+        if constexpr (NEEDS_SIGNS) {
+            move(c, unit, step, inputs);
+            refresh(c);
+        } else {
+            move_alone(c, step, inputs);
+        }
     }
 
     __device__ uint32* bits_of(int c, int kind, int64 unit) const {
         return bits + (c * (3 * s.units + 2 * s.classes) + kind * s.units + unit) * s.pattern_words;
     }
 
-    // Together: add `step` to the fields of `unit` whose bit of `inputs` is 0, take it from the others, and follow their bits.
+    // Together: the fields of `unit`, and their bits.
     __device__ void move(int c, int64 unit, int step, const uint32* inputs) {
         field_t* f = fields + c * apart + unit * s.patterns;
+        uint32 *above = bits_of(c, 0, unit), *below = bits_of(c, 1, unit), *positive = bits_of(c, 2, unit);
         for (int64 w = 0; w < s.pattern_words; ++w) {
             const Edges edges = move_fields(f + 32 * w, s.patterns - 32 * w, inputs ? inputs[w] : 0, step);
             if (lane() != 0) continue;
-            bits_of(c, 0, unit)[w] = edges.above;
-            bits_of(c, 1, unit)[w] = edges.below;
-            bits_of(c, 2, unit)[w] = edges.positive;
+            above[w] = edges.above;
+            below[w] = edges.below;
+            positive[w] = edges.positive;
         }
+        lane_sync();
+    }
+
+    // Together: move() and refresh() where there is one unit, whose every pattern at the margin matters.
+    __device__ void move_alone(int c, int step, const uint32* inputs) {
+        field_t* f = fields + c * apart;
+        uint32* here = active + c;
+        const int64 words = s.pattern_words, patterns = s.patterns;
+        int32 down_count = 0, up_count = 0;
+        for (int64 w = 0; w < words; ++w) {
+            const Edges edges = move_fields(f + 32 * w, patterns - 32 * w, inputs ? inputs[w] : 0, step);
+            if (lane() == 0) here[w * CHAINS] = edges.above | edges.below;
+            down_count += popcount(edges.above);
+            up_count += popcount(edges.below);
+        }
+        if (lane() != 0) return;
+        const change_t value = (change_t)values[chains.grid_of(c, s)];
+        down[c] = value * down_count;
+        up[c] = -value * up_count;
     }
 
     // Together: `active`, `down` and `up` of chain c from its bits.

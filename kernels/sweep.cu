@@ -18,6 +18,10 @@ typedef int16 field_t;
 #include "margins.cuh"
 #endif
 
+#if defined(VECTORS) && defined(ERROR_COUNT)
+#define STAIRS
+#endif
+
 enum { STREAM_ACCEPT = 6, STREAM_CENTRE = 7 };
 
 struct Rule {
@@ -34,6 +38,9 @@ struct Acceptance {
     int64 row[OWN];    // of the tables with one row for each sweep and grid point
     int64 width;       // thresholds for one pull
     int64 first[OWN];  // the threshold for the lowest pull and no change
+#ifdef STAIRS
+    Stairs stairs[2];  // where all chains have one row, and there are one or two pulls
+#endif
 
     __device__ Acceptance(const Sizes& s, const Rule& rule, const Chains& chains, int64 sweep)
         : s(s), rule(rule), width(2 * s.patterns + 1) {
@@ -41,22 +48,36 @@ struct Acceptance {
             row[j] = (s.ramps ? sweep : 0) * s.grid + chains.grid[j];
             first[j] = row[j] * s.pulls * width + s.patterns;
         });
+#ifdef STAIRS
+        if (chains.grid_of(0, s) != chains.grid_of(chains.live - 1, s) || s.pulls > 2) return;
+        for (int64 p = 0; p < s.pulls; ++p) stairs[p] = Stairs(rule.thresholds + first[0] + p * width, (int32)s.patterns);
+        if (s.pulls == 1) stairs[1] = stairs[0];
+#endif
     }
 
     // Together: which chains' weights move, by the energy `change` of flipping them, their `pull` and random `words`. Metropolis takes
     // the pull along the weight; the heat bath draws the weight, so that it asks for the change and pull of becoming +1.
     __device__ uint32 moves(const change_t (&change)[OWN], const int32 (&pull)[OWN], uint32 signs, const uint32 (&words)[OWN]) const {
-        const int32 strongest = (int32)s.pulls - 1;
 #ifdef HEAT_BATH
-        return signs ^ vote([&](int j) {
-            return passes(j, bit(signs, j) ? -change[j] : change[j], (strongest + pull[j]) / 2, words[j]);
-        });
+        change_t upward[OWN];
+        for_own([&](int j) { upward[j] = bit(signs, j) ? -change[j] : change[j]; });
+        return signs ^ passing(upward, pull, words);
 #else
-        if (strongest == 0) return vote([&](int j) { return passes(j, change[j], 0, words[j]); });
-        return vote([&](int j) {
-            return passes(j, change[j], (strongest + (bit(signs, j) ? pull[j] : -pull[j])) / 2, words[j]);
-        });
+        int32 aligned[OWN];
+        for_own([&](int j) { aligned[j] = bit(signs, j) ? pull[j] : -pull[j]; });
+        return passing(change, aligned, words);
 #endif
+    }
+
+    // Together: which proposals pass.
+    __device__ uint32 passing(const change_t (&change)[OWN], const int32 (&pull)[OWN], const uint32 (&words)[OWN]) const {
+#ifdef STAIRS
+        if (stairs[0].complete && stairs[1].complete) {
+            const uint32 pulled = s.pulls == 1 ? 0 : vote([&](int j) { return pull[j] > 0; });
+            return below_stairs(words, change, pulled, stairs[0], stairs[1]);
+        }
+#endif
+        return vote([&](int j) { return passes(j, change[j], ((int32)s.pulls - 1 + pull[j]) / 2, words[j]); });
     }
 
     __device__ bool passes(int j, change_t change, int32 pulled, uint32 word) const {

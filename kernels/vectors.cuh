@@ -33,27 +33,75 @@ inline uint32 packed(const uint32 (&flags)[32]) {
     return (uint32)_mm512_test_epi32_mask(low, low) | (uint32)_mm512_test_epi32_mask(high, high) << 16;
 }
 
+// Thresholds of neighbouring changes, for look-ups that stay in registers: all that differ, where those are few.
+struct Stairs {
+    uint32 step[32];
+    int32 first;   // the change of the first
+    bool complete;
+
+    Stairs() : complete(false) {}
+
+    // Of a row of thresholds that never rise, at changes -largest .. largest, `middle` pointing to no change.
+    Stairs(const uint32* middle, int32 largest) : first(-largest) {
+        while (first < largest && middle[first + 1] == middle[-largest]) ++first;
+        for (int i = 0; i < 32; ++i) step[i] = middle[first + i < largest ? first + i : largest];
+        complete = step[31] == middle[largest];
+    }
+
+    // The thresholds at 16 changes.
+    __m512i at(const int32* change) const {
+        const __m512i place = _mm512_sub_epi32(_mm512_loadu_si512(change), _mm512_set1_epi32(first));
+        const __m512i within = _mm512_min_epi32(_mm512_max_epi32(place, _mm512_setzero_si512()), _mm512_set1_epi32(31));
+        return _mm512_permutex2var_epi32(_mm512_loadu_si512(step), within, _mm512_loadu_si512(step + 16));
+    }
+};
+
+// Bit j is whether words[j] / 2 is below the threshold at change[j], of `high` where bit j of `which` is set, else of `low`.
+inline uint32 below_stairs(const uint32 (&words)[32], const int32 (&change)[32], uint32 which, const Stairs& low, const Stairs& high) {
+    uint32 below = 0;
+    for (int j = 0; j < 32; j += 16) {
+        const __m512i threshold = _mm512_mask_mov_epi32(low.at(change + j), (__mmask16)(which >> j), high.at(change + j));
+        const __m512i number = _mm512_srli_epi32(_mm512_loadu_si512(words + j), 1);
+        below |= (uint32)_mm512_cmplt_epu32_mask(number, threshold) << j;
+    }
+    return below;
+}
+
+// Whole lines are stored, since whole lines are read soon after.
+inline void store_lower_halves(uint32* out, __m512i first, __m512i second) {
+    const __m512i left = _mm512_castsi256_si512(_mm512_cvtepi64_epi32(first));
+    _mm512_storeu_si512(out, _mm512_inserti64x4(left, _mm512_cvtepi64_epi32(second), 1));
+}
+
 // philox() of 32 walkers, `offset` beyond those given and below 2^32: 32-bit words in 64-bit lanes, whose upper halves the multiplications do not read.
 inline void philox_of_32(uint32 (&out)[4][32], uint64 seed, uint32 stream, uint32 sweep, uint32 site, const uint64* walkers,
                          uint64 offset) {
     const __m512i first = _mm512_set1_epi64(0xD2511F53u), second = _mm512_set1_epi64(0xCD9E8D57u);
-    for (int j = 0; j < 32; j += 8) {
-        __m512i c0 = _mm512_set1_epi64(stream), c1 = _mm512_set1_epi64(sweep), c2 = _mm512_set1_epi64(site);
-        __m512i c3 = _mm512_add_epi64(_mm512_loadu_si512(walkers + j), _mm512_set1_epi64((int64)offset));
-        uint32 key0 = (uint32)seed, key1 = (uint32)(seed >> 32);
-        for (int round = 0; round < 10; ++round) {
-            const __m512i product0 = _mm512_mul_epu32(first, c0), product1 = _mm512_mul_epu32(second, c2);
-            c0 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(product1, 32), c1, _mm512_set1_epi64(key0), 0x96);
-            c2 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(product0, 32), c3, _mm512_set1_epi64(key1), 0x96);
-            c1 = product1;
-            c3 = product0;
-            key0 += 0x9E3779B9u;
-            key1 += 0xBB67AE85u;
+    __m512i c0[4], c1[4], c2[4], c3[4];
+    for (int g = 0; g < 4; ++g) {
+        c0[g] = _mm512_set1_epi64(stream);
+        c1[g] = _mm512_set1_epi64(sweep);
+        c2[g] = _mm512_set1_epi64(site);
+        c3[g] = _mm512_add_epi64(_mm512_loadu_si512(walkers + 8 * g), _mm512_set1_epi64((int64)offset));
+    }
+    uint32 key0 = (uint32)seed, key1 = (uint32)(seed >> 32);
+    for (int round = 0; round < 10; ++round) {
+        const __m512i even_key = _mm512_set1_epi64(key0), odd_key = _mm512_set1_epi64(key1);
+        for (int g = 0; g < 4; ++g) {
+            const __m512i product0 = _mm512_mul_epu32(first, c0[g]), product1 = _mm512_mul_epu32(second, c2[g]);
+            c0[g] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(product1, 32), c1[g], even_key, 0x96);
+            c2[g] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(product0, 32), c3[g], odd_key, 0x96);
+            c1[g] = product1;
+            c3[g] = product0;
         }
-        _mm256_storeu_si256((__m256i*)(out[0] + j), _mm512_cvtepi64_epi32(c0));
-        _mm256_storeu_si256((__m256i*)(out[1] + j), _mm512_cvtepi64_epi32(c1));
-        _mm256_storeu_si256((__m256i*)(out[2] + j), _mm512_cvtepi64_epi32(c2));
-        _mm256_storeu_si256((__m256i*)(out[3] + j), _mm512_cvtepi64_epi32(c3));
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+    for (int g = 0; g < 4; g += 2) {
+        store_lower_halves(out[0] + 8 * g, c0[g], c0[g + 1]);
+        store_lower_halves(out[1] + 8 * g, c1[g], c1[g + 1]);
+        store_lower_halves(out[2] + 8 * g, c2[g], c2[g + 1]);
+        store_lower_halves(out[3] + 8 * g, c3[g], c3[g + 1]);
     }
 }
 

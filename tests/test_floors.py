@@ -17,7 +17,7 @@ FLOORS: list[set[str]] = [
     {"observables"},
     {"sampling", "exact"},
     {"results"},
-    {"sweeps"},
+    {"sweeps", "bench"},
     {"__init__", "__main__", "cli"},
 ]
 PARTS = set().union(*FLOORS)

@@ -93,17 +93,17 @@ class Margins:
 
     def _refresh(self, who: np.ndarray, edges: np.ndarray) -> None:
         """Follow the patterns with field +1 and -1 of every unit, uint64 (2, A, k, words), of the walkers ``who``."""
-        sums = 0
+        sums = np.zeros((2, 1, 1), self._sums.dtype)
         for index, rest in enumerate(self.rest):
             sides = edges if self.machine.readout == "linear" else edges & self._with_rest(who, rest)
             self.active[:, index, :, who] = sides[0] | sides[1]
             counts = np.bitwise_count(sides).sum(axis=-1, dtype=self._sums.dtype)
-            sums = counts if self._counts_errors else sums + self.values[who, index, None] * counts
+            sums = sums + (counts if self._counts_errors else self.values[who, index, None] * counts)
         down, up = sums.swapaxes(1, 2)
         self.down[:, who], self.up[:, who] = down, -up
 
     def _with_rest(self, who: np.ndarray, rest: int) -> np.ndarray:
-        """Where the other units' signs have the sum or product ``rest`` if this unit's sign is +, and if it is -: uint64 (2, A, 1, words)."""
+        """Where the other units' signs have the sum or product ``rest``, should this unit's be +, or -: uint64 (2, A, 1, words)."""
         readouts = (rest + 1, rest - 1) if self.machine.readout == "majority" else (rest, -rest)
         return _bits(self._readout[who] == np.array(readouts, np.int16)[:, None, None])[:, :, None]
 
@@ -125,10 +125,9 @@ class Differences:
         self._first = (readouts * grid_of)[:, None] if len(slope) > 1 else None
         self._row = ((fields[:, 0] + np.int64(self._n)) // 2).astype(np.int16 if readouts < 2**15 else np.int32)
         self._places: dict[int, int] = {}
-        everyone = np.arange(walkers)
-        slopes = self._look_up(everyone, self._row)
-        rows = self._row if self._first is None else self._row + self._first
-        self.up = up.ravel().take(rows).sum(axis=-1)
+        self._everyone = np.arange(walkers)
+        slopes = self._look_up(self._everyone, self._row)
+        self.up = up.ravel().take(self._places_of(self._everyone, self._row)).sum(axis=-1)
         self.down = slopes.sum(axis=-1).astype(np.int64) + self.up
 
     @property
@@ -142,7 +141,7 @@ class Differences:
         inputs = self._xi[:, sites] > 0
         # The last row sums all slopes.
         self._inputs = np.concatenate([inputs, np.ones_like(inputs[:, :1])], axis=1).astype(np.float64)
-        slopes = self._look_up(slice(None), self._row).reshape(self._by_instance)
+        slopes = self._look_up(self._everyone, self._row).reshape(self._by_instance)
         self._weighted = np.matmul(self._inputs, slopes.swapaxes(1, 2)).swapaxes(0, 1).reshape(len(sites) + 1, -1)
 
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
@@ -166,10 +165,14 @@ class Differences:
             self._follow(here, old[part], change[part], weighted[0].astype(np.int64), weighted[-1].astype(np.int64))
 
     def _look_up(self, who: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return self._table.take(self._places_of(who, rows), mode="clip")
+
+    def _places_of(self, who: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Where the rows of each walker's grid point are in the table."""
         places = rows.astype(np.intp)
         if self._first is not None:
             places += self._first[who]
-        return self._table.take(places, mode="clip")
+        return places
 
     def _follow(self, who, old, change, weighted, total) -> None:
         """``down`` and ``up``, from their difference ``total`` and the change of flipping back."""

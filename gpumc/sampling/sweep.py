@@ -183,7 +183,11 @@ class _Block:
 
     def _centre_pull(self) -> np.ndarray | None:
         """The weights of each walker's centre: int8 (N, walkers)."""
-        return None if self.centre is None else np.repeat(self.centre.reshape(len(self.centre), -1), self.shape[-1], axis=1)
+        return (
+            None
+            if self.centre is None
+            else np.repeat(self.centre.reshape(len(self.centre), -1), self.shape[-1], axis=1)
+        )
 
     def _deciders(self, words: np.ndarray) -> np.ndarray:
         """What random words become before they are compared."""
@@ -281,7 +285,6 @@ def draw_centre(
         population.centre[:] = pack_signs(signs.transpose(1, 2, 3, 0))
         return
     sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=dynamics.centre_role)
-    chains = population.energy.size // population.energy.shape[-1]
     draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.heat_bath)
     items, workspace = _items(device, model, population, sizes)
     draw(items, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre), workspace)

@@ -1,10 +1,13 @@
 """The same bits from the NumPy twin and from the kernels: on the host everywhere, on CUDA where there is a device."""
 
+import platform
+
 import numpy as np
 import pytest
 
 import gpumc
-from tests.sampling.cases import SMALL, TINY, cases, same_bits
+from gpumc.device import host, kernels
+from tests.sampling.cases import SMALL, TINY, Case, cases, same_bits
 
 
 def run(case, device: str, **changes):
@@ -37,6 +40,54 @@ def test_grids_and_ramps(device, sampler, centre):
     twin, kernel = (gpumc.sample(machine, patterns, measure, device=d, **settings) for d in ("numpy", device))
     assert same_bits(twin, kernel)
     np.testing.assert_allclose(twin.beta, beta.values(10, 20)[[16, 23]])
+
+
+WIDE_RANGE = gpumc.LocalEntropy(gpumc.ErrorCount(), beta=[0.05, 0.9, 6.0], coupling=0.3, replicas=2)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("sampler", ["metropolis", "heat-bath"])
+@pytest.mark.parametrize(
+    ("machine", "measure"),
+    [
+        (gpumc.Perceptron(301), gpumc.Gibbs(gpumc.ErrorCount(), beta=[0.05, 0.9, 6.0])),
+        (gpumc.Perceptron(301), gpumc.Gibbs(gpumc.CrossEntropy(gamma=[0.3, 2.0]), beta=2.0)),
+        (gpumc.Perceptron(301), WIDE_RANGE),
+        (gpumc.TreeCommittee(99, k=9), WIDE_RANGE),
+        (gpumc.TreeParity(75, k=3), gpumc.Gibbs(gpumc.CrossEntropy(gamma=0.5), beta=[0.5, 5.0])),
+    ],
+    ids=["errors", "cross-entropy", "replicas", "committee", "parity"],
+)
+def test_many_chains(machine, measure, sampler, device):
+    """Items that are full, that are not, and that hold several grid points; many patterns; flat and steep rules of acceptance."""
+    patterns = gpumc.random_patterns(machine, alpha=0.95, instances=2, seed=5)
+    settings = {"chains": 45, "burn_in": 1, "sweeps": 2, "seed": 8, "sampler": sampler}
+    twin, kernel = (gpumc.sample(machine, patterns, measure, device=d, **settings) for d in ("numpy", device))
+    assert same_bits(twin, kernel)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_fields_at_their_ends(device):
+    """Weights that start as patterns, so that fields are as large as they can be."""
+    machine = gpumc.Perceptron(401)
+    patterns = gpumc.random_patterns(machine, alpha=0.7, seed=2)
+    init = (patterns.xi[:, :40] * patterns.labels[:, :40, None])[:, None, :, None]
+    measure = gpumc.Gibbs(gpumc.CrossEntropy(gamma=0.4), beta=1.0)
+    settings = {"chains": 40, "burn_in": 0, "sweeps": 2, "seed": 3, "init": init}
+    twin, kernel = (gpumc.sample(machine, patterns, measure, device=d, **settings) for d in ("numpy", device))
+    assert same_bits(twin, kernel)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the flag is one of x86-64 compilers")
+@pytest.mark.parametrize("loss", [gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7)], ids=str)
+@pytest.mark.parametrize("machine", [gpumc.Perceptron(131), gpumc.TreeCommittee(99, k=9)], ids=str)
+def test_plain_loops_equal_vector_loops(machine, loss, monkeypatch):
+    """Without AVX-512 other loops run; where the processor has none, both runs are the same."""
+    case = Case(machine, loss, "metropolis", "explicit")
+    usual = run(case, "cpu", chains=40)
+    monkeypatch.setenv("CXX", f"{host.compiler()} -mno-avx512vpopcntdq")
+    monkeypatch.setattr(kernels, "_program", kernels._program.__wrapped__)
+    assert same_bits(usual, run(case, "cpu", chains=40))
 
 
 def test_wide_fields():
