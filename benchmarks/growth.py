@@ -24,7 +24,6 @@ from scipy.optimize import nnls
 import gpumc
 from gpumc.bench import processors
 from gpumc.device import choose, describe
-from gpumc.sampling.run import STRIDE
 
 ITEM = 32
 USUAL = {"n": 1001, "M": 400, "chains": 2048, "replicas": 1, "grid": 1}
@@ -67,22 +66,22 @@ def measure(loss: gpumc.losses.Loss, device: str, n: int, M: int, chains: int, r
     patterns = gpumc.random_patterns(machine, alpha=M / n, seed=1)
     beta = tuple(np.linspace(2.0, 3.0, grid)) if grid > 1 else 2.0
     measure = gpumc.LocalEntropy(loss, beta, 0.5, replicas) if replicas > 1 else gpumc.Gibbs(loss, beta)
-    attempts = chains * replicas * grid * n * STRIDE
-    strides = max(1, int(ATTEMPTS / attempts))
-    times: list[float] = []
+    sweeps = max(2, int(ATTEMPTS / (chains * replicas * grid * n)))
+    marks: list[tuple[float, int]] = []
     gpumc.sample(
         machine,
         patterns,
         measure,
         chains=chains,
-        burn_in=STRIDE,
-        sweeps=strides * STRIDE,
-        every=strides * STRIDE,
+        burn_in=1,
+        sweeps=sweeps,
+        every=sweeps,
         device=device,
         seed=1,
-        progress=lambda *_: times.append(time.perf_counter()),
+        progress=lambda done, _: marks.append((time.perf_counter(), done)),
     )
-    return (times[-1] - times[0]) / (strides * attempts)
+    elapsed, attempts = np.subtract(marks[-1], marks[0])
+    return elapsed / attempts
 
 
 def law(varied: str, sizes: np.ndarray, seconds: np.ndarray) -> np.ndarray:

@@ -118,29 +118,27 @@ def equilibrated(work: Workload, chains: int) -> np.ndarray:
 
 def device_rate(work: Workload, init: np.ndarray, device: Device, threads: int, seconds: float) -> Rate:
     """The rate on ``device`` from the weights ``init``, over ``seconds`` or more."""
-    attempts = init.size * STRIDE
-    strides, times = 1, list[float]()
+    sweeps, marks = STRIDE, list[tuple[float, int]]()
     while True:
-        times.clear()
+        marks.clear()
         data = sample(
             work.machine,
             work.patterns,
             work.measure,
-            burn_in=STRIDE,
-            sweeps=strides * STRIDE,
-            every=strides * STRIDE,
+            burn_in=1,
+            sweeps=sweeps,
+            every=sweeps,
             init=init[None, None],
             chains=len(init),
             seed=2,
             device=device.name,
-            progress=lambda *_: times.append(time.perf_counter()),
+            progress=lambda done, _: marks.append((time.perf_counter(), done)),
         )
-        elapsed = times[-1] - times[0]
-        if elapsed >= seconds or strides >= 2**12:
-            return _rate(
-                work, device.name, threads, strides * attempts / elapsed, data.energy.values.reshape(init.shape[:2])
-            )
-        strides = max(2 * strides, int(strides * seconds / max(elapsed, 1e-3)))
+        elapsed, attempts = np.subtract(marks[-1], marks[0])
+        if elapsed >= seconds or sweeps >= 2**16:
+            energy = data.energy.values.reshape(init.shape[:2])
+            return _rate(work, device.name, threads, attempts / elapsed, energy)
+        sweeps = max(2 * sweeps, int(1.2 * sweeps * seconds / max(elapsed, 1e-3)))
 
 
 def peer_rate(work: Workload, init: np.ndarray, name: str, module: ModuleType, seconds: float) -> Rate:

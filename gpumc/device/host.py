@@ -24,7 +24,7 @@ FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-c
 OPTIMISED = ("-O3",)
 SANITIZED = ("-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Ranges of items per thread: enough that a slow one does not leave the others idle.
-RANGES_PER_THREAD = 4
+RANGES_PER_THREAD = 16
 ERROR_LINES = 6
 
 

@@ -82,9 +82,14 @@ def random_bits(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray
     return (2 * bits.astype(np.int8) - 1).astype(np.int8)
 
 
-def site_order(seed: int, sweep: int, count: int) -> np.ndarray:
-    """The order in which sweep ``sweep`` visits its ``count`` sites, the same for all walkers: int32 (count,)."""
-    words = philox(seed, Stream.ORDER, sweep, np.arange((count + 1) // 2), 0).astype(np.uint64)
+def site_orders(seed: int, sweeps: np.ndarray, count: int) -> np.ndarray:
+    """The orders in which ``sweeps`` (S,) visit their ``count`` sites, the same for all walkers: int32 (S, count)."""
+    words = philox(seed, Stream.ORDER, np.asarray(sweeps)[:, None], np.arange((count + 1) // 2), 0).astype(np.uint64)
     half = np.uint64(32)
-    keys = np.stack([words[0] << half | words[1], words[2] << half | words[3]], axis=-1).ravel()[:count]
-    return np.argsort(keys, kind="stable").astype(np.int32)
+    pairs = np.stack([words[0] << half | words[1], words[2] << half | words[3]], axis=-1)
+    keys = pairs.reshape(len(words[0]), -1)[:, :count]
+    orders = np.argsort(keys, axis=-1)
+    ordered = np.take_along_axis(keys, orders, axis=-1)
+    if np.any(ordered[:, 1:] == ordered[:, :-1]):  # equal keys keep their order
+        orders = np.argsort(keys, axis=-1, kind="stable")
+    return orders.astype(np.int32)

@@ -32,8 +32,8 @@ Progress = Callable[[int, int], None]
 MEMORY_SHARE = 0.4
 #: Walkers whose fields are computed at once at the start.
 CHUNK = 1024
-#: Sweeps between two reports of progress, where draws are further apart.
-STRIDE = 16
+#: Sweeps between two reports of progress, where draws are further apart; of compiled kernels, that which makes so many attempts.
+STRIDE, ATTEMPTS = 16, 2e7
 
 
 @dataclass(frozen=True)
@@ -248,10 +248,11 @@ class _Run:
         population = self._population(model, part, starts)
         done = 0
         per_sweep = population.energy.size * self.machine.weight_count
+        stride = STRIDE if self.device.kind == "numpy" else max(STRIDE, int(ATTEMPTS / per_sweep))
         while done < self.burn_in + self.sweeps:
             recorded = done - self.burn_in
             ahead = -recorded if recorded < 0 else self.every - recorded % self.every
-            count = min(ahead, STRIDE, self.burn_in + self.sweeps - done)
+            count = min(ahead, stride, self.burn_in + self.sweeps - done)
             sweep.advance(self.device, model, population, self.dynamics, self._rule(done, count), done, count)
             done += count
             recorded = done - self.burn_in

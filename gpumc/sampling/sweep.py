@@ -13,7 +13,7 @@ import numpy as np
 
 from gpumc import launch
 from gpumc.device import Device
-from gpumc.device.philox import Stream, philox, site_order
+from gpumc.device.philox import Stream, philox, site_orders
 from gpumc.launch import Sizes
 from gpumc.measures import Measure
 from gpumc.sampling import acceptance
@@ -60,7 +60,7 @@ def advance(
     device: Device, model: Model, population: Population, dynamics: Dynamics, rule: Rule, first: int, count: int
 ) -> None:
     """Sweep ``population`` in place, from sweep ``first`` on, ``count`` times."""
-    orders = np.stack([site_order(dynamics.seed, first + s, model.machine.weight_count) for s in range(count)])
+    orders = site_orders(dynamics.seed, np.arange(first, first + count), model.machine.weight_count)
     twin = _advance_numpy if device.kind == "numpy" else _advance_kernel
     twin(device, model, population, dynamics, rule, first, orders)
 
