@@ -3,8 +3,11 @@
     python -m benchmarks.growth [--device cpu] [--json FILE] [--picture FILE]
 
 One size is varied at a time about a perceptron of n = 1001 with M = 400 patterns, 2048 chains, one replica, one grid point, at beta = 2
-from random weights, for both losses. Times are compared with a law: flat in n, replicas and grid points; a constant plus a multiple
-of M; inversely in the chains while an item of 32 is not full, flat from there. Each law's constants are those that fit best.
+from random weights, for both losses. Chains are stepped by 32, so that the times should follow one law for every size,
+
+    seconds = 32 ceil(C / 32) / C (a + b M + A (c + d M)),
+
+A being the part of the attempts that is accepted; the four constants of each loss are those that fit best.
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -27,16 +29,12 @@ from gpumc.device import choose, describe
 
 ITEM = 32
 USUAL = {"n": 1001, "M": 400, "chains": 2048, "replicas": 1, "grid": 1}
-#: The values of each size, and the terms whose sum, with factors that are not negative, is the law.
-SIZES: dict[str, tuple[list[int], Callable]] = {
-    "n": ([101, 301, 1001, 3001, 10_001, 30_001, 100_001], lambda x: [np.ones_like(x)]),
-    "M": ([10, 32, 100, 320, 1000, 3200, 10_000, 32_000], lambda x: [np.ones_like(x), x]),
-    "chains": (
-        [1, 3, 10, 32, 100, 316, 1000, 10_000, 100_000, 1_000_000],
-        lambda x: [np.ceil(x / ITEM) * ITEM / x],
-    ),
-    "replicas": ([1, 2, 3, 5, 9, 17], lambda x: [np.ones_like(x)]),
-    "grid": ([1, 2, 4, 8, 16, 32, 64], lambda x: [np.ones_like(x)]),
+SIZES = {
+    "n": [101, 301, 1001, 3001, 10_001, 30_001, 100_001],
+    "M": [10, 32, 100, 320, 1000, 3200, 10_000, 32_000],
+    "chains": [1, 3, 10, 32, 100, 316, 1000, 10_000, 100_000, 1_000_000],
+    "replicas": [1, 2, 3, 5, 9, 17],
+    "grid": [1, 2, 4, 8, 16, 32, 64],
 }
 LABELS = {
     "n": "inputs $n$",
@@ -57,18 +55,23 @@ class Point:
     loss: str
     varied: str
     size: int
+    chains: int
+    patterns: int
+    accepted: float
     seconds: float
 
 
-def measure(loss: gpumc.losses.Loss, device: str, n: int, M: int, chains: int, replicas: int, grid: int) -> float:
-    """Seconds for a flip attempt."""
+def measure(
+    loss: gpumc.losses.Loss, device: str, n: int, M: int, chains: int, replicas: int, grid: int
+) -> tuple[float, float]:
+    """The part of flip attempts that is accepted, and the seconds for one."""
     machine = gpumc.Perceptron(n)
     patterns = gpumc.random_patterns(machine, alpha=M / n, seed=1)
     beta = tuple(np.linspace(2.0, 3.0, grid)) if grid > 1 else 2.0
     measure = gpumc.LocalEntropy(loss, beta, 0.5, replicas) if replicas > 1 else gpumc.Gibbs(loss, beta)
     sweeps = max(2, int(ATTEMPTS / (chains * replicas * grid * n)))
     marks: list[tuple[float, int]] = []
-    gpumc.sample(
+    data = gpumc.sample(
         machine,
         patterns,
         measure,
@@ -81,13 +84,15 @@ def measure(loss: gpumc.losses.Loss, device: str, n: int, M: int, chains: int, r
         progress=lambda done, _: marks.append((time.perf_counter(), done)),
     )
     elapsed, attempts = np.subtract(marks[-1], marks[0])
-    return elapsed / attempts
+    return float(data.acceptance.mean()), elapsed / attempts
 
 
-def law(varied: str, sizes: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """The law's seconds at ``sizes``, fitted to relative deviations."""
-    terms = np.stack(SIZES[varied][1](sizes.astype(float)), axis=1)
-    factors, _ = nnls(terms / seconds[:, None], np.ones(len(sizes)))
+def law(found: list[Point]) -> np.ndarray:
+    """The law's seconds for points of one loss, fitted to relative deviations."""
+    chains, patterns, accepted, seconds = np.array([(p.chains, p.patterns, p.accepted, p.seconds) for p in found]).T
+    terms = np.stack([np.ones_like(patterns), patterns, accepted, accepted * patterns], axis=1)
+    terms *= (np.ceil(chains / ITEM) * ITEM / chains)[:, None]
+    factors, _ = nnls(terms / seconds[:, None], np.ones(len(found)))
     return terms @ factors
 
 
@@ -95,7 +100,7 @@ def points(device: str) -> list[Point]:
     """Every size of every kind, for both losses, printed as they come."""
     found = []
     for loss in (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=GAMMA)):
-        for varied, (sizes, _) in SIZES.items():
+        for varied, sizes in SIZES.items():
             for size in sizes:
                 others = USUAL | {varied: size}
                 # The largest machines are given fewer chains, the largest populations smaller machines.
@@ -105,23 +110,31 @@ def points(device: str) -> list[Point]:
                     others["chains"] = max(
                         ITEM, min(others["chains"], int(LARGEST / (others["n"] + 20 * others["M"]) / 20))
                     )
-                point = Point(loss.kind, varied, size, measure(loss, device, **others))
+                chains = others["chains"] * others["grid"]
+                point = Point(loss.kind, varied, size, chains, others["M"], *measure(loss, device, **others))
                 found.append(point)
-                print(f"{loss.kind:14} {varied:9} {size:8} {1e9 * point.seconds:9.3g} ns", flush=True)
+                print(
+                    f"{loss.kind:14} {varied:9} {size:8} {1e9 * point.seconds:9.3g} ns, accepted {point.accepted:.3f}",
+                    flush=True,
+                )
     return found
 
 
 def draw(found: list[Point], path: Path) -> None:
     """Time per attempt against each size, with the law."""
     figure, axes = plt.subplots(1, len(SIZES), figsize=(16, 3.6), sharey=True, layout="constrained")
-    for axis, varied in zip(axes, SIZES, strict=True):
-        for marker, kind in (("o", "error-count"), ("s", "cross-entropy")):
-            here = [p for p in found if p.varied == varied and p.loss == kind]
-            sizes, seconds = np.array([p.size for p in here]), np.array([p.seconds for p in here])
-            (line,) = axis.loglog(sizes, 1e9 * seconds, marker, label=kind.replace("-", " "))
-            axis.loglog(sizes, 1e9 * law(varied, sizes, seconds), "-", color=line.get_color(), linewidth=1)
-        axis.set_xlabel(LABELS[varied])
-        axis.grid(alpha=0.3)
+    for marker, kind in (("o", "error-count"), ("s", "cross-entropy")):
+        here = [p for p in found if p.loss == kind]
+        expected = law(here)
+        for axis, varied in zip(axes, SIZES, strict=True):
+            rows = [
+                (p.size, 1e9 * p.seconds, 1e9 * e) for p, e in zip(here, expected, strict=True) if p.varied == varied
+            ]
+            sizes, seconds, should = np.array(rows).T
+            (line,) = axis.loglog(sizes, seconds, marker, label=kind.replace("-", " "))
+            axis.loglog(sizes, should, "-", color=line.get_color(), linewidth=1)
+            axis.set_xlabel(LABELS[varied])
+            axis.grid(alpha=0.3)
     axes[0].set_ylabel("time per attempt (ns)")
     axes[0].legend(title="points: measured; lines: law", fontsize="small", title_fontsize="small")
     figure.savefig(path, dpi=150)
@@ -137,11 +150,10 @@ def main() -> None:
     with processors(1):
         found = points(choose(options.device).name)
     for kind in ("error-count", "cross-entropy"):
-        for varied in SIZES:
-            here = [p for p in found if p.varied == varied and p.loss == kind]
-            seconds = np.array([p.seconds for p in here])
-            ratio = seconds / law(varied, np.array([p.size for p in here]), seconds)
-            print(f"{kind:14} {varied:9} measured / law from {ratio.min():.2f} to {ratio.max():.2f}")
+        here = [p for p in found if p.loss == kind]
+        ratio = np.array([p.seconds for p in here]) / law(here)
+        for place in (ratio.argmin(), ratio.argmax()):
+            print(f"{kind:14} {here[place].varied} = {here[place].size}: measured / law = {ratio[place]:.2f}")
     if options.json:
         machine = {name: fact for name, fact in describe().items() if "kernels" not in name}
         report = {"date": f"{date.today()}", "machine": machine, "points": [asdict(point) for point in found]}

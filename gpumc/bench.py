@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def rates(
 
     Raises RunError where a peer's library is missing.
     """
-    modules = [(name, _module(name)) for name in peers]
+    modules = [(name, load_peer(name)) for name in peers]
     init = equilibrated(work, max(1, walkers // work.measure.replicas))
     for device in devices:
         for count in threads if device.kind == "cpu" else threads[:1]:
@@ -143,8 +144,22 @@ def device_rate(work: Workload, init: np.ndarray, device: Device, threads: int, 
 
 def peer_rate(work: Workload, init: np.ndarray, name: str, module: ModuleType, seconds: float) -> Rate:
     """The rate of a peer from the weights ``init``, of as many chains as it is fastest with."""
+    weights = init[: max(1, module.WALKERS // work.measure.replicas)]
+    peer = new_peer(work, module, weights)
+    peer.sweep(1)
+    sweeps = 1
+    while True:
+        start = time.perf_counter()
+        peer.sweep(sweeps)
+        elapsed = time.perf_counter() - start
+        if elapsed >= seconds:
+            return _rate(work, name, 1, sweeps * weights.size / elapsed, peer.energy())
+        sweeps = max(2 * sweeps, int(sweeps * seconds / max(elapsed, 1e-3)))
+
+
+def new_peer(work: Workload, module: ModuleType, weights: np.ndarray) -> Any:
+    """The peer's sampler of ``work``, started from ``weights`` int8 (chains, replicas, weights)."""
     measure, patterns = work.measure, work.patterns
-    weights = init[: max(1, module.WALKERS // measure.replicas)]
     peer = module.Peer(
         patterns.xi[0],
         patterns.labels[0],
@@ -157,15 +172,7 @@ def peer_rate(work: Workload, init: np.ndarray, name: str, module: ModuleType, s
         seed=3,
     )
     peer.start(weights)
-    peer.sweep(1)
-    sweeps = 1
-    while True:
-        start = time.perf_counter()
-        peer.sweep(sweeps)
-        elapsed = time.perf_counter() - start
-        if elapsed >= seconds:
-            return _rate(work, name, 1, sweeps * weights.size / elapsed, peer.energy())
-        sweeps = max(2 * sweeps, int(sweeps * seconds / max(elapsed, 1e-3)))
+    return peer
 
 
 def _rate(work: Workload, program: str, threads: int, rate: float, energy: np.ndarray) -> Rate:
@@ -175,7 +182,7 @@ def _rate(work: Workload, program: str, threads: int, rate: float, energy: np.nd
     return Rate(work.name, program, threads, rate, rate * work.patterns.count, float(chains.mean()), float(error))
 
 
-def _module(name: str) -> ModuleType:
+def load_peer(name: str) -> ModuleType:
     """The peer ``name``. Raises RunError where its library, or its source, is missing."""
     if importlib.util.find_spec(name) is None:
         raise RunError(f"--peers: {name} is not installed: pip install {' '.join(PEERS)}")

@@ -123,6 +123,26 @@ inline Edges move_fields(int16* f, int64 count, uint32 inputs, int step) {
             _mm512_cmpgt_epi16_mask(v, _mm512_setzero_si512())};
 }
 
+// Sixteen wide fields, moved as above.
+inline __m512i moved(int32* f, __mmask16 live, __mmask16 inputs, int step) {
+    const __m512i steps = _mm512_mask_mov_epi32(_mm512_set1_epi32(step), inputs, _mm512_set1_epi32(-step));
+    const __m512i v = _mm512_maskz_add_epi32(live, _mm512_maskz_loadu_epi32(live, f), steps);
+    _mm512_mask_storeu_epi32(f, live, v);
+    return v;
+}
+
+inline Edges move_fields(int32* f, int64 count, uint32 inputs, int step) {
+    const __mmask32 live = up_to(count);
+    Edges edges = {0, 0, 0};
+    for (int part = 0; part < 32; part += 16) {
+        const __m512i v = moved(f + part, (__mmask16)(live >> part), (__mmask16)(inputs >> part), step);
+        edges.above |= (uint32)_mm512_cmpeq_epi32_mask(v, _mm512_set1_epi32(1)) << part;
+        edges.below |= (uint32)_mm512_cmpeq_epi32_mask(v, _mm512_set1_epi32(-1)) << part;
+        edges.positive |= (uint32)_mm512_cmpgt_epi32_mask(v, _mm512_setzero_si512()) << part;
+    }
+    return edges;
+}
+
 // The slopes of 128 neighbouring readouts in halves of 16 bits, for look-ups that stay in registers.
 struct Window {
     enum { SIZE = 128, BELOW = 48 };  // more of them for positive fields: patterns are learnt
@@ -147,6 +167,15 @@ inline __m512i half_at(const uint16 (&half)[128], __m512i places) {
     return _mm512_mask_mov_epi16(lower, _mm512_test_epi16_mask(places, _mm512_set1_epi16(64)), upper);
 }
 
+// table[(field + middle) / 2] of 16 fields; those that are not live are 0.
+inline __m512i gathered(__m256i fields, const int32* table, int32 middle) {
+    const __m512i places = _mm512_srai_epi32(_mm512_add_epi32(_mm512_cvtepi16_epi32(fields), _mm512_set1_epi32(middle)), 1);
+    return _mm512_i32gather_epi32(places, table, 4);
+}
+
+// So many of 32 slopes are looked up one by one; of more, all are gathered.
+constexpr int FEW = 6;
+
 // Moves fields f[0 .. count - 1], at most FITTING, whose `slopes` follow: table[(field + middle) / 2], of which `window` has a part. Adds
 // all slopes to `all`, and those where the bit of `inputs` is 1 to `weighted`.
 inline void move_slopes(int16* f, int32* slopes, int64 count, const uint32* inputs, int step, const int32* table, int32 middle,
@@ -161,18 +190,30 @@ inline void move_slopes(int16* f, int32* slopes, int64 count, const uint32* inpu
         const __m512i v = moved(f + 32 * w, live, inputs[w], step);
         const __m512i places = _mm512_srai_epi16(_mm512_sub_epi16(v, start), 1);
         const __mmask32 inside = _mm512_mask_cmplt_epu16_mask(live, places, _mm512_set1_epi16(Window::SIZE));
-        const __m512i low = half_at(window.low, places), high = half_at(window.high, places);
-        const __m512i first = _mm512_maskz_mov_epi32((__mmask16)inside, _mm512_permutex2var_epi16(low, to_first, high));
-        const __m512i second = _mm512_maskz_mov_epi32((__mmask16)(inside >> 16), _mm512_permutex2var_epi16(low, to_second, high));
+        const uint32 outside = live & ~inside;
+        __mmask32 found = inside;
+        __m512i first, second;
+        if (popcount(outside) > FEW) {
+            const __m256i left = _mm512_castsi512_si256(v), right = _mm512_extracti64x4_epi64(v, 1);
+            first = gathered(left, table, middle);
+            second = gathered(right, table, middle);
+            found = live;
+        } else {
+            const __m512i low = half_at(window.low, places), high = half_at(window.high, places);
+            first = _mm512_permutex2var_epi16(low, to_first, high);
+            second = _mm512_permutex2var_epi16(low, to_second, high);
+        }
+        first = _mm512_maskz_mov_epi32((__mmask16)found, first);
+        second = _mm512_maskz_mov_epi32((__mmask16)(found >> 16), second);
         _mm512_storeu_si512(slopes + 32 * w, first);
         _mm512_storeu_si512(slopes + 32 * w + 16, second);
         sum = _mm512_add_epi32(sum, _mm512_add_epi32(first, second));
         sum_of_inputs = _mm512_mask_add_epi32(sum_of_inputs, (__mmask16)inputs[w], sum_of_inputs, first);
         sum_of_inputs = _mm512_mask_add_epi32(sum_of_inputs, (__mmask16)(inputs[w] >> 16), sum_of_inputs, second);
-        if (inside == live) continue;
+        if (found == live) continue;
         int16 values[32];
         _mm512_storeu_si512(values, v);
-        for (uint32 left = live & ~inside; left; left &= left - 1) {
+        for (uint32 left = outside; left; left &= left - 1) {
             const int m = lowest_bit(left);
             const int32 slope = table[(values[m] + middle) / 2];
             slopes[32 * w + m] = slope;
