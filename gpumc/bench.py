@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gpumc.device import Device, choose, describe
 from gpumc.device.host import thread_count
@@ -205,7 +206,10 @@ def processors(count: int) -> Iterator[None]:
     _keep_to(sorted(before)[:count])
     os.environ["GPUMC_THREADS"] = str(count)
     try:
-        yield
+        with threadpool_limits(
+            count
+        ):  # threads of a linear algebra library that share a processor wait for one another
+            yield
     finally:
         _keep_to(before)
         os.environ.pop("GPUMC_THREADS")

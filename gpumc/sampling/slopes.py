@@ -35,7 +35,7 @@ class Margins:
         self._counts_errors = bool(np.all(self.values == 1))
         self._patterns = model.pattern_bits[instances].view(np.uint64)
         words = self._patterns.shape[-1]
-        self._xi = _padded(model.xi[instances], words)
+        self._xi = _padded(model.xi[instances], words).astype(fields.dtype)
         walkers, k, self._count = fields.shape
         self._fields = _padded(fields, words).swapaxes(0, 1).copy()
         self._instance = np.repeat(np.arange(len(self._patterns)), walkers // len(self._patterns))
@@ -78,7 +78,7 @@ class Margins:
         before = fields[who]
         inputs = self._xi[:, site % self.machine.n]
         inputs = inputs[0] if len(inputs) == 1 else inputs[self._instance[who]]
-        after = before - np.multiply((2 * old)[:, None], inputs, dtype=before.dtype)
+        after = before - (2 * old.astype(before.dtype))[:, None] * inputs
         fields[who] = after
         edges = _edges(after)
         if self.machine.readout == "linear":
@@ -93,6 +93,11 @@ class Margins:
 
     def _refresh(self, who: np.ndarray, edges: np.ndarray) -> None:
         """Follow the patterns with field +1 and -1 of every unit, uint64 (2, A, k, words), of the walkers ``who``."""
+        if self._counts_errors and self.machine.readout == "linear":
+            self.active[0, 0, :, who] = (edges[0] | edges[1])[:, 0]
+            down, up = np.bitwise_count(edges).sum(axis=-1, dtype=self._sums.dtype)[:, :, 0]
+            self.down[0, who], self.up[0, who] = down, -up
+            return
         sums = np.zeros((2, 1, 1), self._sums.dtype)
         for index, rest in enumerate(self.rest):
             sides = edges if self.machine.readout == "linear" else edges & self._with_rest(who, rest)
