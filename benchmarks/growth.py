@@ -26,6 +26,8 @@ from scipy.optimize import nnls
 import gpumc
 from gpumc.bench import processors
 from gpumc.device import choose, describe
+from gpumc.launch import Sizes
+from gpumc.state import Model, Population, field_dtype, word_count
 
 ITEM = 32
 USUAL = {"n": 1001, "M": 400, "chains": 2048, "replicas": 1, "grid": 1}
@@ -120,6 +122,35 @@ def points(device: str) -> list[Point]:
     return found
 
 
+def memory(loss: gpumc.losses.Loss, n: int, M: int) -> tuple[float, float]:
+    """Bytes that a chain takes on the host with its caches, and those of its weights as bits and its fields as log2(n + 1) bits."""
+    machine = gpumc.Perceptron(n)
+    patterns = gpumc.random_patterns(machine, alpha=M / n, seed=1)
+    model = Model.of(machine, loss, patterns.xi, patterns.labels, np.zeros(1, np.int64))
+    shape = (1, 1, ITEM, 1)
+    population = Population(
+        weights=np.zeros((*shape, word_count(n)), np.uint32),
+        centre=None,
+        fields=np.zeros((*shape, 1, M), field_dtype(machine)),
+        energy=np.zeros(shape, np.int64),
+        flips=np.zeros(shape, np.int64),
+        first_instance=0,
+        first_chain=0,
+        chains=ITEM,
+    )
+    arrays = (population.weights, population.fields, population.energy, population.flips)
+    held = sum(array.nbytes for array in arrays) + Sizes.of(model, population).workspace(ITEM, model)
+    return held / ITEM, (n + M * np.log2(n + 1)) / 8
+
+
+def print_memory() -> None:
+    """A line for each size of a machine."""
+    for loss in (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=GAMMA)):
+        for n, M in [(size, USUAL["M"]) for size in SIZES["n"]] + [(USUAL["n"], size) for size in SIZES["M"]]:
+            held, least = memory(loss, n, M)
+            print(f"{loss.kind:14} n = {n:6} M = {M:5}: {held:9.0f} bytes a chain, {held / least:5.1f} x the least")
+
+
 def draw(found: list[Point], path: Path) -> None:
     """Time per attempt against each size, with the law."""
     figure, axes = plt.subplots(1, len(SIZES), figsize=(16, 3.6), sharey=True, layout="constrained")
@@ -149,6 +180,7 @@ def main() -> None:
     options = parser.parse_args()
     with processors(1):
         found = points(choose(options.device).name)
+    print_memory()
     for kind in ("error-count", "cross-entropy"):
         here = [p for p in found if p.loss == kind]
         ratio = np.array([p.seconds for p in here]) / law(here)
