@@ -227,7 +227,8 @@ def _keep_to(processors: Iterable[int]) -> None:
     tasks = Path("/proc/self/task")
     if chosen and tasks.is_dir():
         for task in tasks.iterdir():
-            os.sched_setaffinity(int(task.name), chosen)
+            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+                os.sched_setaffinity(int(task.name), chosen)
 
 
 def thread_counts() -> list[int]:
