@@ -23,8 +23,8 @@ from gpumc.state import WORD_BITS, Model
 class Margins:
     """Slopes of few values: a bitmap of the patterns at the margin for each unit and value ("class").
 
-    ``active`` uint64 (k, classes, words, walkers); ``down``, ``up`` (k, walkers): int64, or less where slopes are counts.
-    Patterns are padded with fields 0, which are not at the margin.
+    ``active`` uint64 (k, classes, words, instances, walkers of one); ``sums`` (2, k, walkers): ``down`` and ``-up``, int64, or less
+    where slopes are counts. Patterns are padded with fields 0, which are not at the margin.
     """
 
     ahead = 1
@@ -33,20 +33,22 @@ class Margins:
         self.machine, self.rest = model.machine, model.classes
         self.values = model.class_values[grid_of]
         self._counts_errors = bool(np.all(self.values == 1))
-        self._patterns = model.pattern_bits[instances].view(np.uint64)
-        words = self._patterns.shape[-1]
+        # (n, words, instances, 1)
+        self._inputs = model.pattern_bits[instances].view(np.uint64).transpose(1, 2, 0)[..., None].copy()
+        words, count = self._inputs.shape[1:3]
         self._xi = _padded(model.xi[instances], words).astype(fields.dtype)
         walkers, k, self._count = fields.shape
         self._fields = _padded(fields, words).swapaxes(0, 1).copy()
-        self._instance = np.repeat(np.arange(len(self._patterns)), walkers // len(self._patterns))
-        self.active = np.empty((k, len(self.rest), words, walkers), np.uint64)
+        self._instance = np.repeat(np.arange(count), walkers // count)
+        self.active = np.empty((k, len(self.rest), words, count, walkers // count), np.uint64)
+        self._by_walker = self.active.reshape(*self.active.shape[:3], walkers)
         self._count_dtype = np.int16 if model.pattern_count < 2**15 else np.int32
-        self._sums = np.empty((2, k, walkers), self._count_dtype if self._counts_errors else np.int64)
-        self.down, self.up = self._sums
+        self.sums = np.empty((2, k, walkers), self._count_dtype if self._counts_errors else np.int64)
         self._scratch = np.empty(self.active.shape[1:], np.uint64)
-        self._counts = np.empty(self._scratch.shape, np.uint8)
+        self._counts = np.empty(self._by_walker.shape[1:], np.uint8)
+        self._ends = np.array([1, -1], fields.dtype)
         # Bits of the patterns with field +1, and -1.
-        self._edges = _edges(self._fields).transpose(0, 2, 1, 3).copy()
+        self._edges = self._edges_of(self._fields).transpose(0, 2, 1, 3).copy()
         if self.machine.readout != "linear":
             self._readout = _padded(model.machine.readout_of(fields).astype(np.int16), words)
         self._refresh(np.arange(walkers), self._edges)
@@ -62,14 +64,12 @@ class Margins:
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
         """The energy change of flipping weight ``site``, now int8 (walkers,): integers (walkers,), in units of the loss."""
         unit = site // self.machine.fan_in
-        inputs = self._patterns[:, site % self.machine.n].T[:, :, None]
-        by_instance = (*self._scratch.shape[:2], inputs.shape[1], -1)
-        active = self.active[unit].reshape(by_instance)
-        np.bitwise_and(active, inputs, out=self._scratch.reshape(by_instance))
-        np.bitwise_count(self._scratch, out=self._counts)
+        np.bitwise_and(self.active[unit], self._inputs[site % self.machine.n], out=self._scratch)
+        np.bitwise_count(self._scratch.reshape(self._counts.shape), out=self._counts)
         counts = np.add.reduce(self._counts, axis=1, dtype=self._count_dtype)
         weighted = counts[0] if self._counts_errors else np.einsum("cw,wc->w", counts.astype(np.int64), self.values)
-        return np.where(weight > 0, weighted + self.up[unit], self.down[unit] - weighted)
+        falling, rising = self.sums[:, unit]
+        return np.where(weight > 0, weighted - rising, falling - weighted)
 
     def flip(self, who: np.ndarray, site: int, old: np.ndarray, change: np.ndarray) -> None:
         """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` (A,)."""
@@ -80,7 +80,7 @@ class Margins:
         inputs = inputs[0] if len(inputs) == 1 else inputs[self._instance[who]]
         after = before - (2 * old.astype(before.dtype))[:, None] * inputs
         fields[who] = after
-        edges = _edges(after)
+        edges = self._edges_of(after)
         if self.machine.readout == "linear":
             self._refresh(who, edges[:, :, None])
             return
@@ -94,18 +94,20 @@ class Margins:
     def _refresh(self, who: np.ndarray, edges: np.ndarray) -> None:
         """Follow the patterns with field +1 and -1 of every unit, uint64 (2, A, k, words), of the walkers ``who``."""
         if self._counts_errors and self.machine.readout == "linear":
-            self.active[0, 0, :, who] = (edges[0] | edges[1])[:, 0]
-            down, up = np.bitwise_count(edges).sum(axis=-1, dtype=self._sums.dtype)[:, :, 0]
-            self.down[0, who], self.up[0, who] = down, -up
+            self._by_walker[0, 0, :, who] = (edges[0] | edges[1])[:, 0]
+            self.sums[:, 0, who] = np.bitwise_count(edges[:, :, 0]).sum(axis=-1, dtype=self.sums.dtype)
             return
-        sums = np.zeros((2, 1, 1), self._sums.dtype)
+        sums = np.zeros((2, 1, 1), self.sums.dtype)
         for index, rest in enumerate(self.rest):
             sides = edges if self.machine.readout == "linear" else edges & self._with_rest(who, rest)
-            self.active[:, index, :, who] = sides[0] | sides[1]
-            counts = np.bitwise_count(sides).sum(axis=-1, dtype=self._sums.dtype)
+            self._by_walker[:, index, :, who] = sides[0] | sides[1]
+            counts = np.bitwise_count(sides).sum(axis=-1, dtype=self.sums.dtype)
             sums = sums + (counts if self._counts_errors else self.values[who, index, None] * counts)
-        down, up = sums.swapaxes(1, 2)
-        self.down[:, who], self.up[:, who] = down, -up
+        self.sums[:, :, who] = sums.swapaxes(1, 2)
+
+    def _edges_of(self, fields: np.ndarray) -> np.ndarray:
+        """Bits of the fields +1, and of the fields -1: uint64 (2, ..., words) of (..., WORD_BITS x words)."""
+        return _bits(fields == self._ends.reshape(2, *[1] * fields.ndim))
 
     def _with_rest(self, who: np.ndarray, rest: int) -> np.ndarray:
         """Where the other units' signs have the sum or product ``rest``, should this unit's be +, or -: uint64 (2, A, 1, words)."""
@@ -199,11 +201,6 @@ def _padded(array: np.ndarray, words: int) -> np.ndarray:
     out = np.zeros((*array.shape[:-1], WORD_BITS * words), array.dtype)
     out[..., : array.shape[-1]] = array
     return out
-
-
-def _edges(fields: np.ndarray) -> np.ndarray:
-    """Bits of the fields +1, and of the fields -1: uint64 (2, ..., words) of (..., WORD_BITS x words)."""
-    return _bits(fields == np.array([1, -1], fields.dtype).reshape(2, *[1] * fields.ndim))
 
 
 def _bits(where: np.ndarray) -> np.ndarray:

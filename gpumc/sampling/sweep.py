@@ -135,7 +135,6 @@ class _Block:
         self.groups = [slice(a, a + 1) for a in range(replicas)] if dynamics.traced else [slice(0, replicas)]
         weights = unpack_signs(population.weights[self.part], count)
         self.weights = [weights[..., g, :].reshape(-1, count).T.copy() for g in self.groups]
-        self.energy = [population.energy[self.part][..., g].ravel() for g in self.groups]
         self.flips = [population.flips[self.part][..., g].ravel() for g in self.groups]
         self.grid_of = [np.indices((*self.shape[:3], g.stop - g.start))[1].ravel() for g in self.groups]
         self.first_case = [grid * len(self.pulls) for grid in self.grid_of]
@@ -161,11 +160,13 @@ class _Block:
             words = philox(self.dynamics.seed, Stream.ACCEPT, sweep, blocks, self.walkers)
             words = words.swapaxes(0, 1).reshape(PLACES, *self.walkers.shape)
             sites = order[first : first + PLACES]
-            for place, (site, deciders) in enumerate(zip(sites, self._deciders(words), strict=False)):
-                for index, group in enumerate(self.groups):
-                    if place % self.slopes[index].ahead == 0:
-                        self.slopes[index].prepare(sites[place : place + self.slopes[index].ahead])
-                    self._visit(index, int(site), self._each_grid_point(deciders[..., group]))
+            numbers = self._deciders(words)
+            deciders = [self._each_grid_point(numbers[..., group]) for group in self.groups]
+            for place, site in enumerate(sites.tolist()):
+                for index, slopes in enumerate(self.slopes):
+                    if place % slopes.ahead == 0:
+                        slopes.prepare(sites[place : place + slopes.ahead])
+                    self._visit(index, site, deciders[index][place])
         if self.dynamics.moving_centre:
             totals = replica_totals(self.weights[0], self.shape)
             self.centre = draw_centre_signs(
@@ -205,17 +206,16 @@ class _Block:
             moves = self._passes(index, deciders, change, None if pull is None else weight * pull)
         who = moves.nonzero()[0]
         if len(who):
-            old, gained = weight[who], change[who]
+            old = weight[who]
             weight[who] = -old
-            self.energy[index][who] += gained
             self.flips[index][who] += 1
-            slopes.flip(who, site, old, gained)
+            slopes.flip(who, site, old, change[who])
 
     def _pull(self, index: int, site: int) -> np.ndarray | None:
         """The centre's weight, or the sum of the other replicas': integers (walkers,); None where nothing pulls."""
         if self.dynamics.traced:
             others = (weights[site] for group, weights in enumerate(self.weights) if group != index)
-            return sum(others, np.zeros(len(self.energy[index]), np.int64))
+            return sum(others, np.zeros(len(self.flips[index]), np.int64))
         return None if self.centre_pull is None else self.centre_pull[site]
 
     def _passes(self, index: int, deciders, change, pull) -> np.ndarray:
@@ -230,10 +230,15 @@ class _Block:
         return cost - self.table.take(self.first_case[index] + case) <= deciders
 
     def _each_grid_point(self, numbers: np.ndarray) -> np.ndarray:
-        """(I, C, group) as walkers: grid points share their random numbers."""
+        """(places, I, C, group) as (places, walkers): grid points share their random numbers."""
         if self.shape[1] > 1:
-            numbers = np.repeat(numbers[:, None], self.shape[1], axis=1)
-        return numbers.ravel()
+            numbers = np.repeat(numbers[:, :, None], self.shape[1], axis=2)
+        return numbers.reshape(len(numbers), -1)
+
+    def _energy(self, fields: np.ndarray, index: int) -> np.ndarray:
+        """The energies int64 (walkers,) of ``fields`` (walkers, k, M)."""
+        row = (self.model.machine.readout_of(fields).astype(np.int64) + self.model.machine.largest_readout) // 2
+        return self.model.tables[self.grid_of[index][:, None], row].sum(axis=-1)
 
     def write_back(self) -> None:
         """Pack the block into its population."""
@@ -242,10 +247,10 @@ class _Block:
             shape = (*self.shape[:3], group.stop - group.start)
             part = (*self.part, group)
             population.weights[part] = pack_signs(self.weights[index].T).reshape(*shape, -1)
-            population.energy[part] = self.energy[index].reshape(shape)
             population.flips[part] = self.flips[index].reshape(shape)
             fields = self.slopes[index].fields[..., :patterns]
             population.fields[part] = fields.reshape(*shape, *fields.shape[1:])
+            population.energy[part] = self._energy(fields, index).reshape(shape)
         if population.centre is not None and self.centre is not None and self.dynamics.moving_centre:
             population.centre[self.part] = pack_signs(self.centre.transpose(1, 2, 3, 0))
 
