@@ -4,7 +4,9 @@ Flipping weight i of unit l moves the field of every pattern by -2 w_i xi_i: dow
 ``up`` be what the loss would gain if all fields of the unit went down, or all up, and D what it would gain if those with
 xi_i = +1 went down beyond what it would gain if they went up, which is a sum of *slopes* over these patterns. Then
 
-    change = w_i > 0 ? D + up : down - D.
+    change = w_i > 0 ? D + up : down - D = (up + down + w_i (2 D - (down - up))) / 2,
+
+of which the last has no branch.
 
 For a loss of the unit's sign the slope is the loss at -1 less that at +1, given the other units, and only patterns whose field is +-1
 ("at the margin") count; for a loss of the field itself all do. ``down`` and ``up`` are kept for every unit, so that a proposal costs
@@ -23,8 +25,8 @@ from gpumc.state import WORD_BITS, Model
 class Margins:
     """Slopes of few values: a bitmap of the patterns at the margin for each unit and value ("class").
 
-    ``active`` uint64 (k, classes, words, instances, walkers of one); ``sums`` (2, k, walkers): ``down`` and ``-up``, int64, or less
-    where slopes are counts. Patterns are padded with fields 0, which are not at the margin.
+    ``active`` uint64 (k, classes, words, instances, walkers of one); ``total`` and ``both`` (k, walkers): ``down - up`` and
+    ``down + up``, int64, or less where slopes are counts. Patterns are padded with fields 0, which are not at the margin.
     """
 
     ahead = 1
@@ -43,7 +45,7 @@ class Margins:
         self.active = np.empty((k, len(self.rest), words, count, walkers // count), np.uint64)
         self._by_walker = self.active.reshape(*self.active.shape[:3], walkers)
         self._count_dtype = np.int16 if model.pattern_count < 2**15 else np.int32
-        self.sums = np.empty((2, k, walkers), self._count_dtype if self._counts_errors else np.int64)
+        self.total, self.both = np.empty((2, k, walkers), self._count_dtype if self._counts_errors else np.int64)
         self._scratch = np.empty(self.active.shape[1:], np.uint64)
         self._counts = np.empty(self._by_walker.shape[1:], np.uint8)
         self._ends = np.array([1, -1], fields.dtype)
@@ -68,8 +70,7 @@ class Margins:
         np.bitwise_count(self._scratch.reshape(self._counts.shape), out=self._counts)
         counts = np.add.reduce(self._counts, axis=1, dtype=self._count_dtype)
         weighted = counts[0] if self._counts_errors else np.einsum("cw,wc->w", counts.astype(np.int64), self.values)
-        falling, rising = self.sums[:, unit]
-        return np.where(weight > 0, weighted - rising, falling - weighted)
+        return branchless_change(weight, weighted, self.total[unit], self.both[unit])
 
     def flip(self, who: np.ndarray, site: int, old: np.ndarray, change: np.ndarray) -> None:
         """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` (A,)."""
@@ -95,15 +96,17 @@ class Margins:
         """Follow the patterns with field +1 and -1 of every unit, uint64 (2, A, k, words), of the walkers ``who``."""
         if self._counts_errors and self.machine.readout == "linear":
             self._by_walker[0, 0, :, who] = (edges[0] | edges[1])[:, 0]
-            self.sums[:, 0, who] = np.bitwise_count(edges[:, :, 0]).sum(axis=-1, dtype=self.sums.dtype)
+            down, raised = np.bitwise_count(edges[:, :, 0]).sum(axis=-1, dtype=self.total.dtype)
+            self.total[0, who], self.both[0, who] = down + raised, down - raised
             return
-        sums = np.zeros((2, 1, 1), self.sums.dtype)
+        sums = np.zeros((2, 1, 1), self.total.dtype)
         for index, rest in enumerate(self.rest):
             sides = edges if self.machine.readout == "linear" else edges & self._with_rest(who, rest)
             self._by_walker[:, index, :, who] = sides[0] | sides[1]
-            counts = np.bitwise_count(sides).sum(axis=-1, dtype=self.sums.dtype)
+            counts = np.bitwise_count(sides).sum(axis=-1, dtype=self.total.dtype)
             sums = sums + (counts if self._counts_errors else self.values[who, index, None] * counts)
-        self.sums[:, :, who] = sums.swapaxes(1, 2)
+        down, raised = sums.swapaxes(1, 2)
+        self.total[:, who], self.both[:, who] = down + raised, down - raised
 
     def _edges_of(self, fields: np.ndarray) -> np.ndarray:
         """Bits of the fields +1, and of the fields -1: uint64 (2, ..., words) of (..., WORD_BITS x words)."""
@@ -134,8 +137,9 @@ class Differences:
         self._places: dict[int, int] = {}
         self._everyone = np.arange(walkers)
         slopes = self._look_up(self._everyone, self._row)
-        self.up = up.ravel().take(self._places_of(self._everyone, self._row)).sum(axis=-1)
-        self.down = slopes.sum(axis=-1).astype(np.int64) + self.up
+        upwards = up.ravel().take(self._places_of(self._everyone, self._row)).sum(axis=-1)
+        self.total = slopes.sum(axis=-1).astype(np.int64)
+        self.both = self.total + 2 * upwards
 
     @property
     def fields(self) -> np.ndarray:
@@ -154,7 +158,7 @@ class Differences:
     def change(self, site: int, weight: np.ndarray) -> np.ndarray:
         """The energy change of flipping weight ``site``, now int8 (walkers,): int64 (walkers,), in units of 2^-20."""
         weighted = self._weighted[self._places[site]].astype(np.int64)
-        return np.where(weight > 0, weighted + self.up, self.down - weighted)
+        return branchless_change(weight, weighted, self.total, self.both)
 
     def flip(self, who: np.ndarray, site: int, old: np.ndarray, change: np.ndarray) -> None:
         """Follow the flip of weight ``site``, ``old`` int8 (A,) before, that changed the energy of ``who`` (A,) by ``change``."""
@@ -168,8 +172,10 @@ class Differences:
             self._row[here] = rows
             weighted = self._inputs[instance, place:] @ self._look_up(here, rows).T
             self._weighted[place:, here] = weighted
+            slope, total = weighted[[0, -1]].astype(np.int64)
+            self.total[here] = total
             # Flipping back would change the energy by -change.
-            self._follow(here, old[part], change[part], weighted[0].astype(np.int64), weighted[-1].astype(np.int64))
+            self.both[here] = old[part] * (2 * slope - total) - 2 * change[part]
 
     def _look_up(self, who: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return self._table.take(self._places_of(who, rows), mode="clip")
@@ -181,11 +187,6 @@ class Differences:
             places += self._first[who]
         return places
 
-    def _follow(self, who, old, change, weighted, total) -> None:
-        """``down`` and ``up``, from their difference ``total`` and the change of flipping back."""
-        up = np.where(old > 0, weighted - total, -weighted) - change
-        self.up[who], self.down[who] = up, total + up
-
 
 Slopes = Margins | Differences
 
@@ -194,6 +195,16 @@ def slopes_of(model: Model, instances: slice, grid_of: np.ndarray, fields: np.nd
     """The slopes of walkers with ``fields`` (walkers, k, M), which are followed; ``grid_of`` int (walkers,)."""
     kind = Differences if model.dense else Margins
     return kind(model, instances, grid_of, fields)
+
+
+def branchless_change(weight: np.ndarray, weighted: np.ndarray, total: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """The change of flipping ``weight``, from D, down - up and down + up: all integers (walkers,)."""
+    change = weighted + weighted
+    change -= total
+    change *= weight
+    change += both
+    change >>= 1
+    return change
 
 
 def _padded(array: np.ndarray, words: int) -> np.ndarray:

@@ -22,9 +22,9 @@ from gpumc.sampling.slopes import slopes_of
 from gpumc.state import Model, Population, pack_signs, unpack_signs
 
 #: Walkers that the NumPy twin moves at once: enough to amortise a call, few enough to stay in cache.
-BLOCK = {False: 4096, True: 512}
+BLOCK = {False: 4096, True: 1024}
 #: Places of the order whose random words are made at once, a multiple of 4.
-PLACES = 32
+PLACES = 64
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,6 @@ class _Block:
         for first in range(0, len(order), PLACES):
             blocks = first // 4 + np.arange(PLACES // 4)[:, None, None, None]
             words = philox(self.dynamics.seed, Stream.ACCEPT, sweep, blocks, self.walkers)
-            words = words.swapaxes(0, 1).reshape(PLACES, *self.walkers.shape)
             sites = order[first : first + PLACES]
             numbers = self._deciders(words)
             deciders = [self._each_grid_point(numbers[..., group]) for group in self.groups]
@@ -166,7 +165,7 @@ class _Block:
                 for index, slopes in enumerate(self.slopes):
                     if place % slopes.ahead == 0:
                         slopes.prepare(sites[place : place + slopes.ahead])
-                    self._visit(index, site, deciders[index][place])
+                    self._visit(index, site, deciders[index][place % 4, place // 4])
         if self.dynamics.moving_centre:
             totals = replica_totals(self.weights[0], self.shape)
             self.centre = draw_centre_signs(
@@ -230,10 +229,10 @@ class _Block:
         return cost - self.table.take(self.first_case[index] + case) <= deciders
 
     def _each_grid_point(self, numbers: np.ndarray) -> np.ndarray:
-        """(places, I, C, group) as (places, walkers): grid points share their random numbers."""
+        """(4, blocks, I, C, group) as (4, blocks, walkers): grid points share their random numbers."""
         if self.shape[1] > 1:
-            numbers = np.repeat(numbers[:, :, None], self.shape[1], axis=2)
-        return numbers.reshape(len(numbers), -1)
+            numbers = np.repeat(numbers[:, :, :, None], self.shape[1], axis=3)
+        return numbers.reshape(*numbers.shape[:2], -1)
 
     def _energy(self, fields: np.ndarray, index: int) -> np.ndarray:
         """The energies int64 (walkers,) of ``fields`` (walkers, k, M)."""
