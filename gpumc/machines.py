@@ -94,7 +94,7 @@ class Machine:
 
     def readout_of(self, fields: np.ndarray) -> np.ndarray:
         """The integer readout (..., M) of fields (..., k, M): a majority's sum of hidden signs."""
-        return np.where(fields > 0, 1, -1).sum(axis=-2)
+        return 2 * np.count_nonzero(fields > 0, axis=-2) - self.k
 
     def stabilities(self, weights: np.ndarray, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Stabilities Delta, float64 (C, M), of weights (C, weight_count) on patterns xi (M, n) with labels (M,)."""
@@ -184,7 +184,7 @@ class TreeParity(Machine):
         return gauged
 
     def readout_of(self, fields: np.ndarray) -> np.ndarray:
-        return np.where(fields > 0, 1, -1).prod(axis=-2)
+        return 1 - 2 * ((self.k - np.count_nonzero(fields > 0, axis=-2)) % 2)
 
 
 def _check_tree(machine: Machine) -> None:
