@@ -237,7 +237,14 @@ def thread_counts() -> list[int]:
 
 
 def report(devices: Sequence[Device], peers: Sequence[str], walkers: int, seconds: float, file: Path | None) -> None:
-    """Print the rates of every workload as they are measured, and write them to ``file``, if any."""
+    """Print the rates of every workload as they are measured, and write them to ``file``, if any.
+
+    Raises RunError where ``file`` has no folder, or a peer's library is missing, before anything is measured.
+    """
+    if file and not file.parent.is_dir():
+        raise RunError(f"--json {file}: there is no folder {file.parent}: make it first")
+    for name in peers:
+        load_peer(name)
     machine = {name: fact for name, fact in describe().items() if "kernels" not in name}  # no paths in a report
     print(f"{date.today()}  {machine['cpu']}; about {walkers} walkers")
     print(f"{'':4} {'program':8} {'threads':>7} {'attempts/s':>11} {'pattern updates/s':>18} {'energy':>9}")

@@ -51,6 +51,12 @@ def test_report(monkeypatch, tmp_path, capsys):
     assert str(tmp_path) not in (tmp_path / "rates.json").read_text()
 
 
+def test_folder_of_the_report_is_missing(tmp_path, capsys):
+    with pytest.raises(RunError, match="there is no folder"):
+        bench.report([choose("numpy")], (), walkers=64, seconds=0.01, file=tmp_path / "none" / "rates.json")
+    assert not capsys.readouterr().out
+
+
 def test_missing_peer(monkeypatch):
     monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RunError, match="numba is not installed: pip install numba jax"):
