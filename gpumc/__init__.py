@@ -14,23 +14,41 @@ _HOMES = {
     "gpumc.losses": ("ErrorCount", "CrossEntropy"),
     "gpumc.measures": ("Gibbs", "LocalEntropy", "Ramp"),
     "gpumc.sampling": ("sample",),
+    "gpumc.messages": (
+        "BeliefPropagation",
+        "FreeScoping",
+        "PseudoReinforcement",
+        "Scoping",
+        "StandardReinforcement",
+        "focusing_bp",
+    ),
+    "gpumc.volumes": ("ThermodynamicIntegration", "entropy", "local_entropy"),
     "gpumc.results": ("save", "open_run"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BeliefPropagation",
     "CrossEntropy",
     "ErrorCount",
+    "FreeScoping",
     "FullCommittee",
     "Gibbs",
     "LocalEntropy",
     "Patterns",
     "Perceptron",
+    "PseudoReinforcement",
     "Ramp",
+    "Scoping",
+    "StandardReinforcement",
+    "ThermodynamicIntegration",
     "TreeCommittee",
     "TreeParity",
+    "entropy",
     "exact",
+    "focusing_bp",
     "load_patterns",
+    "local_entropy",
     "open_run",
     "random_patterns",
     "sample",
@@ -43,9 +61,18 @@ if TYPE_CHECKING:
     from gpumc.losses import CrossEntropy, ErrorCount
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
     from gpumc.measures import Gibbs, LocalEntropy, Ramp
+    from gpumc.messages import (
+        BeliefPropagation,
+        FreeScoping,
+        PseudoReinforcement,
+        Scoping,
+        StandardReinforcement,
+        focusing_bp,
+    )
     from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
     from gpumc.results import open_run, save
     from gpumc.sampling import sample
+    from gpumc.volumes import ThermodynamicIntegration, entropy, local_entropy
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import os
 import platform
@@ -44,6 +45,11 @@ class Device:
     def xp(self) -> ModuleType:
         """The array module: numpy or cupy."""
         return _cupy() if self.kind == "cuda" else np
+
+    @property
+    def special(self) -> ModuleType:
+        """The module of special functions: scipy.special or its twin for cupy."""
+        return importlib.import_module("cupyx.scipy.special" if self.kind == "cuda" else "scipy.special")
 
     def asarray(self, array: Any) -> Any:
         """``array`` on this device, copied only where it has to be."""

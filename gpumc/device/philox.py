@@ -31,6 +31,8 @@ class Stream(IntEnum):
     ORDER = 5  # (sweep, weight // 2, 0): 64-bit keys whose order is the order of the sites
     ACCEPT = 6  # (sweep, place in the order // 4, walker)
     CENTRE = 7  # (sweep, weight // 4, walker of the chain's first replica)
+    MESSAGES = 8  # (0, weight // 4, row): where focusing belief propagation starts
+    EXCHANGE = 9  # (round, pair of temperatures and coupling and chain, instance): replica exchange
 
 
 def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:

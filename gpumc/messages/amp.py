@@ -1,0 +1,61 @@
+"""Belief propagation in O(weights + patterns) numbers: the expansion of relaxed belief propagation for large fan-in (TAP, AMP).
+
+Y. Kabashima, J. Phys. A 36, 11111 (2003); the free entropy is the variational form of F. Krzakala, A. Manoel, E. W. Tramel and
+L. Zdeborova, ISIT 2014, whose stationary points are the fixed points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.messages.factors import Channel
+from gpumc.messages.graph import Graph
+
+#: The variance of a uniform distribution between neighbouring fields, which are 2 apart: a narrower Gaussian tells nothing more.
+LATTICE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Amp:
+    """One iteration and the interaction part of the free entropy. What it remembers is each node's slope (rows, units,
+    patterns)."""
+
+    graph: Graph
+    channel: Channel
+
+    def rows(self, chosen) -> Amp:
+        """The same for some of the rows."""
+        return Amp(self.graph.rows(chosen), self.channel.rows(chosen))
+
+    def memory(self, dtype: type) -> np.ndarray:
+        """What is remembered before the first iteration."""
+        graph = self.graph
+        return graph.device.xp.zeros((len(graph.instance), graph.machine.k, graph.pattern_count), dtype)
+
+    def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the patterns say of each weight, (rows, units, fan_in), and the new memory, given the weights' total ``fields``."""
+        xp = self.graph.device.xp
+        magnetisation = xp.tanh(fields)
+        node = self.channel.gaussian(*self._moments(fields, memory))
+        reaction = magnetisation * node.curvature.sum(axis=2)[..., None]
+        return self.graph.to_weights(node.slope) - reaction, node.slope
+
+    def interaction(self, fields: np.ndarray, said: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """The free entropy (rows,) beyond the weights' log sum_W P(W) exp(said W), in nats."""
+        mean, variance = self._moments(fields, memory)
+        node = self.channel.gaussian(mean, variance)
+        reaction = 0.5 * (variance * memory**2).sum(axis=(1, 2))
+        return node.log_z.sum(axis=1) + reaction - (said * self.graph.device.xp.tanh(fields)).sum(axis=(1, 2))
+
+    def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """The mean loss (rows,)."""
+        return self.channel.energy(*self._moments(fields, memory))
+
+    def _moments(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (rows, units, patterns) and variance (rows, units, 1) of the units' fields in a pattern's absence."""
+        xp = self.graph.device.xp
+        variance = (1 / xp.cosh(xp.clip(fields, -300, 300)) ** 2).sum(axis=2)[..., None]
+        variance = xp.maximum(variance, LATTICE)
+        return self.graph.to_patterns(xp.tanh(fields)) - variance * memory, variance

@@ -1,0 +1,82 @@
+"""Iteration to a fixed point, each row for itself: rows that have converged, or cannot, stop costing time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpumc.device import to_host
+from gpumc.messages.amp import Amp
+from gpumc.messages.edges import Exact, Relaxed
+from gpumc.messages.priors import Prior
+
+Form = Amp | Relaxed | Exact
+
+
+@dataclass
+class Messages:
+    """Where an iteration stands: ``said`` (rows, units, fan_in) of each weight by the patterns, and what the form remembers.
+
+    On the host, for each row: whether it ``converged``, its ``iterations``, and its ``residual``, the largest change of a
+    magnetisation.
+    """
+
+    said: Any
+    memory: Any
+    converged: np.ndarray
+    iterations: np.ndarray
+    residual: np.ndarray
+
+    @classmethod
+    def start(cls, said: Any, memory: Any) -> Messages:
+        """Before the first iteration."""
+        rows = len(said)
+        return cls(said, memory, np.zeros(rows, bool), np.zeros(rows, np.int64), np.full(rows, np.inf))
+
+    def put(self, rows: np.ndarray, part: Messages) -> None:
+        """Take the state of some rows."""
+        for name in ("said", "memory", "converged", "iterations", "residual"):
+            getattr(self, name)[rows] = getattr(part, name)
+
+    def take(self, rows: np.ndarray) -> Messages:
+        """Some of the rows."""
+        return Messages(
+            self.said[rows], self.memory[rows], self.converged[rows], self.iterations[rows], self.residual[rows]
+        )
+
+
+def converge(
+    form: Form, prior: Prior, messages: Messages, *, damping: float, tolerance: float, iterations: int
+) -> None:
+    """Iterate every row of ``messages``, in place, until its residual is at most ``tolerance`` or ``iterations`` were made.
+
+    A message is ``damping`` times the old one and 1 - ``damping`` times the new, which the first one is alone. A row that is no
+    number any more is given up.
+    """
+    device = form.graph.device
+    xp = device.xp
+    rows = np.arange(len(messages.said))
+    now = messages.take(rows)
+    now.iterations[:] = 0
+    fields = prior.fields(now.said)
+    for iteration in range(iterations):
+        said, memory = form.step(fields, now.memory)
+        keep = damping if iteration else 0.0
+        now.said = said + keep * (now.said - said)
+        now.memory = memory + keep * (now.memory - memory)
+        now.iterations += 1
+        before, fields = fields, prior.fields(now.said)
+        change = xp.abs(xp.tanh(fields) - xp.tanh(before)).max(axis=(1, 2))
+        now.residual = to_host(change).astype(float) / (1 - keep)
+        now.converged = now.residual <= tolerance
+        over = now.converged | np.isnan(now.residual)
+        if over.any():
+            messages.put(rows[over], now.take(over))
+            left = ~over
+            if not left.any():
+                return
+            rows, now, fields = rows[left], now.take(left), fields[left]
+            form, prior = form.rows(left), prior.rows(left)
+    messages.put(rows, now)

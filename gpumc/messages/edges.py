@@ -1,0 +1,144 @@
+"""Belief propagation with a message on every edge: relaxed (Gaussian fields), or exact at each node by dynamic programming.
+
+A message is half the log ratio of the probabilities that a pattern gives to xi W = +1 and -1; what is remembered is all of
+them, (rows, units, patterns, fan_in). The free entropy is Bethe's: M. Mezard, A. Montanari, Information, Physics, and
+Computation (2009), eq. 14.27.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.messages.factors import IMPOSSIBLE, Channel
+from gpumc.messages.graph import Graph
+
+#: The strongest message that is passed on, so that two certainties that contradict each other leave a number.
+STRONGEST = 50.0
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """One iteration, the interaction part of the free entropy, and the energy; a closure adds `_messages`, `_log_z` and
+    `_energy`."""
+
+    graph: Graph
+    channel: Channel
+
+    def rows(self, chosen):
+        """The same for some of the rows."""
+        return type(self)(self.graph.rows(chosen), self.channel.rows(chosen))
+
+    def memory(self, dtype: type) -> np.ndarray:
+        """What is remembered before the first iteration."""
+        graph = self.graph
+        shape = (len(graph.instance), graph.machine.k, graph.pattern_count, graph.machine.fan_in)
+        return graph.device.xp.zeros(shape, dtype)
+
+    def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`gpumc.messages.amp.Amp.step`."""
+        xi = self.graph.edges()
+        messages = self._messages(xi * fields[:, :, None] - memory)
+        messages = self.graph.device.xp.clip(messages, -STRONGEST, STRONGEST)
+        return (xi * messages).sum(axis=2), messages
+
+    def interaction(self, fields: np.ndarray, said: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """See :meth:`gpumc.messages.amp.Amp.interaction`."""
+        cavity = self._cavity(fields, memory)
+        whole = self._log_cosh(fields).sum(axis=(1, 2)) * self.graph.pattern_count
+        return self._log_z(cavity).sum(axis=1) - whole + self._log_cosh(cavity).sum(axis=(1, 2, 3))
+
+    def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """The mean loss (rows,)."""
+        return self._energy(self._cavity(fields, memory))
+
+    def _messages(self, cavity: np.ndarray) -> np.ndarray:
+        """The messages to every weight."""
+        raise NotImplementedError
+
+    def _log_z(self, cavity: np.ndarray) -> np.ndarray:
+        """Each factor's log Z: (rows, patterns)."""
+        raise NotImplementedError
+
+    def _energy(self, cavity: np.ndarray) -> np.ndarray:
+        """The mean loss (rows,)."""
+        raise NotImplementedError
+
+    def _cavity(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """Half the log odds of xi W = +1 in a pattern's absence."""
+        return self.graph.edges() * fields[:, :, None] - memory
+
+    def _log_cosh(self, x: np.ndarray) -> np.ndarray:
+        return self.graph.device.xp.logaddexp(x, -x)
+
+
+class Relaxed(_Edges):
+    """Fields of units are Gaussian, and a message is their effect's difference between both signs of its weight."""
+
+    def _moments(self, cavity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        xp = self.graph.device.xp
+        return xp.tanh(cavity), xp.maximum(1 / xp.cosh(xp.clip(cavity, -300, 300)) ** 2, np.finfo(cavity.dtype).tiny)
+
+    def _field(self, cavity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        means, variances = self._moments(cavity)
+        return means.sum(axis=3), variances.sum(axis=3)
+
+    def _messages(self, cavity: np.ndarray) -> np.ndarray:
+        xp = self.graph.device.xp
+        means, variances = self._moments(cavity)
+        mean, variance = means.sum(axis=3), variances.sum(axis=3)
+        rest = xp.maximum(variance[..., None] - variances, np.finfo(cavity.dtype).tiny)
+        return self.channel.pushed(mean, variance, mean[..., None] - means, rest)
+
+    def _log_z(self, cavity: np.ndarray) -> np.ndarray:
+        return self.channel.gaussian(*self._field(cavity)).log_z
+
+    def _energy(self, cavity: np.ndarray) -> np.ndarray:
+        return self.channel.energy(*self._field(cavity))
+
+
+class Exact(_Edges):
+    """The distribution of the number of positive products xi W, input by input: O(fan_in^2) for a unit and pattern."""
+
+    def _logarithms(self, cavity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """log P(xi W = 1) and log P(xi W = -1)."""
+        xp = self.graph.device.xp
+        return -xp.logaddexp(0, -2 * cavity), -xp.logaddexp(0, 2 * cavity)
+
+    def _before(self, log_p: np.ndarray, log_q: np.ndarray) -> list[np.ndarray]:
+        """For each input, log P(so many products before it are positive): (rows, units, patterns, count)."""
+        xp = self.graph.device.xp
+        found = [xp.zeros_like(log_p[..., :1])]
+        for i in range(log_p.shape[3]):
+            never = xp.full_like(log_p[..., :1], IMPOSSIBLE)
+            stay, rise = found[-1] + log_q[..., i, None], found[-1] + log_p[..., i, None]
+            found.append(xp.logaddexp(xp.concatenate([stay, never], axis=-1), xp.concatenate([never, rise], axis=-1)))
+        return found
+
+    def _messages(self, cavity: np.ndarray) -> np.ndarray:
+        xp = self.graph.device.xp
+        log_p, log_q = self._logarithms(cavity)
+        before = self._before(log_p, log_q)
+        after = self.channel.counted(before[-1]).log_factor
+        messages = xp.empty_like(cavity)
+        for i in reversed(range(cavity.shape[3])):
+            messages[..., i] = (
+                self._log_sum(before[i] + after[..., 1:]) - self._log_sum(before[i] + after[..., :-1])
+            ) / 2
+            after = xp.logaddexp(after[..., :-1] + log_q[..., i, None], after[..., 1:] + log_p[..., i, None])
+        return messages
+
+    def _log_sum(self, terms: np.ndarray) -> np.ndarray:
+        xp = self.graph.device.xp
+        top = terms.max(axis=-1, keepdims=True)
+        return xp.log(xp.exp(terms - top).sum(axis=-1)) + top[..., 0]
+
+    def _counted(self, cavity: np.ndarray):
+        return self.channel.counted(self._before(*self._logarithms(cavity))[-1])
+
+    def _log_z(self, cavity: np.ndarray) -> np.ndarray:
+        return self._counted(cavity).log_z
+
+    def _energy(self, cavity: np.ndarray) -> np.ndarray:
+        return self._counted(cavity).energy

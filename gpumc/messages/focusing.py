@@ -1,0 +1,210 @@
+"""Focusing belief propagation: y replicas that attract each other, as one machine whose weights hear of the others through a
+centre.
+
+C. Baldassi, C. Borgs, J. T. Chayes, A. Ingrosso, C. Lucibello, L. Saglietti, R. Zecchina, PNAS 113, E7655 (2016).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+import gpumc
+from gpumc.device import Device, choose, to_host
+from gpumc.device.philox import SEED_LIMIT, Stream, philox
+from gpumc.errors import ConfigError, nearest
+from gpumc.losses import ErrorCount
+from gpumc.machines import Machine
+from gpumc.messages.converge import Form, Messages, converge
+from gpumc.messages.factors import channel
+from gpumc.messages.graph import Graph
+from gpumc.messages.priors import Replicas
+from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
+from gpumc.messages.volume import BeliefPropagation
+from gpumc.patterns import Patterns
+
+#: Protocols that need no arguments, by name.
+PROTOCOLS: dict[str, type[StandardReinforcement] | type[Scoping] | type[PseudoReinforcement]] = {
+    "standard-reinforcement": StandardReinforcement,
+    "scoping": Scoping,
+    "pseudo-reinforcement": PseudoReinforcement,
+}
+LONG_NAMES = {
+    "weights": "signs of the weights' magnetisations at the end",
+    "errors": "patterns that these get wrong",
+    "solved": "whether there are none",
+    "steps": "steps of the protocol that were taken",
+    "local_entropy": "local entropy per weight around the centre",
+    "overlap_centre": "overlap of a replica with the centre, W.W~/N",
+    "q": "mean squared magnetisation of a replica's weights",
+    "q_centre": "mean squared magnetisation of the centre's weights",
+    "replicas": "number of replicas y",
+    "coupling": "coupling to the centre",
+    "instance": "instance of the patterns",
+    "start": "random start",
+}
+#: The strength of the random fields from which messages start.
+SPREAD = 0.01
+
+
+@dataclass(frozen=True)
+class Focused:
+    """For each row: ``weights`` int8 (rows, weights), ``errors`` and ``steps`` (rows,), and, over (rows, steps), NaN where a
+    row had been solved before: ``local_entropy``, ``overlap_centre`` <W W~>, ``q`` mean squared magnetisation of a replica,
+    ``q_centre`` of the centre."""
+
+    weights: np.ndarray
+    errors: np.ndarray
+    steps: np.ndarray
+    local_entropy: np.ndarray
+    overlap_centre: np.ndarray
+    q: np.ndarray
+    q_centre: np.ndarray
+
+
+def focusing_bp(
+    machine: Machine,
+    patterns: Patterns,
+    *,
+    protocol: Protocol | str = "pseudo-reinforcement",
+    starts: int = 1,
+    seed: int = 0,
+    iterations: int = 20,
+    damping: float = 0.6,
+    tolerance: float = 1e-3,
+    form: str = "auto",
+    device: str = "auto",
+) -> xr.Dataset:
+    """Search for weights without error, ``starts`` times for each instance, by focusing belief propagation.
+
+    ``protocol``: a `StandardReinforcement`, `Scoping`, `PseudoReinforcement` or `FreeScoping`, or the name of one of the first
+    three. At each of its steps at most ``iterations`` are made, messages keeping ``damping`` of the old; a start ends where the
+    signs of its weights' magnetisations make no error. Returns, over (instance, start): ``weights`` int8 (..., weight),
+    ``errors``, ``solved``, ``steps``; and along the protocol, over (..., step), NaN past the end: ``local_entropy`` around the
+    centre (nats per weight), ``overlap_centre`` <W W~>, ``q`` and ``q_centre``, the mean squared magnetisations of a replica
+    and of the centre. Raises ConfigError for a protocol that never starts.
+    """
+    patterns.check(machine)
+    if isinstance(protocol, str):
+        if protocol not in PROTOCOLS:
+            raise ConfigError(f"protocol = {protocol!r}: {nearest(protocol, PROTOCOLS)}, or a FreeScoping")
+        protocol = PROTOCOLS[protocol]()
+    for name, value, limit in (("starts", starts, None), ("iterations", iterations, None), ("seed", seed, SEED_LIMIT)):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not whole or value < (limit is None) or (limit and value >= limit):
+            raise ConfigError(f"{name} = {value!r}: a whole number of at least {int(limit is None)} is needed")
+    if not 0 <= damping < 1:
+        raise ConfigError(f"damping = {damping}: a number from 0 to below 1 is needed")
+    how = BeliefPropagation(form, tolerance, iterations)
+    steps = protocol.steps()
+    found = [
+        _focused(choose(device), machine, part, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
+        for i, part in _each(patterns)
+    ]
+    return _dataset(machine, patterns, steps, found, {"protocol": type(protocol).__name__, "seed": seed})
+
+
+def _each(patterns: Patterns):
+    """One instance at a time: its matrix is all that needs to stay in the cache."""
+    for i in range(patterns.instances):
+        yield i, Patterns(patterns.xi[i], patterns.labels[i])
+
+
+def _focused(
+    device: Device,
+    machine: Machine,
+    patterns: Patterns,
+    steps: list[tuple[float, float]],
+    ranks: range,
+    seed: int,
+    damping: float,
+    how: BeliefPropagation,
+) -> Focused:
+    """Follow the protocol's ``steps`` from one random start for each of ``ranks``, on one instance."""
+    rows = len(ranks)
+    graph = Graph.of(device, machine, patterns, np.zeros(rows, int), how.dtype)
+    hard = channel(device, machine, ErrorCount(), np.full(rows, np.inf), np.zeros(rows), how.dtype)
+    form = how.form_of(machine)(graph, hard)
+    start = SPREAD * _random_fields(seed, ranks, machine.weight_count)
+    said = device.asarray(start.reshape(rows, machine.k, machine.fan_in).astype(how.dtype))
+    messages = Messages.start(said, form.memory(how.dtype))
+    found = Focused(
+        np.ones((rows, machine.weight_count), np.int8), np.full(rows, patterns.count), np.zeros(rows, int),
+        *np.full((4, rows, len(steps)), np.nan),
+    )  # fmt: skip
+    left = np.arange(rows)
+    for number, (replicas, coupling) in enumerate(steps):
+        prior = Replicas(*(device.asarray(np.full(len(left), value, how.dtype)) for value in (replicas, coupling)))
+        converge(form, prior, messages, damping=damping, tolerance=how.tolerance, iterations=how.iterations)
+        _measure(found, left, number, form, prior, messages)
+        unsolved = found.errors[left] > 0
+        unsolved &= ~np.isnan(messages.residual)
+        if not unsolved.any():
+            break
+        left, messages, form = left[unsolved], messages.take(unsolved), form.rows(unsolved)
+    return found
+
+
+def _measure(found: Focused, rows: np.ndarray, step: int, form: Form, prior: Replicas, messages: Messages) -> None:
+    """What a step has reached, in all rows that are still numbers."""
+    said, xp = messages.said, form.graph.device.xp
+    fields = prior.fields(said)
+    signs = xp.where(fields < 0, -1, 1).astype(fields.dtype)
+    errors = to_host((form.graph.machine.readout_of(form.graph.to_patterns(signs)) < 0).sum(axis=-1))
+    numbers = ~np.isnan(messages.residual)
+    at = rows[numbers]
+    found.weights[at] = to_host(signs).reshape(len(rows), -1)[numbers]
+    found.errors[at], found.steps[at] = errors[numbers], step + 1
+    # The log of what is around a centre, averaged over centres, is the derivative of all replicas' free entropy by their number.
+    around = (
+        to_host(prior.local_partition(said) + form.interaction(fields, said, messages.memory))
+        / form.graph.machine.weight_count
+    )
+    overlap = to_host(prior.overlap_centre(said))
+    found.local_entropy[at, step] = (around - to_host(prior.rigid_coupling()) * overlap)[numbers]
+    found.overlap_centre[at, step] = overlap[numbers]
+    found.q[at, step] = to_host((xp.tanh(fields) ** 2).mean(axis=(1, 2)))[numbers]
+    found.q_centre[at, step] = to_host((xp.tanh(prior.centre(said)) ** 2).mean(axis=(1, 2)))[numbers]
+
+
+def _random_fields(seed: int, ranks: range, count: int) -> np.ndarray:
+    """Uniform in (-1, 1): float64 (ranks, count)."""
+    words = philox(seed, Stream.MESSAGES, 0, np.arange((count + 3) // 4), np.array(ranks)[:, None])
+    return np.moveaxis(words, 0, -1).reshape(len(ranks), -1)[:, :count] / 2.0**31 - 1 + 2.0**-32
+
+
+def _dataset(
+    machine: Machine, patterns: Patterns, steps: list[tuple[float, float]], found: list[Focused], attributes: dict
+) -> xr.Dataset:
+    lead = ("instance", "start")
+    arrays = {name: np.stack([getattr(one, name) for one in found]) for name in Focused.__dataclass_fields__}
+    last = max(1, int(arrays["steps"].max()))
+    variables: dict = {name: (lead, arrays[name]) for name in ("errors", "steps")}
+    variables["solved"] = (lead, arrays["errors"] == 0)
+    variables["weights"] = ((*lead, "weight"), arrays["weights"])
+    for name in ("local_entropy", "overlap_centre", "q", "q_centre"):
+        variables[name] = ((*lead, "step"), arrays[name][..., :last])
+    instances, starts = arrays["errors"].shape
+    coordinates = {
+        "instance": np.arange(instances),
+        "start": np.arange(starts),
+        "replicas": ("step", [y for y, _ in steps[:last]]),
+        "coupling": ("step", [c for _, c in steps[:last]]),
+    }
+    attributes |= {
+        "gpumc_version": gpumc.__version__,
+        "machine": machine.kind,
+        "n": machine.n,
+        "k": machine.k,
+        "alpha": patterns.count / machine.weight_count,
+    }
+    data = xr.Dataset(variables, coordinates, attributes)
+    for label, array in data.variables.items():
+        name = str(label)
+        array.attrs = {
+            "long_name": LONG_NAMES.get(name, name),
+            "units": "nat" if name == "local_entropy" else "1",
+        }
+    return data

@@ -1,0 +1,71 @@
+"""The wires between weights and patterns, for one batch axis of rows that share the patterns of their instances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.device import Device
+from gpumc.machines import Machine
+from gpumc.patterns import Patterns
+
+#: Rows multiplied at once: always so many, so that a row's bits do not depend on how many others there are.
+BLOCK = 8
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Gauged patterns, and which of them each row sees.
+
+    ``xi``: for each instance, float (units, patterns, fan_in), or (1, ...) where all units read the same inputs;
+    ``instance`` (rows,): the place in ``xi``, never falling.
+    """
+
+    device: Device
+    machine: Machine
+    xi: list[np.ndarray]
+    instance: np.ndarray
+
+    @classmethod
+    def of(cls, device: Device, machine: Machine, patterns: Patterns, instance: np.ndarray, dtype: type) -> Graph:
+        """The graph of rows whose patterns are those of ``instance`` (rows,), never falling."""
+        xi = []
+        for inputs, labels in zip(patterns.xi, patterns.labels, strict=True):
+            units = machine.unit_inputs(machine.gauge(inputs, labels))
+            shared = units.strides[0] == 0
+            xi.append(device.asarray(np.ascontiguousarray(units[:1] if shared else units, dtype=dtype)))
+        return cls(device, machine, xi, instance)
+
+    def rows(self, chosen: np.ndarray) -> Graph:
+        """The same for some of the rows."""
+        return Graph(self.device, self.machine, self.xi, self.instance[chosen])
+
+    @property
+    def pattern_count(self) -> int:
+        """M."""
+        return self.xi[0].shape[1]
+
+    def to_patterns(self, weights: np.ndarray) -> np.ndarray:
+        """sum_i xi_i w_i: (rows, units, patterns), of ``weights`` (rows, units, fan_in)."""
+        return self._multiplied(weights, [x.swapaxes(1, 2) for x in self.xi])
+
+    def to_weights(self, values: np.ndarray) -> np.ndarray:
+        """sum_mu xi_mu v_mu: (rows, units, fan_in), of ``values`` (rows, units, patterns)."""
+        return self._multiplied(values, self.xi)
+
+    def edges(self) -> np.ndarray:
+        """Every row's patterns: (rows, units or 1, patterns, fan_in)."""
+        return self.device.xp.stack([self.xi[i] for i in self.instance])
+
+    def _multiplied(self, rows: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
+        xp = self.device.xp
+        out = xp.empty((*rows.shape[:2], matrices[0].shape[2]), rows.dtype)
+        for i in np.unique(self.instance):
+            first, last = np.searchsorted(self.instance, [i, i + 1])
+            count = last - first
+            blocks = xp.zeros((-(-count // BLOCK) * BLOCK, *rows.shape[1:]), rows.dtype)
+            blocks[:count] = rows[first:last]
+            product = xp.matmul(blocks.reshape(-1, BLOCK, *rows.shape[1:]).swapaxes(1, 2), matrices[i])
+            out[first:last] = product.swapaxes(1, 2).reshape(-1, *out.shape[1:])[:count]
+        return out

@@ -1,0 +1,139 @@
+"""What acts on a weight beside the patterns: an outer field, a wanted distance, or the other replicas.
+
+``said`` (rows, units, fan_in) is what the patterns say of each weight, as half a log ratio; a prior turns it into total fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.device import array_module
+
+#: Steps of the search for a field, and the overlap that it leaves.
+SEARCH, CLOSE = 100, 1e-13
+#: A coupling that holds replicas and centre together for all that double precision can tell.
+RIGID = 50.0
+
+
+@dataclass(frozen=True)
+class Pull:
+    """exp(-h d_H(W, reference)): an outer field toward a reference, ``h`` (rows,) for each differing weight."""
+
+    reference: np.ndarray
+    h: np.ndarray
+
+    def rows(self, chosen) -> Pull:
+        """The same for some of the rows."""
+        return Pull(self.reference[chosen], self.h[chosen])
+
+    def fields(self, said: np.ndarray) -> np.ndarray:
+        """Total fields of the weights."""
+        return said + self.reference * (self.h / 2)[:, None, None]
+
+    def log_partition(self, said: np.ndarray) -> np.ndarray:
+        """log sum_W P(W) exp(said W), (rows,), in nats."""
+        return log_cosh2(self.fields(said)).sum(axis=(1, 2)) - self.h * said[0].size / 2
+
+    def distance(self, said: np.ndarray) -> np.ndarray:
+        """The mean fraction of weights that differ from the reference: (rows,)."""
+        xp = array_module(said)
+        return (1 - (self.reference * xp.tanh(self.fields(said))).mean(axis=(1, 2))) / 2
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A mean distance D (rows,) from a reference, held at every iteration by the field that gives it."""
+
+    reference: np.ndarray
+    wanted: np.ndarray
+
+    def rows(self, chosen) -> Distance:
+        """The same for some of the rows."""
+        return Distance(self.reference[chosen], self.wanted[chosen])
+
+    def fields(self, said: np.ndarray) -> np.ndarray:
+        """Total fields of the weights."""
+        return self.pull(said).fields(said)
+
+    def pull(self, said: np.ndarray) -> Pull:
+        """The field toward the reference at which the mean distance is the wanted one."""
+        return Pull(self.reference, 2 * _root(self.reference * said, 1 - 2 * self.wanted))
+
+
+def _root(aligned: np.ndarray, overlap: np.ndarray) -> np.ndarray:
+    """x (rows,) such that the mean of tanh(aligned + x) is ``overlap``: Newton's steps, halving the bracket where they leave it."""
+    xp = array_module(aligned)
+    aligned = aligned.reshape(len(aligned), -1)
+    alone = xp.arctanh(overlap)
+    low, high = alone - aligned.max(axis=1), alone - aligned.min(axis=1)
+    x = xp.clip(alone - aligned.mean(axis=1), low, high)
+    for _ in range(SEARCH):
+        tanh = xp.tanh(aligned + x[:, None])
+        excess = tanh.mean(axis=1) - overlap
+        if bool((xp.abs(excess) <= CLOSE).all()):
+            break
+        low, high = xp.where(excess < 0, x, low), xp.where(excess > 0, x, high)
+        step = x - excess / xp.maximum((1 - tanh**2).mean(axis=1), 1e-300)
+        x = xp.where((step > low) & (step < high), step, (low + high) / 2)
+    return x
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """y - 1 other replicas around a centre that all are coupled to (Baldassi et al., PNAS 113, E7655 (2016), eq. 10).
+
+    ``replicas`` and ``coupling`` (rows,); a coupling of inf lets all move as one.
+    """
+
+    replicas: np.ndarray
+    coupling: np.ndarray
+
+    def rows(self, chosen) -> Replicas:
+        """The same for some of the rows."""
+        return Replicas(self.replicas[chosen], self.coupling[chosen])
+
+    def fields(self, said: np.ndarray) -> np.ndarray:
+        """Total fields of the weights of a replica: tanh of what is added is tanh(c) tanh((y - 1) atanh(tanh(said) tanh(c)))."""
+        y, c = self._parameters()
+        return said + _through((y - 1) * _through(said, c), c)
+
+    def centre(self, said: np.ndarray) -> np.ndarray:
+        """Total fields of the centre."""
+        y, c = self._parameters()
+        return y * _through(said, c)
+
+    def local_partition(self, said: np.ndarray) -> np.ndarray:
+        """The mean over centres of sum_i log sum_W exp(said W + c W W~), (rows,): the centre is chosen by all replicas."""
+        xp = array_module(said)
+        _, c = self._parameters()
+        towards = 1 / (1 + xp.exp(-2 * self.centre(said)))
+        return (towards * log_cosh2(said + c) + (1 - towards) * log_cosh2(said - c)).sum(axis=(1, 2))
+
+    def overlap_centre(self, said: np.ndarray) -> np.ndarray:
+        """The mean of W W~ over weights, (rows,)."""
+        xp = array_module(said)
+        _, c = self._parameters()
+        towards = 1 / (1 + xp.exp(-2 * self.centre(said)))
+        return (towards * xp.tanh(said + c) - (1 - towards) * xp.tanh(said - c)).mean(axis=(1, 2))
+
+    def rigid_coupling(self) -> np.ndarray:
+        """The coupling (rows,), where it is at most what precision can tell from inf."""
+        return array_module(self.coupling).minimum(self.coupling, RIGID)
+
+    def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.replicas[:, None, None], self.rigid_coupling()[:, None, None]
+
+
+def log_cosh2(x: np.ndarray) -> np.ndarray:
+    """log(2 cosh x)."""
+    return array_module(x).logaddexp(x, -x)
+
+
+def _through(field: np.ndarray, coupling: np.ndarray) -> np.ndarray:
+    """atanh(tanh(field) tanh(coupling)): what a field says across a coupling."""
+    return (log_cosh2(field + coupling) - log_cosh2(field - coupling)) / 2
+
+
+Prior = Pull | Distance | Replicas

@@ -1,0 +1,90 @@
+"""Focusing protocols: the number of replicas y and the coupling of every step.
+
+The names are those of C. Baldassi et al., PNAS 113, E7655 (2016), and its program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.errors import ConfigError
+
+
+def _rising(name: str, values: Sequence[float], below: float = np.inf) -> tuple[float, ...]:
+    found = tuple(float(v) for v in np.atleast_1d(np.asarray(values, float)))
+    if not found:
+        raise ConfigError(f"{name} is empty, so that the protocol never starts: at least one step is needed")
+    if not all(0 <= v < below for v in found):
+        limit = "non-negative numbers" if below == np.inf else f"numbers from 0 to below {below:g}"
+        raise ConfigError(f"{name} = {list(found)}: {limit} are needed")
+    return found
+
+
+@dataclass(frozen=True)
+class StandardReinforcement:
+    """coupling = inf and y = 1/(1 - rho): what a weight was told before is added to what it is told."""
+
+    rho: Sequence[float] = tuple(np.arange(0, 1, 0.01).tolist())
+
+    def steps(self) -> list[tuple[float, float]]:
+        """(y, coupling) of every step."""
+        return [(1 / (1 - r), np.inf) for r in _rising("rho", self.rho, 1)]
+
+
+@dataclass(frozen=True)
+class Scoping:
+    """Fixed ``replicas`` and a growing ``coupling``."""
+
+    coupling: Sequence[float] = tuple(np.arange(0, 2.5, 0.05).tolist())
+    replicas: float = 7
+
+    def steps(self) -> list[tuple[float, float]]:
+        """(y, coupling) of every step."""
+        if not self.replicas >= 1:
+            raise ConfigError(f"scoping: replicas = {self.replicas}: a number of at least 1 is needed")
+        return [(float(self.replicas), c) for c in _rising("coupling", self.coupling)]
+
+
+@dataclass(frozen=True)
+class PseudoReinforcement:
+    """coupling = atanh(rho^x) and y = 1 + rho^(1 - 2x) / (1 - rho)."""
+
+    rho: Sequence[float] = tuple(np.arange(0, 1, 0.01).tolist())
+    x: float = 0.5
+
+    def steps(self) -> list[tuple[float, float]]:
+        """(y, coupling) of every step."""
+        if not 0 <= self.x <= 0.5:
+            raise ConfigError(f"pseudo-reinforcement: x = {self.x}: a number from 0 to 1/2 is needed")
+        rho = np.array(_rising("rho", self.rho, 1))
+        with np.errstate(divide="ignore"):
+            return list(
+                zip((1 + rho ** (1 - 2 * self.x) / (1 - rho)).tolist(), np.arctanh(rho**self.x).tolist(), strict=True)
+            )
+
+
+@dataclass(frozen=True)
+class FreeScoping:
+    """Any list of (replicas, coupling)."""
+
+    path: Sequence[tuple[float, float]]
+
+    def steps(self) -> list[tuple[float, float]]:
+        """(y, coupling) of every step."""
+        steps = [(float(y), float(c)) for y, c in self.path]
+        if not steps:
+            raise ConfigError(
+                "free scoping: path is empty, so that the protocol never starts: at least one step is needed"
+            )
+        for y, c in steps:
+            if not (1 <= y < np.inf and c >= 0):
+                raise ConfigError(
+                    f"free scoping: ({y:g}, {c:g}): replicas of at least 1 and a non-negative coupling are needed"
+                )
+        return steps
+
+
+Protocol = StandardReinforcement | Scoping | PseudoReinforcement | FreeScoping

@@ -1,0 +1,184 @@
+"""Entropies by belief propagation: rows of problems in, arrays of numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.device import Device, to_host
+from gpumc.errors import ConfigError, nearest
+from gpumc.losses import Loss
+from gpumc.machines import Machine
+from gpumc.messages.amp import Amp
+from gpumc.messages.converge import Form, Messages, converge
+from gpumc.messages.edges import Exact, Relaxed
+from gpumc.messages.factors import channel
+from gpumc.messages.graph import Graph
+from gpumc.messages.priors import Distance, Pull
+from gpumc.patterns import Patterns
+
+FORMS: dict[str, type[Amp] | type[Relaxed] | type[Exact]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}
+#: The largest fan-in whose nodes are exact unless another form is asked for.
+SMALL = 32
+#: Damping of a first attempt, and of those that follow where it does not converge.
+DAMPINGS = (0.2, 0.6, 0.85)
+#: With fewer configurations than exp(-3) expected, there are none.
+FEWEST = -3.0
+#: Part of the free memory that messages may take.
+MEMORY_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class BeliefPropagation:
+    """How messages are passed: ``form`` "amp", "relaxed", "exact" or "auto"; the residual at which they have converged; the
+    iterations that an attempt may take; and their precision."""
+
+    form: str = "auto"
+    tolerance: float = 1e-8
+    iterations: int = 1000
+    dtype: type = np.float64
+
+    def __post_init__(self) -> None:
+        if self.form not in ("auto", *FORMS):
+            raise ConfigError(f"form = {self.form!r}: {nearest(str(self.form), ('auto', *FORMS))}")
+        if not self.tolerance > 0:
+            raise ConfigError(f"tolerance = {self.tolerance}: a positive number is needed")
+        if (
+            isinstance(self.iterations, bool)
+            or not isinstance(self.iterations, (int, np.integer))
+            or self.iterations < 1
+        ):
+            raise ConfigError(f"iterations = {self.iterations!r}: a whole number of at least 1 is needed")
+
+    def form_of(self, machine: Machine) -> type[Amp] | type[Relaxed] | type[Exact]:
+        """The form of message passing for ``machine``."""
+        small = "exact" if machine.fan_in <= SMALL else "amp"
+        return FORMS[small if self.form == "auto" else self.form]
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Rows, each with its ``instance`` (never falling), ``beta`` and ``gamma`` (rows,), a ``reference`` +-1 (rows, weights),
+    and either the field ``h`` toward it or the mean ``distance`` D from it."""
+
+    instance: np.ndarray
+    beta: np.ndarray
+    gamma: np.ndarray
+    reference: np.ndarray
+    h: np.ndarray | None = None
+    distance: np.ndarray | None = None
+
+    def rows(self, chosen) -> Problems:
+        """Some of the rows."""
+        h, distance = (None if a is None else a[chosen] for a in (self.h, self.distance))
+        return Problems(
+            self.instance[chosen], self.beta[chosen], self.gamma[chosen], self.reference[chosen], h, distance
+        )
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """For each row, on the host: ``entropy``, ``energy`` and ``free_entropy`` per weight (nats, the loss's unit, nats),
+    ``field`` h, ``distance`` D, ``magnetisation`` (rows, weights), ``converged``, ``iterations``, ``residual``. NaN where not
+    converged."""
+
+    entropy: np.ndarray
+    energy: np.ndarray
+    free_entropy: np.ndarray
+    field: np.ndarray
+    distance: np.ndarray
+    magnetisation: np.ndarray
+    converged: np.ndarray
+    iterations: np.ndarray
+    residual: np.ndarray
+
+
+def volumes(
+    device: Device, machine: Machine, patterns: Patterns, loss: Loss, problems: Problems, how: BeliefPropagation
+) -> Volumes:
+    """Solve every row, in batches that fit the device's memory."""
+    parts = [
+        _solved(device, machine, patterns, loss, problems.rows(batch), how)
+        for batch in _batches(device, machine, patterns, problems, how)
+    ]
+    return Volumes(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Volumes.__dataclass_fields__}
+    )
+
+
+def _batches(
+    device: Device, machine: Machine, patterns: Patterns, problems: Problems, how: BeliefPropagation
+) -> Iterator[np.ndarray]:
+    """Row numbers; rows of several instances come together where they fit."""
+    size = np.dtype(how.dtype).itemsize
+    edges = machine.weight_count * patterns.count
+    row = 10 * (machine.weight_count + (machine.k + 1) ** 2 * patterns.count)
+    if how.form_of(machine) is not Amp:
+        row += 12 * edges if how.form_of(machine) is Relaxed else 4 * edges * (machine.fan_in + 1)
+    room = MEMORY_SHARE * device.free_memory() / size
+    batch: list[int] = []
+    used, last = 0, -1
+    for number, instance in enumerate(problems.instance):
+        cost = row + (patterns.n * patterns.count if instance != last else 0)
+        if batch and used + cost > room:
+            yield np.array(batch)
+            batch, used, cost = [], 0, row + patterns.n * patterns.count
+        batch.append(number)
+        used, last = used + cost, instance
+    if batch:
+        yield np.array(batch)
+
+
+def _solved(
+    device: Device, machine: Machine, patterns: Patterns, loss: Loss, problems: Problems, how: BeliefPropagation
+) -> Volumes:
+    shape = (len(problems.instance), machine.k, machine.fan_in)
+    dtype = how.dtype
+    instances, own = np.unique(problems.instance, return_inverse=True)
+    graph = Graph.of(device, machine, Patterns(patterns.xi[instances], patterns.labels[instances]), own, dtype)
+    form = how.form_of(machine)(graph, channel(device, machine, loss, problems.beta, problems.gamma, dtype))
+    reference = device.asarray(problems.reference.reshape(shape).astype(dtype))
+    if problems.distance is not None:
+        prior: Distance | Pull = Distance(reference, device.asarray(problems.distance.astype(dtype)))
+    else:
+        prior = Pull(reference, device.asarray(np.asarray(problems.h, dtype)))
+    messages = Messages.start(device.xp.zeros(shape, dtype), form.memory(dtype))
+    for damping in DAMPINGS:
+        left = np.flatnonzero(~messages.converged)
+        if not len(left):
+            break
+        attempt = Messages.start(device.xp.zeros((len(left), *shape[1:]), dtype), form.rows(left).memory(dtype))
+        converge(
+            form.rows(left),
+            prior.rows(left),
+            attempt,
+            damping=damping,
+            tolerance=how.tolerance,
+            iterations=how.iterations,
+        )
+        attempt.iterations += messages.iterations[left]
+        messages.put(left, attempt)
+    return _measured(form, prior, messages, problems.beta)
+
+
+def _measured(form: Form, prior: Distance | Pull, messages: Messages, beta: np.ndarray) -> Volumes:
+    """The thermodynamics of fixed points; NaN in rows that are none."""
+    said, memory = messages.said, messages.memory
+    pull = prior.pull(said) if isinstance(prior, Distance) else prior
+    fields = pull.fields(said)
+    count = form.graph.machine.weight_count
+    free = to_host(pull.log_partition(said) + form.interaction(fields, said, memory)) / count
+    energy = to_host(form.energy(fields, memory)) / count
+    h, distance = to_host(pull.h), to_host(pull.distance(said))
+    heat = np.where(np.isinf(beta), 0.0, beta) * energy
+    entropy = free + heat + h * distance
+    found = messages.converged & (entropy * count >= FEWEST)
+    magnetisation = to_host(form.graph.device.xp.tanh(fields)).reshape(len(h), -1)
+
+    def kept(values: np.ndarray) -> np.ndarray:
+        return np.where(found.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+
+    entropy, energy, free, h, distance, magnetisation = map(kept, (entropy, energy, free, h, distance, magnetisation))
+    return Volumes(entropy, energy, free, h, distance, magnetisation, found, messages.iterations, messages.residual)

@@ -1,0 +1,228 @@
+"""`entropy` and `local_entropy`: arguments checked and laid out, a method called, its answers put into a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+import gpumc
+from gpumc.device import choose
+from gpumc.errors import ConfigError
+from gpumc.losses import CrossEntropy, ErrorCount, Loss
+from gpumc.machines import Machine
+from gpumc.messages import BeliefPropagation, Problems, volumes
+from gpumc.patterns import Patterns
+from gpumc.volumes.grid import Grid, distances, fields, instances, references
+from gpumc.volumes.integration import Estimate, ThermodynamicIntegration, around, whole
+
+Method = str | BeliefPropagation | ThermodynamicIntegration
+
+ATTRIBUTES = {
+    "entropy": ("entropy per weight", "nat"),
+    "entropy_error": ("standard error of the entropy per weight, over chains", "nat"),
+    "entropy_bound": ("entropy per weight without patterns", "nat"),
+    "log_volume": ("entropy per weight less its value without patterns", "nat"),
+    "free_entropy": ("free entropy per weight, log Z / N", "nat"),
+    "energy": ("mean loss", "1"),
+    "field": ("field h toward the reference", "nat"),
+    "distance": ("normalised distance D from the reference", "1"),
+    "magnetisation": ("mean of a weight", "1"),
+    "converged": ("whether there is an answer", "1"),
+    "iterations": ("iterations made", "1"),
+    "residual": ("largest change of a magnetisation in the last iteration", "1"),
+    "beta": ("inverse temperature beta", "1"),
+    "gamma": ("gamma of the cross-entropy", "1"),
+    "instance": ("instance of the patterns", "1"),
+}
+
+
+def entropy(
+    machine: Machine,
+    patterns: Patterns,
+    *,
+    loss: Loss | None = None,
+    beta: ArrayLike = np.inf,
+    method: Method = "bp",
+    device: str = "auto",
+) -> xr.Dataset:
+    """The entropy of exp(-beta L) over (instance, [beta,] [gamma]): ``entropy``, float64, in nats per weight.
+
+    By default the loss is the error count and beta is inf, which counts the configurations without error. ``method`` is "bp"
+    (or `BeliefPropagation` with other settings), which gives ``free_entropy`` per weight, ``energy`` (the mean loss),
+    ``magnetisation`` (..., weight), ``iterations`` and ``residual`` too; or "ti" (`ThermodynamicIntegration`), which gives
+    ``entropy_error``. Where the method fails, or fewer than exp(-3) configurations are to be expected, the answer is NaN and
+    ``converged`` is false. A full committee's configurations are counted with all k! orders of its units. Raises ConfigError
+    for what makes no sense.
+    """
+    loss, how = loss or ErrorCount(), _method(method)
+    patterns.check(machine)
+    grid = Grid.of(loss, beta, instance=instances(patterns))
+    if isinstance(how, ThermodynamicIntegration):
+        estimates = [whole(machine, patterns, one, b, how, device) for one, b in _cases(grid, patterns, loss)]
+        return _dataset(grid, _gathered(estimates), machine, patterns, loss, "ti")
+    number = grid.flat("instance")
+    nowhere = np.ones((len(number), machine.weight_count), np.int8)
+    problems = Problems(number, grid.flat("beta"), grid.flat("gamma"), nowhere, h=np.zeros(len(number)))
+    found = volumes(choose(device), machine, patterns, loss, problems, how)
+    values = {name: getattr(found, name) for name in ("entropy", "free_entropy", "converged", "iterations", "residual")}
+    data = _dataset(grid, values | {"energy": found.energy * machine.weight_count}, machine, patterns, loss, "bp")
+    data["magnetisation"] = ((*grid.dims, "weight"), found.magnetisation.reshape(*grid.shape, -1))
+    return _described(data)
+
+
+def local_entropy(
+    machine: Machine,
+    patterns: Patterns,
+    reference: xr.DataArray | ArrayLike,
+    *,
+    distance: ArrayLike | None = None,
+    field: ArrayLike | None = None,
+    loss: Loss | None = None,
+    beta: ArrayLike = np.inf,
+    method: Method = "bp",
+    device: str = "auto",
+) -> xr.Dataset:
+    """The entropy S(D) of exp(-beta L) at mean normalised ``distance`` D from a reference, or at a ``field`` h toward it, per
+    weight.
+
+    ``reference`` +-1: an array (weights,), (instances, weights) or (instances, references, weights), or a DataArray with the
+    dimension ``weight`` and any others, such as the ``centre`` or the ``weights`` of a sampled dataset. The result has its other
+    dimensions, then [beta,] [gamma,] and ``distance`` (or ``field``): ``entropy``; ``entropy_bound``, the same without patterns,
+    -D log D - (1 - D) log(1 - D); ``log_volume``, their difference; the ``field`` h = dS/dD (or the ``distance``), each differing
+    weight having the factor exp(-h).
+
+    By default configurations without error are counted. ``method`` is as for `entropy`; "ti" needs distances, and gives
+    ``entropy_error``. An answer that cannot be had is NaN with ``converged`` false: a distance that is not reached, messages
+    that do not converge, a reference whose weights are not all +-1 (where others are right). Raises ConfigError for distances
+    outside (0, 1/2] and for shapes that do not belong together.
+    """
+    loss, how = loss or ErrorCount(), _method(method)
+    patterns.check(machine)
+    if distance is None and field is not None:
+        name, along = "field", fields(field)
+    elif distance is not None and field is None:
+        name, along = "distance", distances(distance)
+    else:
+        raise ConfigError("local_entropy needs either distance or field, and not both")
+    rows, places = references(machine, patterns, reference)
+    grid = Grid.of(loss, beta, **places, **{name: along})
+    row = grid.flat("reference")
+    good = rows[row].any(axis=1)
+    if isinstance(how, ThermodynamicIntegration):
+        if name == "field":
+            raise ConfigError("method = 'ti' needs distances: give distance instead of field")
+        values = _sampled(machine, patterns, loss, grid, rows, along.values, how, device)
+        return _with_bound(_dataset(grid, values, machine, patterns, loss, "ti"))
+    number, beta_of, gamma_of = (grid.flat(key)[good] for key in ("instance", "beta", "gamma"))
+    wanted = {"distance": "distance", "field": "h"}[name]
+    problems = Problems(number, beta_of, gamma_of, rows[row[good]], **{wanted: grid.flat(name)[good]})
+    found = volumes(choose(device), machine, patterns, loss, problems, how)
+    other = "field" if name == "distance" else "distance"
+    names = ("entropy", other, "free_entropy", "converged", "iterations", "residual")
+    values = {key: getattr(found, key) for key in names} | {"energy": found.energy * machine.weight_count}
+    return _with_bound(
+        _dataset(grid, {key: _filled(good, v) for key, v in values.items()}, machine, patterns, loss, "bp")
+    )
+
+
+def _method(method: Method) -> BeliefPropagation | ThermodynamicIntegration:
+    if isinstance(method, BeliefPropagation | ThermodynamicIntegration):
+        return method
+    known = {"bp": BeliefPropagation, "ti": ThermodynamicIntegration}
+    if method not in known:
+        raise ConfigError(
+            f"method = {method!r}: 'bp' (belief propagation) or 'ti' (thermodynamic integration) is needed"
+        )
+    return known[method]()
+
+
+def _filled(good: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values of the good problems among all; of the others NaN, False or 0."""
+    full = np.full(len(good), np.nan if values.dtype.kind == "f" else 0, values.dtype)
+    full[good] = values
+    return full
+
+
+def _cases(grid: Grid, patterns: Patterns, loss: Loss) -> Iterator[tuple[Loss, float]]:
+    """(loss, beta) at every beta and gamma, all instances together, in the grid's order."""
+    beta, gamma = (grid.flat(name).reshape(patterns.instances, -1)[0] for name in ("beta", "gamma"))
+    for b, g in zip(beta, gamma, strict=True):
+        yield loss if loss.gamma is None else CrossEntropy(float(g)), float(b)
+
+
+def _gathered(found: list[Estimate]) -> dict[str, np.ndarray]:
+    """Estimates (instances,) of every case as arrays over the grid."""
+    stacked = {
+        name: np.stack([getattr(one, name) for one in found], axis=1) for name in ("entropy", "error", "reached")
+    }
+    return {"entropy": stacked["entropy"], "entropy_error": stacked["error"], "converged": stacked["reached"]}
+
+
+def _sampled(
+    machine: Machine,
+    patterns: Patterns,
+    loss: Loss,
+    grid: Grid,
+    rows: np.ndarray,
+    wanted: np.ndarray,
+    how: ThermodynamicIntegration,
+    device: str,
+) -> dict[str, np.ndarray]:
+    """Thermodynamic integration of every problem: each reference is sampled as an instance of its own."""
+    columns = {
+        name: grid.flat(name).reshape(-1, len(wanted))[:, 0] for name in ("instance", "reference", "beta", "gamma")
+    }
+    values = {
+        name: np.full((len(columns["beta"]), len(wanted)), np.nan) for name in ("entropy", "entropy_error", "field")
+    }
+    converged = np.zeros((len(columns["beta"]), len(wanted)), bool)
+    good = rows[columns["reference"]].any(axis=1)
+    for b, g in np.unique(np.stack([columns["beta"], columns["gamma"]], axis=1)[good], axis=0):
+        chosen = np.flatnonzero(good & (columns["beta"] == b) & (columns["gamma"] == g))
+        number = columns["instance"][chosen]
+        own = Patterns(patterns.xi[number], patterns.labels[number])
+        one_loss = loss if loss.gamma is None else CrossEntropy(float(g))
+        found = around(machine, own, one_loss, float(b), rows[columns["reference"][chosen]], wanted, how, device)
+        for name, array in (("entropy", found.entropy), ("entropy_error", found.error), ("field", found.field)):
+            values[name][chosen] = array
+        converged[chosen] = found.reached
+    return values | {"converged": converged}
+
+
+def _dataset(
+    grid: Grid, values: dict[str, np.ndarray], machine: Machine, patterns: Patterns, loss: Loss, method: str
+) -> xr.Dataset:
+    variables: dict[str, Any] = {name: (grid.dims, array.reshape(grid.shape)) for name, array in values.items()}
+    attributes = {
+        "gpumc_version": gpumc.__version__,
+        "machine": machine.kind,
+        "n": machine.n,
+        "k": machine.k,
+        "alpha": patterns.count / machine.weight_count,
+        "loss": loss.kind,
+        "method": method,
+    }
+    for name in ("beta", "gamma"):
+        constant = np.unique(grid.flat(name))
+        if name not in grid.dims and constant.size == 1 and not (name == "gamma" and loss.gamma is None):
+            attributes[name] = float(constant[0])
+    return _described(xr.Dataset(variables, grid.coords, attributes))
+
+
+def _with_bound(data: xr.Dataset) -> xr.Dataset:
+    """Add what the entropy would be without patterns, and how much less it is."""
+    d = data["distance"]
+    bound = -(d * np.log(d) + (1 - d) * np.log1p(-d))
+    return _described(data.assign(entropy_bound=bound, log_volume=data.entropy - bound))
+
+
+def _described(data: xr.Dataset) -> xr.Dataset:
+    for name, array in data.variables.items():
+        long_name, units = ATTRIBUTES.get(str(name), (str(name), "1"))
+        array.attrs.setdefault("long_name", long_name)
+        array.attrs.setdefault("units", units)
+    return data

@@ -1,0 +1,147 @@
+"""All problems of a call as one grid: references and parameters broadcast against each other by the names of their dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from gpumc.errors import ConfigError
+from gpumc.losses import Loss
+from gpumc.machines import Machine
+from gpumc.patterns import Patterns
+
+#: The dimensions of a reference given as a plain array, by how many it has.
+PLAIN = {1: ("weight",), 2: ("instance", "weight"), 3: ("instance", "reference", "weight")}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Arrays by name, all of the same dimensions, the first of which is ``instance``: of every problem, its ``instance`` (a
+    place in the patterns), ``beta``, ``gamma`` (0 where the loss has none), and, around references, ``reference`` (a row) and
+    ``distance`` or ``field``."""
+
+    arrays: dict[str, xr.DataArray]
+
+    @classmethod
+    def of(cls, loss: Loss, beta: ArrayLike, **places: xr.DataArray) -> Grid:
+        """The problems at ``places`` ("instance" first; then what runs slowest), every beta, every gamma. Raises ConfigError."""
+        betas = parameter("beta", beta)
+        if np.any(np.isnan(betas) | (betas < 0)):
+            raise ConfigError(f"beta = {beta!r}: non-negative numbers are needed")
+        if loss.kind != "error-count" and np.any(np.isinf(betas)):
+            raise ConfigError(
+                "beta = inf is for the error count: the cross-entropy needs a finite beta, such as beta=5.0"
+            )
+        gammas = parameter("gamma", 0.0 if loss.gamma is None else loss.gamma)
+        last = [name for name in places if name in ("distance", "field")]
+        arrays = {name: array for name, array in places.items() if name not in last}
+        arrays |= {"beta": betas, "gamma": gammas, **{name: places[name] for name in last}}
+        try:
+            placed = xr.align(*arrays.values(), join="exact", copy=False)
+        except ValueError:
+            raise ConfigError(
+                "the reference and the loss have a dimension of one name and different values along it"
+            ) from None
+        return cls(dict(zip(arrays, xr.broadcast(*placed), strict=True)))
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the dimensions."""
+        return tuple(str(dim) for dim in self.arrays["instance"].dims)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions."""
+        return self.arrays["instance"].shape
+
+    @property
+    def coords(self) -> dict:
+        """Coordinates that every array has."""
+        return dict(self.arrays["instance"].coords)
+
+    def flat(self, name: str) -> np.ndarray:
+        """An array in the order of all problems, instance by instance."""
+        return np.ascontiguousarray(self.arrays[name].values).reshape(-1)
+
+
+def parameter(name: str, values: ArrayLike) -> xr.DataArray:
+    """A number, or the dimension that a list of numbers makes."""
+    array = np.asarray(values, float)
+    if array.ndim > 1 or array.size == 0:
+        raise ConfigError(f"{name} = {values!r}: a number or a list of numbers is needed")
+    return xr.DataArray(array, {name: array} if array.ndim else {}, [name] if array.ndim else [])
+
+
+def distances(values: ArrayLike) -> xr.DataArray:
+    """The dimension ``distance``. Raises ConfigError outside (0, 1/2]."""
+    array = np.atleast_1d(np.asarray(values, float))
+    wrong = array[~((array > 0) & (array <= 0.5))]
+    if wrong.size:
+        raise ConfigError(f"distance = {wrong[0]:g}: normalised distances are above 0 and at most 1/2")
+    return parameter("distance", array)
+
+
+def fields(values: ArrayLike) -> xr.DataArray:
+    """The dimension ``field``. Raises ConfigError unless all are finite."""
+    array = np.atleast_1d(np.asarray(values, float))
+    if not np.all(np.isfinite(array)):
+        raise ConfigError(f"field = {values!r}: finite numbers are needed")
+    return parameter("field", array)
+
+
+def instances(patterns: Patterns) -> xr.DataArray:
+    """The dimension ``instance``, each its own place."""
+    places = np.arange(patterns.instances)
+    return xr.DataArray(places, {"instance": places}, ["instance"])
+
+
+def references(
+    machine: Machine, patterns: Patterns, given: xr.DataArray | ArrayLike
+) -> tuple[np.ndarray, dict[str, xr.DataArray]]:
+    """The rows (rows, weights) int8 of ``given``, 0 throughout where one is not +-1, and the place of each: ``instance`` and
+    ``reference``.
+
+    Raises ConfigError for shapes that do not fit the machine and the patterns, and where no row is right.
+    """
+    array = _named(given)
+    if array.sizes.get("weight") != machine.weight_count:
+        found = dict(array.sizes) if isinstance(given, xr.DataArray) else np.shape(array)
+        raise ConfigError(
+            f"the reference has shape {found}: its last dimension must be the {machine.weight_count} weights of the {machine.kind}"
+        )
+    if "instance" not in array.dims:
+        array = array.expand_dims(instance=np.arange(patterns.instances))
+    order = ["instance", *[dim for dim in array.dims if dim not in ("instance", "weight")], "weight"]
+    array = array.transpose(*order)
+    array = array.drop_vars([name for name, c in array.coords.items() if "weight" in c.dims or name not in array.dims])
+    number = array["instance"] if "instance" in array.coords else instances(patterns)
+    if array.sizes["instance"] != number.size or not set(number.values.tolist()) <= set(range(patterns.instances)):
+        raise ConfigError(
+            f"the reference has {array.sizes['instance']} instances and the patterns have {patterns.instances}: they must be the same ones"
+        )
+    rows = array.values.reshape(-1, machine.weight_count)
+    right = np.all((rows == 1) | (rows == -1), axis=1)
+    if not right.any():
+        raise ConfigError("reference: every weight must be +1 or -1, and no reference is so")
+    lead = array.isel(weight=0, drop=True)
+    row = lead.copy(data=np.arange(len(rows)).reshape(lead.shape))
+    rows = np.where(right[:, None], rows, 0).astype(np.int8)
+    return rows, {"instance": number.broadcast_like(row).drop_attrs(), "reference": row.drop_attrs()}
+
+
+def _named(given: xr.DataArray | ArrayLike) -> xr.DataArray:
+    if isinstance(given, xr.DataArray):
+        return given
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        raise ConfigError("reference: rows of one length are needed, found rows of several lengths") from None
+    if array.dtype.kind not in "biuf" or array.ndim not in PLAIN:
+        raise ConfigError(
+            f"reference: numbers +-1 of shape (weights,), (instances, weights) or (instances, references, weights) are needed, "
+            f"found {array.dtype} of shape {array.shape}"
+        )
+    return xr.DataArray(array, dims=PLAIN[array.ndim])

@@ -1,0 +1,222 @@
+"""Entropies by sampling, an independent check of belief propagation: thermodynamic integration with replica exchange.
+
+log Z falls by the integral of <L> over beta from 0, where it is known; at beta = inf the log of the fraction of samples without
+error is what is left of it. Configurations at neighbouring beta are exchanged (K. Hukushima, K. Nemoto, J. Phys. Soc. Jpn. 65,
+1604 (1996)), without which those at large beta stay where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from gpumc.device.philox import SEED_LIMIT, Stream, philox
+from gpumc.errors import ConfigError
+from gpumc.losses import Loss
+from gpumc.machines import Machine
+from gpumc.measures import Gibbs, LocalEntropy
+from gpumc.patterns import Patterns
+from gpumc.sampling import sample
+
+#: Where an integration over beta ends if beta is inf, and the least fraction of samples without error that is trusted there.
+COLD, LEAST = 6.0, 0.01
+#: Places on a curve where its maximum or minimum is looked for.
+FINE = 4001
+#: Sampled couplings, as distances without patterns: from a part of the smallest wanted distance to a multiple of the largest.
+INWARDS, OUTWARDS, FARTHEST = 0.5, 3.5, 0.4999
+
+
+@dataclass(frozen=True)
+class ThermodynamicIntegration:
+    """How averages are sampled: at ``temperatures`` (Gauss-Legendre nodes in 1 - exp(-beta)) and, around references,
+    ``couplings``, in ``chains`` (2 or more: error bars are over them) of ``burn_in`` + ``sweeps`` sweeps, neighbours being
+    exchanged and averages taken every ``every``."""
+
+    temperatures: int = 28
+    couplings: int = 14
+    chains: int = 8
+    burn_in: int = 1000
+    sweeps: int = 3000
+    every: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("temperatures", 4),
+            ("couplings", 6),
+            ("chains", 2),
+            ("burn_in", 0),
+            ("sweeps", 1),
+            ("every", 1),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ConfigError(
+                    f"thermodynamic integration: {name} = {value!r}: a whole number of at least {least} is needed"
+                )
+        if self.every > self.sweeps:
+            raise ConfigError(
+                f"thermodynamic integration: every = {self.every} is more than sweeps = {self.sweeps}: nothing would be measured"
+            )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An entropy per weight (nats), its standard error over chains, the field h toward the reference, and whether it could be
+    had."""
+
+    entropy: np.ndarray
+    error: np.ndarray
+    field: np.ndarray
+    reached: np.ndarray
+
+
+def around(
+    machine: Machine,
+    patterns: Patterns,
+    loss: Loss,
+    beta: float,
+    references: np.ndarray,
+    wanted: np.ndarray,
+    how: ThermodynamicIntegration,
+    device: str,
+) -> Estimate:
+    """S(D) at the distances ``wanted`` around each of ``references`` int8 (instances, weights), one for each instance of
+    ``patterns``.
+
+    S is the minimum over couplings c of log Z(c) / N + 2 c D, with the heat beta <L> / N. Arrays (instances, distances); a
+    distance that belongs to none of the couplings sampled is not reached.
+    """
+    free = np.geomspace(INWARDS * wanted.min(), min(FARTHEST, OUTWARDS * wanted.max()), how.couplings)
+    log_weight, heat = _integrated(machine, patterns, loss, beta, references, np.arctanh(1 - 2 * free), how, device)
+    value, error = np.stack(
+        [_jackknife(_curve, z, h, free, wanted) for z, h in zip(log_weight, heat, strict=True)], axis=1
+    )
+    reached = np.isfinite(value[:, 0]) & np.isfinite(error[:, 0])
+    entropy, error, field = (np.where(reached, array, np.nan) for array in (value[:, 0], error[:, 0], value[:, 1]))
+    return Estimate(entropy, error, field, reached)
+
+
+def whole(
+    machine: Machine, patterns: Patterns, loss: Loss, beta: float, how: ThermodynamicIntegration, device: str
+) -> Estimate:
+    """The entropy per weight of exp(-beta L) for each instance: arrays (instances,)."""
+    log_weight, heat = _integrated(machine, patterns, loss, beta, None, np.zeros(1), how, device)
+    value, error = np.stack([_jackknife(_total, z, h) for z, h in zip(log_weight, heat, strict=True)], axis=1)
+    reached = np.isfinite(value)
+    return Estimate(value, error, np.where(reached, 0.0, np.nan), reached)
+
+
+def _jackknife(estimator: Callable, log_weight: np.ndarray, heat: np.ndarray, *arguments) -> np.ndarray:
+    """The estimate from all chains, and its standard error from leaving out one after the other: stacked."""
+    left_out = np.stack(
+        [estimator(np.delete(log_weight, c, 0), np.delete(heat, c, 0), *arguments) for c in range(len(heat))]
+    )
+    return np.stack([estimator(log_weight, heat, *arguments), np.sqrt((len(heat) - 1) * left_out.var(axis=0))])
+
+
+def _total(log_weight: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """The entropy per weight, of chains (chains, 1)."""
+    return np.log(2) + (log_weight + heat).mean()
+
+
+def _curve(log_weight: np.ndarray, heat: np.ndarray, free: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Entropy and field (2, distances), of what chains (chains, couplings) say at the distances ``free`` without patterns."""
+    x = np.log(free)
+    fine = np.linspace(x[0], x[-1], FINE)
+    u = np.exp(fine)
+    h = 2 * np.arctanh(1 - 2 * u)
+    # Without patterns log Z is -log(1 - u) for each weight.
+    free_entropy = CubicSpline(x, log_weight.mean(axis=0))(fine) - np.log1p(-u)
+    legendre = free_entropy + h * wanted[:, None]
+    least = legendre.argmin(axis=1)
+    inside = (least > 0) & (least < FINE - 1)
+    entropy = np.take_along_axis(legendre, least[:, None], axis=1)[:, 0] + CubicSpline(x, heat.mean(axis=0))(
+        fine[least]
+    )
+    return np.where(inside, [entropy, h[least]], np.nan)
+
+
+def _integrated(
+    machine: Machine,
+    patterns: Patterns,
+    loss: Loss,
+    beta: float,
+    references: np.ndarray | None,
+    couplings: np.ndarray,
+    how: ThermodynamicIntegration,
+    device: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the patterns add to log Z, and the heat beta <L>, per weight: (instances, chains, couplings); NaN where it cannot be
+    said."""
+    last = COLD if np.isinf(beta) else beta
+    nodes, weights = np.polynomial.legendre.leggauss(how.temperatures)
+    t, weights = -np.expm1(-last) * (nodes + 1) / 2, -np.expm1(-last) * weights / 2
+    betas = np.append(-np.log1p(-t), last)
+    energy = _exchanged(machine, patterns, loss, betas, references, couplings, how, device)
+    log_weight = -np.einsum("ibcxr,b->ixc", energy[:, :-1], weights / (1 - t)) / energy.shape[-1]
+    coldest = energy[:, -1].transpose(0, 2, 1, 3)
+    if not np.isinf(beta):
+        return log_weight / machine.weight_count, beta * coldest.mean(axis=-1) / machine.weight_count
+    # All chains together: in one alone there may be no sample without error.
+    solved = (coldest == 0).mean(axis=(1, 3), keepdims=True)[..., 0]
+    share = np.log(np.where(solved >= LEAST, solved, np.nan))
+    return (log_weight + share) / machine.weight_count, np.zeros_like(log_weight)
+
+
+def _exchanged(
+    machine: Machine,
+    patterns: Patterns,
+    loss: Loss,
+    betas: np.ndarray,
+    references: np.ndarray | None,
+    couplings: np.ndarray,
+    how: ThermodynamicIntegration,
+    device: str,
+) -> np.ndarray:
+    """Losses sampled by the heat bath, (instances, betas, couplings, chains, times), neighbouring betas being exchanged in
+    between."""
+    shape = (patterns.instances, len(betas), len(couplings), how.chains)
+    count = machine.weight_count
+    if references is None:
+        measure: Gibbs | LocalEntropy = Gibbs(loss, betas.tolist())
+        start: np.ndarray | None = None
+    else:
+        measure = LocalEntropy(loss, betas.tolist(), coupling=couplings.tolist(), replicas=1, centre=references)
+        start = np.broadcast_to(references[:, None, None, None], (*shape, count))
+    energies = []
+    for number in range(-(-how.burn_in // how.every) + how.sweeps // how.every):
+        data = sample(
+            machine,
+            patterns,
+            measure,
+            chains=how.chains,
+            burn_in=0,
+            sweeps=how.every,
+            every=how.every,
+            seed=(how.seed + (number << 32)) % SEED_LIMIT,
+            sampler="heat-bath",
+            init="random" if start is None else start.reshape(shape[0], -1, how.chains, 1, count),
+            device=device,
+        )
+        energy = data.energy.values.reshape(shape)
+        if number >= how.burn_in / how.every:
+            energies.append(energy)
+        start = _swapped(data.weights.values.reshape(*shape, count), energy, betas, how.seed, number)
+    return np.stack(energies, axis=-1)
+
+
+def _swapped(weights: np.ndarray, energy: np.ndarray, betas: np.ndarray, seed: int, number: int) -> np.ndarray:
+    """Exchange ``weights`` (instances, betas, couplings, chains, weights) of every other pair of neighbouring betas by
+    Metropolis' rule."""
+    low = np.arange(number % 2, len(betas) - 1, 2)
+    gain = (betas[low + 1] - betas[low])[:, None, None] * (energy[:, low + 1] - energy[:, low])
+    words = philox(seed, Stream.EXCHANGE, number, np.arange(gain[0].size), np.arange(len(gain))[:, None])[0]
+    accepted = np.log((words + 0.5) / 2.0**32).reshape(gain.shape) < gain
+    partner = np.broadcast_to(np.arange(len(betas))[:, None, None], energy.shape).copy()
+    partner[:, low] += accepted
+    partner[:, low + 1] -= accepted
+    return np.take_along_axis(weights, partner[..., None], axis=1)
