@@ -190,6 +190,7 @@ extern "C" __global__ void sweep(int64 begin, int64 end, const Sizes* sizes, uin
                 const Masks masks(inputs + site % (int32)s.inputs * s.pattern_words, (int32*)(item.space + Item::masks(s)), s);
                 for (int64 r = 0; r < s.replicas; ++r) {
                     Draws& random = item.random(r);
+                    if (place % 4 == 0) lane_sync();  // lanes that share the words are done with the last ones
                     if (place % 4 == 0) random.draw(chains, s.seed, STREAM_ACCEPT, s.first_sweep + t, place / 4, r);
                     Slopes slopes = slopes_of(r);
                     const Signs replica = item.replica(r);
