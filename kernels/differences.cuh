@@ -88,9 +88,8 @@ struct Slopes {
             for (int64 first = 0; first < row_length(); first += FITTING) {
                 int32 sum = 0;
                 for_range(first, smaller(first + FITTING, row_length()), [&](int64 m) { sum += own[m] & inputs.at(m); });
-                weighted += sum;
+                weighted += lane_sum(sum);
             }
-            weighted = lane_sum(weighted);
             out[j] = bit(signs, j) ? up[c] + weighted : down[c] - weighted;
         });
     }
@@ -100,15 +99,13 @@ struct Slopes {
         int64 all = 0, weighted = 0;
         for (int64 first = 0; first < s.patterns; first += FITTING)
             move(c, first, smaller(FITTING, s.patterns - first), 2 * sign, inputs, all, weighted);
-        all = lane_sum(all);
-        weighted = lane_sum(weighted);
         // Flipping back would change the energy by -change.
         follow(c, sign > 0 ? weighted - all - change : -weighted - change, all);
         lane_sync();
     }
 
-    // Add `step` to the fields of `count` patterns from `first` on whose bit of `inputs` is 0, take it from the others. Their slopes
-    // are added to `all`, and to `weighted` where the bit is 1.
+    // Together: add `step` to the fields of `count` patterns from `first` on whose bit of `inputs` is 0, take it from the others. Their
+    // slopes are added to `all`, and to `weighted` where the bit is 1.
     __device__ void move(int c, int64 first, int64 count, int step, const Masks& inputs, int64& all, int64& weighted) {
         field_t* f = fields + c * apart + first;
         int32* own = slope + c * row_length() + first;
@@ -128,8 +125,8 @@ struct Slopes {
             sum += value;
             sum_of_inputs += value & input;
         });
-        all += sum;
-        weighted += sum_of_inputs;
+        all += lane_sum(sum);
+        weighted += lane_sum(sum_of_inputs);
     }
 
     // `up` of chain c, and `down`, which is `all` slopes more.

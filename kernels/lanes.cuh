@@ -33,11 +33,16 @@ __device__ inline void lane_sync() { __syncwarp(); }
 // Together: lane 0's x, for all.
 template <class T> __device__ inline T lane_first(T x) { return __shfl_sync(ALL_LANES, x, 0); }
 
-// Together: the sum of x over the lanes, for all (int32 or int64).
+// Together: the sum of x over the lanes, for all (of 32 bits or int64).
 template <class T> __device__ inline T lane_sum(T x) {
     for (int step = LANES / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
     return x;
 }
+
+#if __CUDA_ARCH__ >= 800
+__device__ inline int32 lane_sum(int32 x) { return __reduce_add_sync(ALL_LANES, x); }
+__device__ inline uint32 lane_sum(uint32 x) { return __reduce_add_sync(ALL_LANES, x); }
+#endif
 
 // f(base), ..., f(base + 31), those below `end`: one for each lane.
 template <class F> __device__ inline void for_lanes(int64 base, int64 end, F f) {
