@@ -11,11 +11,22 @@ from gpumc.state import Model, Population
 
 #: Bytes at whose multiples the parts of a workspace begin: a cache line.
 LINE = 64
+#: Patterns of a lane that fit its registers, and whose inputs fit a word with one bit to spare.
+MOST_SHARED = 31
 
 
 def item_chains(device: Device, model: Model) -> int:
     """The chains of an item of kernels/sweep.cu (CHAINS of kernels/chains.cuh)."""
     return 1 if device.kind == "cuda" and model.dense else 32
+
+
+def share(device: Device, model: Model, traced: bool) -> int:
+    """The patterns that each lane of a warp keeps in registers (SHARE of kernels/registers.cuh), 0 where they stay in memory."""
+    if device.kind != "cuda" or not model.dense or traced:
+        return 0
+    patterns = -(-model.pattern_count // 32)
+    twice_change = 2 * model.pattern_count * np.abs(np.diff(model.tables)).max()
+    return patterns if patterns <= MOST_SHARED and twice_change < 2**31 else 0
 
 
 def lines(size: int) -> int:
@@ -106,13 +117,13 @@ def machine_variant(model: Model, field_dtype: np.dtype) -> dict[str, int]:
     return variant
 
 
-def sweep_variant(model: Model, field_dtype: np.dtype, heat_bath: bool) -> dict[str, int]:
-    """The definitions that a sweep of this model is compiled with."""
+def sweep_variant(model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> dict[str, int]:
+    """The definitions that a sweep of this model is compiled with; ``share``: :func:`share`."""
     variant = machine_variant(model, field_dtype)
     if heat_bath:
         variant |= {"HEAT_BATH": 1}
     if model.dense:
-        return variant | {"DENSE": 1}
+        return variant | {"DENSE": 1} | ({"SHARE": share} if share else {})
     if model.loss.kind == "error-count":
         variant |= {"ERROR_COUNT": 1}
         if np.all(model.class_values == 1):
@@ -125,20 +136,20 @@ def field_pointer(field_dtype: np.dtype) -> str:
     return f"{np.dtype(field_dtype).name}*"
 
 
-def sweep_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool) -> Kernel:
+def sweep_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> Kernel:
     """kernels/sweep.cu, one item for every :func:`item_chains` of an instance."""
     signature = (
         *("const int64*", "uint32*", "uint32*", field_pointer(field_dtype), "int64*", "int64*"),
         *("const uint32*", "const int32*", "const uint32*", "const int64*", "const int64*", "const uint32*"),
         *("const int64*", "const int32*", "const int64*", "const int32*", "uint8*"),
     )
-    return kernel(device, "sweep.cu", "sweep", signature, sweep_variant(model, field_dtype, heat_bath))
+    return kernel(device, "sweep.cu", "sweep", signature, sweep_variant(model, field_dtype, heat_bath, share))
 
 
-def centre_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool) -> Kernel:
+def centre_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> Kernel:
     """The centre's draw in kernels/sweep.cu, whose items are those of a sweep."""
     signature = ("const int64*", "uint32*", "uint32*", "const uint32*", "uint8*")
-    return kernel(device, "sweep.cu", "draw_centre", signature, sweep_variant(model, field_dtype, heat_bath))
+    return kernel(device, "sweep.cu", "draw_centre", signature, sweep_variant(model, field_dtype, heat_bath, share))
 
 
 def measure_kernel(device: Device, model: Model, field_dtype: np.dtype) -> Kernel:

@@ -33,6 +33,9 @@ __device__ inline void lane_sync() { __syncwarp(); }
 // Together: lane 0's x, for all.
 template <class T> __device__ inline T lane_first(T x) { return __shfl_sync(ALL_LANES, x, 0); }
 
+// Together: lane l's x, for all.
+template <class T> __device__ inline T lane_of(int l, T x) { return __shfl_sync(ALL_LANES, x, l); }
+
 // Together: the sum of x over the lanes, for all (of 32 bits or int64).
 template <class T> __device__ inline T lane_sum(T x) {
     for (int step = LANES / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);

@@ -14,6 +14,9 @@ typedef int16 field_t;
 
 #ifdef DENSE
 #include "differences.cuh"
+#ifdef SHARE
+#include "registers.cuh"
+#endif
 #else
 #include "margins.cuh"
 #endif
@@ -81,13 +84,21 @@ struct Acceptance {
     }
 
     __device__ bool passes(int j, change_t change, int32 pulled, uint32 word) const {
-#if defined(ERROR_COUNT)
+#ifdef ERROR_COUNT
         return word >> 1 < rule.thresholds[first[j] + pulled * width + change];
-#elif defined(HEAT_BATH)
-        return rule.beta[row[j]] * change - rule.gain[row[j] * s.pulls + pulled] <= logistic(word, rule.log_table);
 #else
-        return rule.beta[row[j]] * change - rule.gain[row[j] * s.pulls + pulled] <= exponential(word, rule.log_table);
+        return rule.beta[row[j]] * change <= limit(j, pulled, word);
 #endif
+    }
+
+    // What beta x change may be.
+    __device__ int64 limit(int j, int32 pulled, uint32 word) const {
+#ifdef HEAT_BATH
+        const int64 variate = logistic(word, rule.log_table);
+#else
+        const int64 variate = exponential(word, rule.log_table);
+#endif
+        return variate + rule.gain[row[j] * s.pulls + pulled];
     }
 
     // The threshold of the centre's weight being +1 where `up` replicas are.
@@ -163,19 +174,84 @@ struct Item {
     }
 };
 
-extern "C" __global__ void sweep(int64 begin, int64 end, const Sizes* sizes, uint32* weights, uint32* centres, field_t* fields,
+#ifdef SHARE
+
+#define BOUNDS __launch_bounds__(128, BLOCKS)
+
+#ifdef HEAT_BATH
+constexpr bool HEATED = true;
+#else
+constexpr bool HEATED = false;
+#endif
+
+// Together: visit every weight of replica r once. Each lane prepares one of the next 32 places: its weight, and what beta x change may be.
+__device__ inline void sweep_in_registers(const Item& item, const Acceptance& acceptance, Registers<field_t>& slopes, int64 r, uint32 sweep,
+                                          const int32* order, int64& energy, int64& flips) {
+    const Sizes& s = item.s;
+    const Signs weights = item.replica(r);
+    const int32 beta = (int32)acceptance.rule.beta[acceptance.row[0]];
+    int64 gained = 0;
+    int32 flipped = 0;
+    for (int32 first = 0; first < s.weights; first += LANES) {
+        const int32 count = (int32)smaller(LANES, s.weights - first);
+        const int32 place = first + (lane() < count ? lane() : 0), site = order[place];
+        const int32 own = 2 * weights.at(site) - 1;
+        const bool pulled = s.pulls == 2 && (int32)item.centre().at(site) == (HEATED || own > 0);
+        const Words words = philox(s.seed, STREAM_ACCEPT, sweep, place / 4, item.chains.walker[0] + r);
+        const int64 own_limit = acceptance.limit(0, pulled, words.word(place % 4));
+        const uint32 offset = 4 * site * (uint32)s.pattern_words;
+        uint32 moves = 0;
+        for (int k = 0; k < count; ++k) {
+            const int32 weight = lane_of(k, own);
+            const uint32 inputs = slopes.at(lane_of(k, offset));
+            const int32 change = slopes.change(weight, inputs);
+            const int64 cost = (int64)opaque(beta) * (HEATED ? -weight * change : change);
+            if ((cost <= lane_of(k, own_limit)) == (HEATED && weight > 0)) continue;
+            slopes.flip(weight, inputs, change);
+            gained += change;
+            moves |= 1u << k;
+        }
+        if ((moves >> lane()) & 1u) atomicXor(weights.rows + (site >> 5), 1u << (site & 31));
+        flipped += popcount(moves);
+        lane_sync();
+    }
+    if (lane() != 0) return;
+    energy += gained;
+    flips += flipped;
+}
+
+#else
+#define BOUNDS
+#endif
+
+extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* sizes, uint32* weights, uint32* centres, field_t* fields,
                                  int64* energy, int64* flips, const uint32* patterns, const int32* order,
                                  const uint32* thresholds, const int64* beta, const int64* gain, const uint32* centre_thresholds,
                                  const int64* log_table, const int32* rest, const int64* values, const int32* table,
                                  unsigned char* workspace) {
     const Sizes& s = *sizes;
     const Rule rule = {thresholds, beta, gain, centre_thresholds, log_table};
-    const int32 fan_in = (int32)(s.weights / s.units);
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);
         const Item item = {s, chains, weights, centres, workspace + index * Item::bytes(s)};
-        const Shared shared(s, chains, table);
         const uint32* inputs = patterns + chains.instance * s.inputs * s.pattern_words;
+#ifdef SHARE
+        const int64 readouts = chains.grid[0] * s.readouts;
+        for (int64 t = 0; t < s.sweeps; ++t) {
+            const Acceptance acceptance(s, rule, chains, t);
+            for (int64 r = 0; r < s.replicas; ++r) {
+                const int64 walker = chains.first * s.replicas + r;
+                field_t* own = fields + walker * s.patterns;
+                Registers<field_t> slopes(s, item.replica(r), inputs, values + readouts, table + readouts, own);
+                const uint32 sweep = (uint32)(s.first_sweep + t);
+                sweep_in_registers(item, acceptance, slopes, r, sweep, order + t * s.weights, energy[walker], flips[walker]);
+                slopes.store(s, own);
+            }
+            if (s.centre == CENTRE_DRAWN) item.draw_centre(acceptance, s.first_sweep + t + 1);
+        }
+#else
+        const int32 fan_in = (int32)(s.weights / s.units);
+        const Shared shared(s, chains, table);
         auto slopes_of = [&](int64 r) {
             const int64 walker = chains.first * s.replicas + r;
             return Slopes(s, chains, shared, rest, values, table, fields + walker * s.units * s.patterns,
@@ -217,6 +293,7 @@ extern "C" __global__ void sweep(int64 begin, int64 end, const Sizes* sizes, uin
             if (s.centre == CENTRE_DRAWN) item.draw_centre(acceptance, s.first_sweep + t + 1);
         }
         item.store();
+#endif
     }
 }
 

@@ -82,8 +82,9 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         *(rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE),
         *(model.classes.astype(np.int32), values, table),
     )
-    items, workspace = _items(device, model, population, sizes)
-    launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath)(
+    share = launch.share(device, model, dynamics.traced)
+    items, workspace = _items(device, model, population, sizes, share)
+    launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share)(
         items,
         *(
             sizes.array(device),
@@ -99,11 +100,11 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
     )
 
 
-def _items(device: Device, model: Model, population: Population, sizes: Sizes) -> tuple[int, np.ndarray]:
-    """How many items the sweep kernel has, and their workspace."""
+def _items(device: Device, model: Model, population: Population, sizes: Sizes, share: int) -> tuple[int, np.ndarray]:
+    """How many items the sweep kernel has, and their workspace: registers need none."""
     chains = launch.item_chains(device, model)
     items = len(population.energy) * -(-sizes.grid * sizes.chains // chains)
-    return items, launch.workspace(device, items, sizes.workspace(chains, model))
+    return items, launch.workspace(device, items, 0 if share else sizes.workspace(chains, model))
 
 
 def _advance_numpy(device, model, population, dynamics, rule, first, orders) -> None:
@@ -289,8 +290,9 @@ def draw_centre(
         population.centre[:] = pack_signs(signs.transpose(1, 2, 3, 0))
         return
     sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=dynamics.centre_role)
-    draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.heat_bath)
-    items, workspace = _items(device, model, population, sizes)
+    share = launch.share(device, model, dynamics.traced)
+    draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share)
+    items, workspace = _items(device, model, population, sizes, share)
     draw(items, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre), workspace)
 
 

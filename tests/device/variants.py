@@ -35,5 +35,7 @@ def distinct(variants: Iterable[dict[str, int]]) -> list[dict[str, int]]:
 VARIANTS = {
     "philox.cu": [{}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
-    "sweep.cu": distinct(sweep_variant(*case) for case in product(MODELS, FIELDS, (False, True))),
+    "sweep.cu": distinct(
+        sweep_variant(*case, share) for share in (0, 13) for case in product(MODELS, FIELDS, (False, True))
+    ),
 }
