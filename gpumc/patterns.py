@@ -66,6 +66,17 @@ class Patterns:
         text = str(self.xi.shape).encode() + np.packbits(self.xi > 0).tobytes() + np.packbits(self.labels > 0).tobytes()
         return hashlib.sha256(text).hexdigest()[:16]
 
+    def contradictions(self, machine: Machine) -> np.ndarray:
+        """Whether an instance wants both outputs of one input, or one output of both an input and its opposite where the machine cannot
+        give it: bool (instances,)."""
+        odd = machine.readout != "product" or machine.k % 2 == 1
+        found = []
+        for xi, labels in zip(self.xi, self.labels, strict=True):
+            sign = xi[:, :1]
+            seen = np.unique(np.concatenate([xi * sign, labels[:, None] * (sign if odd else 1)], axis=1), axis=0)
+            found.append(len(np.unique(seen[:, :-1], axis=0)) < len(seen))
+        return np.array(found)
+
     def check(self, machine: Machine) -> None:
         """Raise ConfigError unless these patterns have the inputs of ``machine``."""
         if self.n != machine.n:

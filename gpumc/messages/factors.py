@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.device import Device
+from gpumc.device import Device, to_host
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 
@@ -22,7 +22,7 @@ from gpumc.machines import Machine
 IMPOSSIBLE = -1e30
 #: The quadrature of linear readouts: how many standard deviations it spans on either side of the mode, and how many nodes it has
 #: for each standard deviation, and for each distance 1/gamma, over which the loss bends: the error is below 1e-9.
-REACH, NODES_PER_DEVIATION, NODES_PER_BEND = 7.0, 1.2, 2.0
+REACH, NODES_PER_DEVIATION, NODES_PER_BEND = 7.0, 1.2, 2.5
 
 
 @dataclass(frozen=True)
@@ -200,21 +200,28 @@ class Linear:
         energy = (xp.exp(log_weight - log_z) * loss.T[..., None, None]).sum(axis=(0, 2, 3))
         return Counted(log_z[:, 0], log_factor, energy)
 
-    def _moments(self, mean: np.ndarray, variance: np.ndarray):
-        """log Z, and of the weighted field: its mean less ``mean``, its variance, and its mean loss."""
+    def _moments(self, mean: np.ndarray, variance: np.ndarray) -> list[np.ndarray]:
+        """log Z, and of the weighted field: its mean less ``mean``, its variance, and its mean loss.
+
+        Rows of one beta and gamma go together, so that the nodes of a row do not depend on which others there are."""
         xp = self.device.xp
-        beta, gamma = (a[:, None, None] for a in (self.beta, self.gamma))
+        beta, gamma = to_host(self.beta), to_host(self.gamma)
+        found = [xp.empty_like(mean) for _ in range(4)]
+        for b, g in np.unique(np.stack([beta, gamma]), axis=1).T:
+            rows = np.flatnonzero((beta == b) & (gamma == g))
+            for whole, part in zip(found, self._tilted(mean[rows], variance[rows], float(b), float(g)), strict=True):
+                whole[rows] = part
+        return found
+
+    def _tilted(self, mean: np.ndarray, variance: np.ndarray, beta: float, gamma: float) -> tuple[np.ndarray, ...]:
+        xp = self.device.xp
         mean, variance = mean * self.scale, variance * self.scale**2
-        step = xp.minimum(
-            1 / (NODES_PER_DEVIATION * xp.sqrt(1 / variance + beta * gamma / 2)), 1 / (NODES_PER_BEND * gamma)
-        )
-        step = step.min(axis=(1, 2), keepdims=True)
-        deviation = xp.sqrt(variance)
-        nodes = math.ceil(float((REACH * deviation / step).max()))
+        bends = max(NODES_PER_DEVIATION * math.sqrt(1 + beta * gamma / 2), NODES_PER_BEND * gamma)
+        nodes = math.ceil(REACH * bends)
+        step = REACH * xp.sqrt(variance) / nodes
         mode = self._mode(mean, variance, beta, gamma)
-        step = REACH * deviation / nodes
-        sums = [xp.zeros_like(mean) for _ in range(4)]
         log_top = -0.5 * (mode - mean) ** 2 / variance - beta * self._loss(mode, gamma)
+        sums = [xp.zeros_like(mean) for _ in range(4)]
         for node in range(-nodes, nodes + 1):
             field = mode + node * step
             loss = self._loss(field, gamma)
@@ -227,13 +234,13 @@ class Linear:
         first, second = first / total, second / total
         return log_z, first / self.scale, (second - first**2) / self.scale**2, mean_loss / total
 
-    def _loss(self, field: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+    def _loss(self, field: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
         return self.device.xp.logaddexp(0.0, -2 * gamma * field) / (2 * gamma)
 
-    def _mode(self, mean, variance, beta, gamma) -> np.ndarray:
+    def _mode(self, mean: np.ndarray, variance: np.ndarray, beta: float, gamma: float) -> np.ndarray:
         """Near the top of a Gaussian times exp(-beta f_gamma), which lies between its mean and beta x variance beyond."""
         low, high = mean, mean + beta * variance
-        for _ in range(math.ceil(math.log2(4 * max(1.0, float(beta.max()))))):
+        for _ in range(math.ceil(math.log2(4 * max(1.0, beta)))):
             middle = (low + high) / 2
             beyond = middle - mean > beta * variance * self.device.special.expit(-2 * gamma * middle)
             low, high = self.device.xp.where(beyond, low, middle), self.device.xp.where(beyond, middle, high)

@@ -72,11 +72,12 @@ def _root(aligned: np.ndarray, overlap: np.ndarray) -> np.ndarray:
     for _ in range(SEARCH):
         tanh = xp.tanh(aligned + x[:, None])
         excess = tanh.mean(axis=1) - overlap
-        if bool((xp.abs(excess) <= CLOSE).all()):
+        moving = xp.abs(excess) > CLOSE
+        if not bool(moving.any()):
             break
         low, high = xp.where(excess < 0, x, low), xp.where(excess > 0, x, high)
         step = x - excess / xp.maximum((1 - tanh**2).mean(axis=1), 1e-300)
-        x = xp.where((step > low) & (step < high), step, (low + high) / 2)
+        x = xp.where(moving, xp.where((step > low) & (step < high), step, (low + high) / 2), x)
     return x
 
 
@@ -108,14 +109,14 @@ class Replicas:
         """The mean over centres of sum_i log sum_W exp(said W + c W W~), (rows,): the centre is chosen by all replicas."""
         xp = array_module(said)
         _, c = self._parameters()
-        towards = 1 / (1 + xp.exp(-2 * self.centre(said)))
+        towards = (1 + xp.tanh(self.centre(said))) / 2
         return (towards * log_cosh2(said + c) + (1 - towards) * log_cosh2(said - c)).sum(axis=(1, 2))
 
     def overlap_centre(self, said: np.ndarray) -> np.ndarray:
         """The mean of W W~ over weights, (rows,)."""
         xp = array_module(said)
         _, c = self._parameters()
-        towards = 1 / (1 + xp.exp(-2 * self.centre(said)))
+        towards = (1 + xp.tanh(self.centre(said))) / 2
         return (towards * xp.tanh(said + c) - (1 - towards) * xp.tanh(said - c)).mean(axis=(1, 2))
 
     def rigid_coupling(self) -> np.ndarray:

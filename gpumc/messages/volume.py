@@ -99,6 +99,11 @@ def volumes(
     device: Device, machine: Machine, patterns: Patterns, loss: Loss, problems: Problems, how: BeliefPropagation
 ) -> Volumes:
     """Solve every row, in batches that fit the device's memory."""
+    if not len(problems.instance):
+        none = np.zeros(0)
+        return Volumes(
+            none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
+        )
     parts = [
         _solved(device, machine, patterns, loss, problems.rows(batch), how)
         for batch in _batches(device, machine, patterns, problems, how)

@@ -82,7 +82,7 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         *(rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE),
         *(model.classes.astype(np.int32), values, table),
     )
-    share = launch.share(device, model, dynamics.traced)
+    share = launch.share(device, model, dynamics.traced, rule.beta)
     items, workspace = _items(device, model, population, sizes, share)
     launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share)(
         items,
@@ -290,7 +290,7 @@ def draw_centre(
         population.centre[:] = pack_signs(signs.transpose(1, 2, 3, 0))
         return
     sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=dynamics.centre_role)
-    share = launch.share(device, model, dynamics.traced)
+    share = launch.share(device, model, dynamics.traced, rule.beta)
     draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share)
     items, workspace = _items(device, model, population, sizes, share)
     draw(items, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre), workspace)

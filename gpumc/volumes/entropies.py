@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from scipy.special import entr
 
 import gpumc
 from gpumc.device import choose
@@ -61,16 +63,18 @@ def entropy(
     loss, how = loss or ErrorCount(), _method(method)
     patterns.check(machine)
     grid = Grid.of(loss, beta, instance=instances(patterns))
+    empty = _empty(machine, patterns, grid)
     if isinstance(how, ThermodynamicIntegration):
         estimates = [whole(machine, patterns, one, b, how, device) for one, b in _cases(grid, patterns, loss)]
         return _dataset(grid, _gathered(estimates), machine, patterns, loss, "ti")
-    number = grid.flat("instance")
+    number, beta_of, gamma_of = (grid.flat(key)[~empty] for key in ("instance", "beta", "gamma"))
     nowhere = np.ones((len(number), machine.weight_count), np.int8)
-    problems = Problems(number, grid.flat("beta"), grid.flat("gamma"), nowhere, h=np.zeros(len(number)))
+    problems = Problems(number, beta_of, gamma_of, nowhere, h=np.zeros(len(number)))
     found = volumes(choose(device), machine, patterns, loss, problems, how)
-    values = {name: getattr(found, name) for name in ("entropy", "free_entropy", "converged", "iterations", "residual")}
-    data = _dataset(grid, values | {"energy": found.energy * machine.weight_count}, machine, patterns, loss, "bp")
-    data["magnetisation"] = ((*grid.dims, "weight"), found.magnetisation.reshape(*grid.shape, -1))
+    names = ("entropy", "free_entropy", "converged", "iterations", "residual")
+    values = {key: getattr(found, key) for key in names} | {"energy": found.energy * machine.weight_count}
+    data = _dataset(grid, {key: _filled(~empty, v) for key, v in values.items()}, machine, patterns, loss, "bp")
+    data["magnetisation"] = ((*grid.dims, "weight"), _filled(~empty, found.magnetisation).reshape(*grid.shape, -1))
     return _described(data)
 
 
@@ -111,7 +115,7 @@ def local_entropy(
     rows, places = references(machine, patterns, reference)
     grid = Grid.of(loss, beta, **places, **{name: along})
     row = grid.flat("reference")
-    good = rows[row].any(axis=1)
+    good = rows[row].any(axis=1) & ~_empty(machine, patterns, grid)
     if isinstance(how, ThermodynamicIntegration):
         if name == "field":
             raise ConfigError("method = 'ti' needs distances: give distance instead of field")
@@ -140,9 +144,22 @@ def _method(method: Method) -> BeliefPropagation | ThermodynamicIntegration:
     return known[method]()
 
 
+def _empty(machine: Machine, patterns: Patterns, grid: Grid) -> np.ndarray:
+    """The problems that no configuration solves, since their patterns contradict each other; said once."""
+    contradicted = patterns.contradictions(machine)
+    empty = contradicted[grid.flat("instance")] & np.isinf(grid.flat("beta"))
+    if empty.any():
+        where = ", ".join(str(i) for i in np.flatnonzero(contradicted))
+        warnings.warn(
+            f"patterns of instance {where} contradict each other: no configuration is without error, and the answer is NaN",
+            stacklevel=3,
+        )
+    return empty
+
+
 def _filled(good: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values of the good problems among all; of the others NaN, False or 0."""
-    full = np.full(len(good), np.nan if values.dtype.kind == "f" else 0, values.dtype)
+    full = np.full((len(good), *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype)
     full[good] = values
     return full
 
@@ -216,7 +233,7 @@ def _dataset(
 def _with_bound(data: xr.Dataset) -> xr.Dataset:
     """Add what the entropy would be without patterns, and how much less it is."""
     d = data["distance"]
-    bound = -(d * np.log(d) + (1 - d) * np.log1p(-d))
+    bound = d.copy(data=entr(d.values) + entr(1 - d.values))
     return _described(data.assign(entropy_bound=bound, log_volume=data.entropy - bound))
 
 
