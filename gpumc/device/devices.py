@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -58,6 +59,15 @@ class Device:
         cupy = _cupy()
         with cupy.cuda.Device(self.index):
             return cupy.asarray(array)
+
+    def synchronise(self) -> None:
+        """Wait for what has been launched."""
+        if self.kind == "cuda":
+            _cupy().cuda.Device(self.index).synchronize()
+
+    def stream(self) -> AbstractContextManager:
+        """What is launched inside runs beside what is launched outside."""
+        return _cupy().cuda.Stream(non_blocking=True) if self.kind == "cuda" else nullcontext()
 
     def free_memory(self) -> int:
         """Bytes that new arrays may take."""

@@ -38,7 +38,7 @@ class StandardReinforcement:
 class Scoping:
     """Fixed ``replicas`` and a growing ``coupling``."""
 
-    coupling: Sequence[float] = tuple(np.arange(0, 2.5, 0.05).tolist())
+    coupling: Sequence[float] = tuple(np.arange(0, 5, 0.05).tolist())
     replicas: float = 7
 
     def steps(self) -> list[tuple[float, float]]:

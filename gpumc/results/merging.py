@@ -25,6 +25,9 @@ ORDER = (
     "chain",
     "replica",
     "draw",
+    "volume_draw",
+    "reference",
+    "distance",
     "stability",
     "weight",
 )
@@ -74,11 +77,14 @@ def _padded(data: xr.Dataset, replicas: int) -> xr.Dataset:
     missing = replicas - data.sizes["replica"]
     if not missing:
         return data
-    fill = {name: 0 if array.dtype == np.int8 else np.nan for name, array in data.data_vars.items()}
-    padded = data.pad(replica=(0, missing), constant_values=fill, keep_attrs=True)
+    longer = {"replica": replicas}
+    if data.sizes.get("reference", 1) > 1:  # the centre, then each replica
+        longer["reference"] = replicas + 1
+    fill = {name: np.nan if array.dtype.kind == "f" else 0 for name, array in data.data_vars.items()}
+    padded = data.pad(dict.fromkeys(longer, (0, missing)), constant_values=fill, keep_attrs=True)
     for name, array in data.data_vars.items():
         padded[name] = padded[name].astype(array.dtype, keep_attrs=True)
-    return padded.assign_coords(replica=("replica", np.arange(replicas), data.replica.attrs))
+    return padded.assign_coords({dim: (dim, np.arange(size), data[dim].attrs) for dim, size in longer.items()})
 
 
 def _placed(axes: dict[str, float], data: xr.Dataset) -> xr.Dataset:

@@ -24,9 +24,12 @@ from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance, sweep
 from gpumc.sampling.dataset import Records, dataset
 from gpumc.sampling.sweep import Dynamics
-from gpumc.state import Model, Population, field_dtype, pack_signs
+from gpumc.state import Model, Population, field_dtype, pack_signs, unpack_signs
 
 Progress = Callable[[int, int], None]
+#: Told the sweeps since burn-in, the part of the run, its weights int8 (instances, grid, chains, replicas, weights) and its centres
+#: (instances, grid, chains, weights), None where there are none.
+Watch = Callable[[int, "Part", np.ndarray, np.ndarray | None], None]
 
 #: Part of the free memory that a population may take.
 MEMORY_SHARE = 0.4
@@ -63,12 +66,15 @@ def sample(
     device: str = "auto",
     part: Part | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
+    watch_every: int = 1,
 ) -> xr.Dataset:
     """Sample ``chains`` independent chains of every instance of ``patterns`` at every grid point of ``measure``.
 
     After ``burn_in`` sweeps, ``sweeps`` more are made and every ``every``-th is recorded. ``sampler`` is "metropolis" or
     "heat-bath"; ``init`` "random" or weights +-1 that broadcast to (instances, grid, chains, replicas, weights). ``part`` limits
-    the run to some of its instances and chains, with the same bits as in the whole. ``progress(done, total)`` is told flip attempts.
+    the run to some of its instances and chains, with the same bits as in the whole. ``progress(done, total)`` is told flip attempts,
+    and ``watch`` is shown the configurations after every ``watch_every`` sweeps.
 
     Returns the dataset of DESIGN section 3: energies in units of the loss (not times beta), overlaps in [-1, 1]. Its bits depend on
     the arguments and on nothing else. Raises ConfigError for what makes no sense, DeviceError for a device that cannot be had.
@@ -82,8 +88,9 @@ def sample(
     records = Records.empty(machine, measure, part.size, sweeps // every)
     attempts = int(np.prod(part.size)) * run.grid_size * measure.replicas * machine.weight_count * (burn_in + sweeps)
     report = _Report(progress, attempts)
+    watching = _Watching(watch, watch_every if watch else sweeps)
     for batch in run.batches(part):
-        run.batch(batch, starts, records.part(_within(batch, part)), report)
+        run.batch(batch, starts, records.part(_within(batch, part)), report, watching)
     attributes = {
         "gpumc_version": gpumc.__version__,
         "seed": seed,
@@ -164,6 +171,18 @@ class _Report:
 
 
 @dataclass(frozen=True)
+class _Watching:
+    """Who is shown the configurations, and how often."""
+
+    callback: Watch | None
+    every: int
+
+    def show(self, sweeps: int, part: Part, population: Population, count: int) -> None:
+        centre = None if population.centre is None else unpack_signs(to_host(population.centre), count)
+        self.callback(sweeps, part, unpack_signs(to_host(population.weights), count), centre)  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
 class _Starts:
     """Where chains and given centres start, each broadcast to the whole run: int8, or None for random or sampled ones."""
 
@@ -237,7 +256,7 @@ class _Run:
         measuring = 3 * 8 * self.patterns.count if self.device.kind == "numpy" else 0
         return self.grid_size * self.measure.replicas * (3 * fields + measuring + 2 * self.machine.weight_count + 64)
 
-    def batch(self, part: Part, starts: _Starts, records: Records, report: _Report) -> None:
+    def batch(self, part: Part, starts: _Starts, records: Records, report: _Report, watching: _Watching) -> None:
         """Run one piece and write what it gives into ``records``."""
         instances = slice(*part.instances)
         _, (_, gamma_index, _) = acceptance.grid(self.measure)
@@ -251,7 +270,7 @@ class _Run:
         stride = STRIDE if self.device.kind == "numpy" else max(STRIDE, int(ATTEMPTS / per_sweep))
         while done < self.burn_in + self.sweeps:
             recorded = done - self.burn_in
-            ahead = -recorded if recorded < 0 else self.every - recorded % self.every
+            ahead = -recorded if recorded < 0 else min(n - recorded % n for n in (self.every, watching.every))
             count = min(ahead, stride, self.burn_in + self.sweeps - done)
             sweep.advance(self.device, model, population, self.dynamics, self._rule(done, count), done, count)
             done += count
@@ -260,6 +279,10 @@ class _Run:
                 population.flips[:] = 0
             if recorded > 0 and recorded % self.every == 0:
                 self._record(model, population, records, recorded // self.every - 1, done)
+            if watching.callback and recorded > 0 and recorded % watching.every == 0:
+                if isinstance(self.measure, LocalEntropy):
+                    self._draw_traced_centre(model, population, done)
+                watching.show(recorded, part, population, self.machine.weight_count)
             report.add(count * per_sweep)
         if isinstance(self.measure, LocalEntropy):
             self._draw_traced_centre(model, population, done)

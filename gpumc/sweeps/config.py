@@ -31,7 +31,7 @@ from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_pat
 from gpumc.sampling.acceptance import SAMPLERS
 from gpumc.sampling.run import check_measure
 from gpumc.sweeps.mistakes import explained, what_fails
-from gpumc.sweeps.text import parsed
+from gpumc.sweeps.text import load_centre, parsed
 
 
 def _expanded(value: Any) -> Any:
@@ -230,6 +230,14 @@ class SamplerSection(_Section):
         return self
 
 
+class VolumesSection(_Section):
+    """``[volumes]``: belief propagation around the centres, and if asked around each replica, every so many sweeps."""
+
+    distance: Annotated[Numbers, _within(lambda d: 0 < d <= 0.5, "a normalised distance above 0 and at most 1/2")]
+    every: Whole | None = None
+    replicas: bool = False
+
+
 class RunConfig(_Section):
     """A whole run."""
 
@@ -240,6 +248,7 @@ class RunConfig(_Section):
     loss: LossSection
     measure: MeasureSection
     sampler: SamplerSection
+    volumes: VolumesSection | None = None
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -263,7 +272,7 @@ class RunConfig(_Section):
     def make_measure(self, replicas: int, folder: Path) -> Measure:
         """The measure of a task; paths are relative to ``folder``."""
         name = self.measure.centre_file
-        return self.measure.measure(self.loss.loss(), replicas, _centre(folder / name) if name else None)
+        return self.measure.measure(self.loss.loss(), replicas, load_centre(folder / name) if name else None)
 
 
 #: The section that each key with a table leads to.
@@ -276,6 +285,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "beta": RampSection,
     "coupling": RampSection,
     "sampler": SamplerSection,
+    "volumes": VolumesSection,
 }
 
 
@@ -333,6 +343,11 @@ def _misfits(table: dict) -> list[str]:
         if patterns:
             mistakes += [m for a in listed(patterns.alpha) if a for m in what_fails(described.pattern_count, a)]
             mistakes += what_fails(patterns.teacher.machine, n) if patterns.teacher else []
+    volumes = _valid(VolumesSection, table["volumes"]) if "volumes" in table else None
+    if volumes and sampler and (volumes.every or 1) > sampler.sweeps:
+        mistakes.append(
+            f"[volumes] every = {volumes.every} is more than [sampler] sweeps = {sampler.sweeps}: nothing would be measured"
+        )
     if loss and measure and sampler:
         mistakes += what_fails(check_measure, measure.measure(loss.loss(), 1, None), sampler.kind)
     return [f"  {mistake}" for mistake in mistakes]
@@ -369,19 +384,3 @@ def _fields(keys: Sequence[str]) -> list[str]:
 
 def _ramp_or_numbers(value):
     return value.ramp() if isinstance(value, RampSection) else value
-
-
-def _centre(path: Path) -> np.ndarray:
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(
-            f"[measure] centre = '{path.name}': 'explicit', 'traced' or a .npy or .npz file is needed, and no such file can be read "
-            f"({error})"
-        ) from None
-    if isinstance(stored, np.ndarray):
-        return stored
-    with stored:
-        if "centre" not in stored:
-            raise ConfigError(f"[measure] centre: {path} has no array 'centre': found {', '.join(stored) or 'none'}")
-        return stored["centre"]

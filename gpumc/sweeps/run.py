@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from gpumc.errors import ConfigError, RunError
 from gpumc.results import save
 from gpumc.sampling import sample
-from gpumc.sweeps.config import RunConfig, read_config
+from gpumc.sweeps.alongside import Alongside
+from gpumc.sweeps.config import RunConfig, listed, read_config
 from gpumc.sweeps.folder import Progress, RunFolder
 from gpumc.sweeps.plan import Task, plan
 from gpumc.sweeps.text import effective
@@ -59,10 +62,16 @@ def run_task(
     """Do one task and write its shard; all it needs is plain data, and it can be done anywhere."""
     machine = config.machine.machine(task.n, task.k)
     patterns = config.make_patterns(machine, task.alpha, task.flip, source)
+    measure = config.make_measure(task.replicas, source)
+    volumes = config.volumes
+    alongside = None
+    if volumes:
+        distance = np.array(listed(volumes.distance))
+        alongside = Alongside(machine, patterns, measure, distance, volumes.replicas, device)
     data = sample(
         machine,
         patterns,
-        config.make_measure(task.replicas, source),
+        measure,
         chains=config.sampler.chains,
         burn_in=config.sampler.burn_in,
         sweeps=config.sampler.sweeps,
@@ -72,7 +81,11 @@ def run_task(
         device=device,
         part=task.part,
         progress=progress,
+        watch=alongside.watch if alongside else None,
+        watch_every=(volumes.every if volumes else None) or config.sampler.sweeps,
     )
+    if alongside:
+        data = data.merge(alongside.dataset(), combine_attrs="override")
     data.attrs |= {"patterns": config.patterns.kind, "patterns_digest": patterns.digest}
     return save(data, shard)
 

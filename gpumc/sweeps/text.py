@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gpumc.errors import ConfigError
 
@@ -61,3 +64,20 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key} = {_value(one)}' for key, one in value.items())}}}"
     return repr(value)
+
+
+def load_centre(path: Path) -> np.ndarray:
+    """The centre in a .npy file, or under the name ``centre`` in an .npz file. Raises ConfigError."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(
+            f"[measure] centre = '{path.name}': 'explicit', 'traced' or a .npy or .npz file is needed, and no such file can be read "
+            f"({error})"
+        ) from None
+    if isinstance(stored, np.ndarray):
+        return stored
+    with stored:
+        if "centre" not in stored:
+            raise ConfigError(f"[measure] centre: {path} has no array 'centre': found {', '.join(stored) or 'none'}")
+        return stored["centre"]

@@ -15,9 +15,9 @@ from gpumc.messages.priors import Replicas, log_cosh2
 SMALL = gpumc.FullCommittee(21, 5)
 PROTOCOLS = [
     gpumc.StandardReinforcement(),
-    gpumc.Scoping(replicas=7),
+    gpumc.Scoping(replicas=11),
     gpumc.PseudoReinforcement(),
-    gpumc.FreeScoping([(3, 0.2 * step) for step in range(1, 15)]),
+    gpumc.FreeScoping([(3 + 0.2 * step, 0.1 * step) for step in range(1, 40)]),
 ]
 
 

@@ -114,6 +114,45 @@ def test_the_split_into_tasks_changes_nothing(config_file, tmp_path, monkeypatch
     assert same_bits(parts.drop_vars("stability_density"), whole.drop_vars("stability_density"))
 
 
+VOLUMES = ("volumes.distance=[0.2, 0.4]", "volumes.every=5", "measure.replicas=[1, 3]", "volumes.replicas=true")
+
+
+def test_local_entropies_are_measured_alongside(config_file, tmp_path, monkeypatch):
+    data = gpumc.open_run(run(config_file, tmp_path / "run", VOLUMES).merged)
+    expected = {
+        "instance": 2,
+        "alpha": 2,
+        "gamma": 2,
+        "replicas": 2,
+        "chain": 4,
+        "volume_draw": 2,
+        "reference": 4,
+        "distance": 2,
+    }
+    assert dict(data.entropy.sizes) == expected
+    assert data.volume_sweep.values.tolist() == [5, 10]
+    assert np.isnan(data.entropy.sel(replicas=1, reference=[2, 3])).all()
+    machine, point = gpumc.Perceptron(101), {"alpha": 0.2, "replicas": 3}
+    patterns = gpumc.teacher_patterns(machine, 0.2, 2, seed=3, flip=0.2)
+    last = data.sel(point).isel(volume_draw=-1)
+    for number, weights in [(0, last.centre), *[(r + 1, last.weights.isel(replica=r)) for r in range(3)]]:
+        found = gpumc.local_entropy(
+            machine, patterns, weights.drop_vars(["alpha", "replicas"]), distance=[0.2, 0.4], device="cpu"
+        )
+        measured = last.sel(reference=number)
+        assert np.allclose(found.entropy, measured.entropy, atol=1e-12, equal_nan=True)
+        assert np.array_equal(found.converged, measured.converged)
+    plain = gpumc.open_run(run(config_file, tmp_path / "plain", ["measure.replicas=[1, 3]"]).merged)
+    measured = set(data.variables) - set(plain.variables)
+    assert same_bits(data.drop_vars(measured), plain)
+    module = sys.modules["gpumc.sweeps.plan"]
+    monkeypatch.setattr(module, "LONG", 1)
+    monkeypatch.setattr(module, "FULL", 4)
+    split = gpumc.open_run(run(config_file, tmp_path / "split", VOLUMES).merged)
+    assert abs(split.entropy - data.entropy).max() < 1e-12
+    assert split.converged.equals(data.converged)
+
+
 def command(*arguments):
     return [sys.executable, "-m", "gpumc.cli", *map(str, arguments)]
 

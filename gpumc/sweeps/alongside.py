@@ -1,0 +1,83 @@
+"""Local entropies around the centres and replicas of a run, by belief propagation in a thread beside the sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import cast
+
+import numpy as np
+import xarray as xr
+
+from gpumc.device import choose
+from gpumc.machines import Machine
+from gpumc.measures import Measure
+from gpumc.patterns import Patterns
+from gpumc.sampling import Part
+from gpumc.sampling.acceptance import grid
+from gpumc.volumes import local_entropy
+
+#: What is kept of `gpumc.local_entropy`.
+KEPT = ("entropy", "entropy_bound", "log_volume", "field", "converged", "iterations", "residual")
+
+
+class Alongside:
+    """Watches a run (``sample(watch=alongside.watch)``) and measures; ``dataset`` waits for what is left and puts all together.
+
+    References are the centre (0) where there is one, and the replicas (1, 2, ..) where ``replicas`` is true or there is no centre.
+    """
+
+    def __init__(
+        self, machine: Machine, patterns: Patterns, measure: Measure, distance: np.ndarray, replicas: bool, device: str
+    ):
+        self.machine, self.patterns, self.measure = machine, patterns, measure
+        self.distance, self.replicas, self.device = distance, replicas, device
+        self.found: list[tuple[int, Part, Future]] = []
+        self.worker = ThreadPoolExecutor(1)
+
+    def watch(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
+        """Measure around these configurations, later."""
+        numbers = np.arange(1, weights.shape[3] + 1)
+        if centre is not None:
+            centre = centre[:, :, :, None]
+            weights = np.concatenate([centre, weights], axis=3) if self.replicas else centre
+            numbers = np.arange(weights.shape[3])
+        axes, _ = grid(self.measure)
+        lengths = [len(values) for values in axes.values()]
+        references = xr.DataArray(
+            weights.reshape(len(weights), *lengths, *weights.shape[2:]),
+            {
+                "instance": np.arange(*part.instances),
+                **{name: list(values) for name, values in axes.items()},
+                "chain": np.arange(*part.chains),
+                "reference": numbers,
+            },
+            ("instance", *axes, "chain", "reference", "weight"),
+        )
+        self.found.append((sweeps, part, self.worker.submit(self._measure, references)))
+
+    def _measure(self, references: xr.DataArray) -> xr.Dataset:
+        with choose(self.device).stream():
+            found = local_entropy(self.machine, self.patterns, references, distance=self.distance, device=self.device)
+        return found[list(KEPT)]
+
+    def dataset(self) -> xr.Dataset:
+        """All measurements, over (instance, grid, chain, volume_draw, reference, distance)."""
+        self.worker.shutdown()
+        draws = []
+        for sweeps in sorted({sweeps for sweeps, _, _ in self.found}):
+            pieces = [future.result() for at, _, future in self.found if at == sweeps]
+            draws.append(cast(xr.Dataset, xr.combine_by_coords(pieces, combine_attrs="override")))
+        along: list[Hashable] = [name for name in KEPT if name != "entropy_bound"]
+        data = xr.concat(draws, "volume_draw", data_vars=along, combine_attrs="override")
+        data = data.assign_coords(volume_sweep=("volume_draw", sorted({sweeps for sweeps, _, _ in self.found})))
+        data.volume_sweep.attrs = {
+            "long_name": "sweep after burn-in at which local entropies were measured",
+            "units": "1",
+        }
+        data.reference.attrs = {
+            "long_name": "what distances are from: the centre (0) or a replica (1, 2, ..)",
+            "units": "1",
+        }
+        data.attrs = {}
+        return data
