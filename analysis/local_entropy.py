@@ -20,6 +20,8 @@ import gpumc
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 MARKERS = ("o", "s", "^", "D")
+#: Beyond, sampling takes far longer to settle.
+FARTHEST = 0.2
 
 
 def patterns_of(data: xr.Dataset) -> tuple[gpumc.Perceptron, gpumc.Patterns]:
@@ -103,7 +105,8 @@ def main() -> None:
     parser.add_argument("--sweeps", type=int, default=4000, help="sweeps of the integration")
     arguments = parser.parse_args()
     data = gpumc.open_run(arguments.run)
-    points = integrated(data, data.distance.values[::2], arguments.sweeps)
+    near = data.distance.values[data.distance.values <= FARTHEST]
+    points = integrated(data, near[::2], arguments.sweeps)
     gpumc.save(points, arguments.run / "integration.nc")
     draw(data, points, arguments.run / "local_entropy.png")
     print(f"picture: {arguments.run / 'local_entropy.png'}")

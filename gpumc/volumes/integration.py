@@ -23,6 +23,8 @@ from gpumc.sampling import sample
 
 #: Where an integration over beta ends if beta is inf, and the least fraction of samples without error that is trusted there.
 COLD, LEAST = 6.0, 0.01
+#: Standard errors by which the two halves of the samples may differ: beyond, the sampling had not settled.
+STEADY = 4.0
 #: Places on a curve where its maximum or minimum is looked for.
 FINE = 4001
 #: Sampled couplings, as distances without patterns: from a part of the smallest wanted distance to a multiple of the largest.
@@ -91,11 +93,10 @@ def around(
     distance that belongs to none of the couplings sampled is not reached.
     """
     free = np.geomspace(INWARDS * wanted.min(), min(FARTHEST, OUTWARDS * wanted.max()), how.couplings)
-    log_weight, heat = _integrated(machine, patterns, loss, beta, references, np.arctanh(1 - 2 * free), how, device)
-    value, error = np.stack(
-        [_jackknife(_curve, z, h, free, wanted) for z, h in zip(log_weight, heat, strict=True)], axis=1
-    )
-    reached = np.isfinite(value[:, 0]) & np.isfinite(error[:, 0])
+    betas, weights = _path(how.temperatures, beta)
+    energy = _exchanged(machine, patterns, loss, betas, references, np.arctanh(1 - 2 * free), how, device)
+    value, error, steady = _judged(energy, weights, beta, machine.weight_count, _curve, free, wanted)
+    reached = steady[:, 0] & np.isfinite(value[:, 0]) & np.isfinite(error[:, 0])
     entropy, error, field = (np.where(reached, array, np.nan) for array in (value[:, 0], error[:, 0], value[:, 1]))
     return Estimate(entropy, error, field, reached)
 
@@ -104,10 +105,43 @@ def whole(
     machine: Machine, patterns: Patterns, loss: Loss, beta: float, how: ThermodynamicIntegration, device: str
 ) -> Estimate:
     """The entropy per weight of exp(-beta L) for each instance: arrays (instances,)."""
-    log_weight, heat = _integrated(machine, patterns, loss, beta, None, np.zeros(1), how, device)
-    value, error = np.stack([_jackknife(_total, z, h) for z, h in zip(log_weight, heat, strict=True)], axis=1)
-    reached = np.isfinite(value)
+    betas, weights = _path(how.temperatures, beta)
+    energy = _exchanged(machine, patterns, loss, betas, None, np.zeros(1), how, device)
+    value, error, steady = _judged(energy, weights, beta, machine.weight_count, _total)
+    reached = steady & np.isfinite(value)
+    value, error = (np.where(reached, array, np.nan) for array in (value, error))
     return Estimate(value, error, np.where(reached, 0.0, np.nan), reached)
+
+
+def _path(temperatures: int, beta: float) -> tuple[np.ndarray, np.ndarray]:
+    """The betas to sample at, the last of which is where the integration ends, and the weights of the others in the integral."""
+    last = COLD if np.isinf(beta) else beta
+    nodes, weights = np.polynomial.legendre.leggauss(temperatures)
+    t = -np.expm1(-last) * (nodes + 1) / 2
+    return np.append(-np.log1p(-t), last), -np.expm1(-last) * weights / 2 / (1 - t)
+
+
+def _judged(
+    energy: np.ndarray, weights: np.ndarray, beta: float, count: int, estimator: Callable, *arguments
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What ``estimator`` makes of sampled losses (instances, ...), its standard error, and whether both halves of the samples agree."""
+    half = energy.shape[-1] // 2
+    value, error = _estimated(energy, weights, beta, count, estimator, *arguments)
+    parts = [
+        _estimated(part, weights, beta, count, estimator, *arguments)
+        for part in (energy[..., :half], energy[..., half:])
+    ]
+    (early, early_error), (late, late_error) = parts
+    return value, error, np.abs(early - late) <= STEADY * np.hypot(early_error, late_error)
+
+
+def _estimated(
+    energy: np.ndarray, weights: np.ndarray, beta: float, count: int, estimator: Callable, *arguments
+) -> np.ndarray:
+    log_weight, heat = _integrated(energy, weights, beta)
+    return np.stack(
+        [_jackknife(estimator, z / count, h / count, *arguments) for z, h in zip(log_weight, heat, strict=True)], axis=1
+    )
 
 
 def _jackknife(estimator: Callable, log_weight: np.ndarray, heat: np.ndarray, *arguments) -> np.ndarray:
@@ -140,31 +174,15 @@ def _curve(log_weight: np.ndarray, heat: np.ndarray, free: np.ndarray, wanted: n
     return np.where(inside, [entropy, h[least]], np.nan)
 
 
-def _integrated(
-    machine: Machine,
-    patterns: Patterns,
-    loss: Loss,
-    beta: float,
-    references: np.ndarray | None,
-    couplings: np.ndarray,
-    how: ThermodynamicIntegration,
-    device: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the patterns add to log Z, and the heat beta <L>, per weight: (instances, chains, couplings); NaN where it cannot be
-    said."""
-    last = COLD if np.isinf(beta) else beta
-    nodes, weights = np.polynomial.legendre.leggauss(how.temperatures)
-    t, weights = -np.expm1(-last) * (nodes + 1) / 2, -np.expm1(-last) * weights / 2
-    betas = np.append(-np.log1p(-t), last)
-    energy = _exchanged(machine, patterns, loss, betas, references, couplings, how, device)
-    log_weight = -np.einsum("ibcxr,b->ixc", energy[:, :-1], weights / (1 - t)) / energy.shape[-1]
+def _integrated(energy: np.ndarray, weights: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
+    """What the patterns add to log Z, and the heat beta <L>: (instances, chains, couplings); NaN where it cannot be said."""
+    log_weight = -np.einsum("ibcxr,b->ixc", energy[:, :-1], weights) / energy.shape[-1]
     coldest = energy[:, -1].transpose(0, 2, 1, 3)
     if not np.isinf(beta):
-        return log_weight / machine.weight_count, beta * coldest.mean(axis=-1) / machine.weight_count
+        return log_weight, beta * coldest.mean(axis=-1)
     # All chains together: in one alone there may be no sample without error.
     solved = (coldest == 0).mean(axis=(1, 3), keepdims=True)[..., 0]
-    share = np.log(np.where(solved >= LEAST, solved, np.nan))
-    return (log_weight + share) / machine.weight_count, np.zeros_like(log_weight)
+    return log_weight + np.log(np.where(solved >= LEAST, solved, np.nan)), np.zeros_like(log_weight)
 
 
 def _exchanged(

@@ -77,7 +77,7 @@ def test_belief_propagation_and_integration_agree(reference):
     how = (
         gpumc.ThermodynamicIntegration(burn_in=3000, sweeps=5000)
         if reference == "focused"
-        else gpumc.ThermodynamicIntegration(burn_in=20_000, sweeps=20_000)
+        else gpumc.ThermodynamicIntegration(burn_in=10_000, sweeps=10_000)
     )
     weights, bp = (focused, wide) if reference == "focused" else (walked, narrow)
     ti = gpumc.local_entropy(machine, patterns, weights, distance=distance, method=how, device="cpu")
