@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ from gpumc.patterns import Patterns
 FORMS: dict[str, type[Amp] | type[Relaxed] | type[Exact]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}
 #: The largest fan-in whose nodes are exact unless another form is asked for.
 SMALL = 32
-#: Damping of a first attempt, and of those that follow where it does not converge.
-DAMPINGS = (0.2, 0.6, 0.85)
+#: Damping of a first attempt and of those that follow where it does not converge, and their shares of the iterations.
+ATTEMPTS = ((0.2, 0.2), (0.6, 0.3), (0.85, 0.5))
 #: With fewer configurations than exp(-3) expected, there are none.
 FEWEST = -3.0
 #: Part of the free memory that messages may take.
@@ -33,7 +34,7 @@ MEMORY_SHARE = 0.25
 @dataclass(frozen=True)
 class BeliefPropagation:
     """How messages are passed: ``form`` "amp", "relaxed", "exact" or "auto"; the residual at which they have converged; the
-    iterations that an attempt may take; and their precision."""
+    iterations that may be made; and their precision."""
 
     form: str = "auto"
     tolerance: float = 1e-8
@@ -67,15 +68,15 @@ class Problems:
     beta: np.ndarray
     gamma: np.ndarray
     reference: np.ndarray
+    curve: np.ndarray
     h: np.ndarray | None = None
     distance: np.ndarray | None = None
 
     def rows(self, chosen) -> Problems:
         """Some of the rows."""
         h, distance = (None if a is None else a[chosen] for a in (self.h, self.distance))
-        return Problems(
-            self.instance[chosen], self.beta[chosen], self.gamma[chosen], self.reference[chosen], h, distance
-        )
+        beta, gamma, reference = self.beta[chosen], self.gamma[chosen], self.reference[chosen]
+        return Problems(self.instance[chosen], beta, gamma, reference, self.curve[chosen], h, distance)
 
 
 @dataclass(frozen=True)
@@ -150,22 +151,35 @@ def _solved(
     else:
         prior = Pull(reference, device.asarray(np.asarray(problems.h, dtype)))
     messages = Messages.start(device.xp.zeros(shape, dtype), form.memory(dtype))
-    for damping in DAMPINGS:
+    for damping, share in ATTEMPTS:
         left = np.flatnonzero(~messages.converged)
+        if damping != ATTEMPTS[0][0]:
+            left = left[~_hopeless(problems, _measured(form, prior, messages, problems.beta))[left]]
         if not len(left):
             break
         attempt = Messages.start(device.xp.zeros((len(left), *shape[1:]), dtype), form.rows(left).memory(dtype))
+        iterations = math.ceil(share * how.iterations)
         converge(
-            form.rows(left),
-            prior.rows(left),
-            attempt,
-            damping=damping,
-            tolerance=how.tolerance,
-            iterations=how.iterations,
+            form.rows(left), prior.rows(left), attempt, damping=damping, tolerance=how.tolerance, iterations=iterations
         )
         attempt.iterations += messages.iterations[left]
         messages.put(left, attempt)
     return _measured(form, prior, messages, problems.beta)
+
+
+def _hopeless(problems: Problems, found: Volumes) -> np.ndarray:
+    """Rows that a tangent to the entropy's curve, which is concave, puts below the fewest configurations: bool (rows,)."""
+    hopeless = np.zeros(len(problems.instance), bool)
+    if problems.distance is None:
+        return hopeless
+    for curve in np.unique(problems.curve):
+        rows = np.flatnonzero(problems.curve == curve)
+        known = rows[np.isfinite(found.entropy[rows])]
+        if len(known):
+            beyond = problems.distance[rows][:, None] - problems.distance[known]
+            tangents = found.entropy[known] + found.field[known] * beyond
+            hopeless[rows] = tangents.min(axis=1) * problems.reference.shape[1] < FEWEST
+    return hopeless
 
 
 def _measured(form: Form, prior: Distance | Pull, messages: Messages, beta: np.ndarray) -> Volumes:

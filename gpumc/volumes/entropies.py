@@ -69,7 +69,7 @@ def entropy(
         return _dataset(grid, _gathered(estimates), machine, patterns, loss, "ti")
     number, beta_of, gamma_of = (grid.flat(key)[~empty] for key in ("instance", "beta", "gamma"))
     nowhere = np.ones((len(number), machine.weight_count), np.int8)
-    problems = Problems(number, beta_of, gamma_of, nowhere, h=np.zeros(len(number)))
+    problems = Problems(number, beta_of, gamma_of, nowhere, np.arange(len(number)), h=np.zeros(len(number)))
     found = volumes(choose(device), machine, patterns, loss, problems, how)
     names = ("entropy", "free_entropy", "converged", "iterations", "residual")
     values = {key: getattr(found, key) for key in names} | {"energy": found.energy * machine.weight_count}
@@ -123,7 +123,8 @@ def local_entropy(
         return _with_bound(_dataset(grid, values, machine, patterns, loss, "ti"))
     number, beta_of, gamma_of = (grid.flat(key)[good] for key in ("instance", "beta", "gamma"))
     wanted = {"distance": "distance", "field": "h"}[name]
-    problems = Problems(number, beta_of, gamma_of, rows[row[good]], **{wanted: grid.flat(name)[good]})
+    curve = np.arange(len(row)) // len(along)
+    problems = Problems(number, beta_of, gamma_of, rows[row[good]], curve[good], **{wanted: grid.flat(name)[good]})
     found = volumes(choose(device), machine, patterns, loss, problems, how)
     other = "field" if name == "distance" else "distance"
     names = ("entropy", other, "free_entropy", "converged", "iterations", "residual")
