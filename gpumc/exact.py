@@ -13,7 +13,7 @@ from scipy.special import logsumexp, softmax
 
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss
-from gpumc.machines import Machine
+from gpumc.machines import Machine, require_binary
 from gpumc.measures import LocalEntropy, Ramp, signs
 from gpumc.patterns import Patterns
 
@@ -36,6 +36,7 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
     what ``sample`` records. Raises ConfigError for more than 24 weights.
     """
     loss = loss or ErrorCount()
+    require_binary(machine, "enumeration")
     patterns.check(machine)
     count = machine.weight_count
     _affordable(count, "weights")

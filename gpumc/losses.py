@@ -1,7 +1,7 @@
-"""Losses: a sum over patterns of a function of the stability, kept as exact integers.
+"""Losses: a sum over patterns of a function of the stability, of binary machines kept as exact integers.
 
-An energy is an int64 multiple of the loss's ``unit`` (1 for error counts, 2^-20 for the cross-entropy), so that it does
-not depend on the order in which patterns are summed.
+There an energy is an int64 multiple of the loss's ``unit`` (1 for error counts, 2^-20 for the cross-entropy), so that it does
+not depend on the order in which patterns are summed. Of real weights it is a float64 sum of ``values``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from gpumc.device import array_module
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 
@@ -30,6 +31,10 @@ class ErrorCount:
     def tables(self, machine: Machine) -> np.ndarray:
         """The loss of a pattern at each readout -r, -r + 2, ..., r: int64 (1, r + 1), in units of ``unit``."""
         return (_readouts(machine) < 0).astype(np.int64)[None, :]
+
+    def values(self, stability: np.ndarray, gamma: np.ndarray | float = 0.0) -> np.ndarray:
+        """The loss of each real stability: 1 for an error."""
+        return wrong(stability).astype(stability.dtype)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,19 @@ class CrossEntropy:
                 f"{table.max() * self.unit:.3g} for one pattern: the fixed-point table holds less than 2048, use a larger gamma"
             )
         return table
+
+    def values(self, stability: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
+        """f_gamma of each real stability."""
+        return array_module(stability).logaddexp(0.0, -2 * gamma * stability) / (2 * gamma)
+
+    def slopes(self, stability: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
+        """The derivative of f_gamma at each real stability, -1 / (1 + exp(2 gamma Delta))."""
+        return 0.5 * (array_module(stability).tanh(gamma * stability) - 1)
+
+
+def wrong(stability: np.ndarray) -> np.ndarray:
+    """Whether real stabilities are errors: Delta < 0, and Delta = 0, which only silent ReLU units give."""
+    return stability <= 0
 
 
 Loss = ErrorCount | CrossEntropy

@@ -1,11 +1,13 @@
 """The architectures whose weights are sampled, and what they compute of a pattern.
 
 A machine is a frozen description: how many inputs ``n`` and hidden units ``k`` it has, which weight reads which input,
-and how the signs of the hidden preactivations become an output. With binary weights and +-1 patterns every
+and how the hidden preactivations become an output. With binary weights and +-1 patterns every
 preactivation is an odd integer (the *field* ``w_l . xi_l``, not divided by ``sqrt(fan_in)``), and so nothing ever ties.
+With spherical weights each unit's vector is real, of squared norm ``fan_in``, and so is its preactivation ``w_l . xi_l / sqrt(fan_in)``.
 
-Labels are folded into the patterns (:meth:`Machine.gauge`): for a majority the label multiplies every input, for a
-parity it multiplies the inputs of the first unit alone. In that gauge every label is +1 and a stability is a function of the fields.
+Where hidden units are odd functions, labels are folded into the patterns (:meth:`Machine.gauge`): for a majority the label
+multiplies every input, for a parity it multiplies the inputs of the first unit alone. In that gauge every label is +1 and a stability
+is a function of the fields.
 """
 
 from __future__ import annotations
@@ -15,20 +17,33 @@ from typing import ClassVar
 
 import numpy as np
 
-from gpumc.errors import ConfigError
+from gpumc.activations import ACTIVATIONS, ODD, activated, activation_slope
+from gpumc.device import array_module
+from gpumc.errors import ConfigError, nearest
+
+#: The kinds of weights.
+WEIGHTS = ("binary", "spherical")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What all machines share, with the readout of a majority unless they have another; use one of the four below."""
+    """What all machines share, with the readout of a majority unless they have another; use one of the four below.
+
+    ``weights`` "binary" or "spherical"; hidden units have the ``activation`` "sign", "relu", "erf" or "tanh", the last two of
+    ``slope`` times the preactivation.
+    """
 
     n: int
     k: int = 1
     weights: str = "binary"
+    activation: str = "sign"
+    slope: float = 1.0
 
     kind: ClassVar[str]
     #: Whether the stability depends on the field's value ("linear"), on the majority or on the product of hidden signs.
     readout: ClassVar[str]
+    #: The activations that hidden units may have.
+    activations: ClassVar[tuple[str, ...]] = ACTIVATIONS
 
     def __post_init__(self) -> None:
         for name in ("n", "k"):
@@ -36,14 +51,46 @@ class Machine:
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
                 raise ConfigError(f"{self.kind}: {name} = {value!r}: a whole number of at least 1 is needed")
             object.__setattr__(self, name, int(value))
-        if self.weights != "binary":
-            raise ConfigError(f"{self.kind}: weights = {self.weights!r}: only 'binary' is simulated")
+        if self.weights not in WEIGHTS:
+            raise ConfigError(f"{self.kind}: weights = {self.weights!r}: {nearest(str(self.weights), WEIGHTS)}")
+        if self.activation not in self.activations:
+            meant = nearest(str(self.activation), self.activations)
+            raise ConfigError(f"{self.kind}: activation = {self.activation!r}: {meant}")
+        if not (np.isfinite(self.slope) and self.slope > 0):
+            raise ConfigError(f"{self.kind}: slope = {self.slope}: a positive finite number is needed")
+        if self.weights == "binary" and self.activation != "sign":
+            raise ConfigError(
+                f"{self.kind}: activation = {self.activation!r} with binary weights: these have 'sign'; use weights = 'spherical'"
+            )
+        if self.activation == "relu" and self.k % 2:
+            raise ConfigError(
+                f"{self.kind}: k = {self.k} is odd, and half of the ReLU units have output weight -1: use {self.k + 1}"
+            )
 
-    def _odd(self, name: str, value: int) -> None:
+    def _odd(self, name: str, value: int, why: str) -> None:
         if value % 2 == 0:
             raise ConfigError(
-                f"{self.kind}: {name} = {value} is even, and binary weights would tie: use {value - 1 or 1} or {value + 1}"
+                f"{self.kind}: {name} = {value} is even, and {why} would tie: use {value - 1 or 1} or {value + 1}"
             )
+
+    def _majority_without_ties(self) -> None:
+        if self.activation == "sign":
+            self._odd("k", self.k, "the hidden units")
+
+    @property
+    def spherical(self) -> bool:
+        """Whether the weights are real, on a sphere for each unit."""
+        return self.weights == "spherical"
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the stability of spherical weights has a gradient that is not 0."""
+        return self.readout == "linear" or self.activation != "sign"
+
+    @property
+    def output_weights(self) -> np.ndarray:
+        """c_l of the hidden units, float64 (k,): 1, and for ReLU units -1 in the second half."""
+        return np.where((np.arange(self.k) < self.k / 2) | (self.activation != "relu"), 1.0, -1.0)
 
     @property
     def weight_count(self) -> int:
@@ -77,8 +124,8 @@ class Machine:
         return count
 
     def gauge(self, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Fold labels (..., M) into patterns xi (..., M, n), both int8 +-1: the patterns for which every label is +1."""
-        return np.asarray(xi * labels[..., None], dtype=np.int8)
+        """Fold labels +-1 (..., M) into patterns xi (..., M, n): the patterns, of xi's dtype, for which every label is +1."""
+        return np.asarray(xi * labels[..., None], dtype=np.asarray(xi).dtype)
 
     def fields(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
         """Integer fields w_l . xi_l of weights (C, weight_count) on patterns (M, n): int64 (C, k, M)."""
@@ -98,21 +145,45 @@ class Machine:
 
     def stabilities(self, weights: np.ndarray, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Stabilities Delta, float64 (C, M), of weights (C, weight_count) on patterns xi (M, n) with labels (M,)."""
+        if self.spherical:
+            return self.output(self.preactivations(weights, xi)) * labels
         return self.readout_of(self.fields(weights, self.gauge(xi, labels))) * self.stability_scale
+
+    def preactivations(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
+        """w_l . xi_l / sqrt(fan_in) of real weights (C, weight_count) on patterns (M, n): (C, k, M)."""
+        per_unit = weights.reshape(len(weights), self.k, self.fan_in).swapaxes(0, 1)
+        inputs = self.unit_inputs(xi).astype(weights.dtype)
+        return array_module(weights).matmul(per_unit, inputs.swapaxes(1, 2)).swapaxes(0, 1) / np.sqrt(self.fan_in)
+
+    def output(self, preactivations: np.ndarray) -> np.ndarray:
+        """The output (..., M) of real preactivations (..., k, M), which is the stability for a label of +1."""
+        signs = array_module(preactivations).asarray(self.output_weights)[:, None]
+        return (signs * self._activated(preactivations)).sum(axis=-2) * self.k**-0.5
+
+    def output_slopes(self, preactivations: np.ndarray) -> np.ndarray:
+        """The derivatives of the output by each preactivation: (..., k, M)."""
+        signs = array_module(preactivations).asarray(self.output_weights)[:, None]
+        value = self._activated(preactivations)
+        return signs * self.k**-0.5 * activation_slope(self.activation, self.slope, preactivations, value)
+
+    def _activated(self, preactivations: np.ndarray) -> np.ndarray:
+        return activated(self.activation, self.slope, preactivations)
 
 
 @dataclass(frozen=True)
 class Perceptron(Machine):
-    """One unit of ``n`` (odd) inputs; Delta = sigma w.xi / sqrt(n)."""
+    """One unit of ``n`` inputs (odd for binary weights); Delta = sigma w.xi / sqrt(n)."""
 
     kind: ClassVar[str] = "perceptron"
     readout: ClassVar[str] = "linear"
+    activations: ClassVar[tuple[str, ...]] = ("sign",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.k != 1:
             raise ConfigError(f"perceptron: k = {self.k}: a perceptron has one unit, k = 1")
-        self._odd("n", self.n)
+        if not self.spherical:
+            self._odd("n", self.n, "binary weights")
 
     @property
     def stability_scale(self) -> float:
@@ -125,31 +196,41 @@ class Perceptron(Machine):
     def readout_of(self, fields: np.ndarray) -> np.ndarray:
         return fields[..., 0, :]
 
+    def output(self, preactivations: np.ndarray) -> np.ndarray:
+        return preactivations[..., 0, :]
+
+    def output_slopes(self, preactivations: np.ndarray) -> np.ndarray:
+        return array_module(preactivations).ones_like(preactivations)
+
 
 @dataclass(frozen=True)
 class TreeCommittee(Machine):
-    """``k`` (odd) hidden units on disjoint inputs, ``n/k`` (odd) each; Delta = sigma sum_l tau_l / sqrt(k)."""
+    """``k`` hidden units on disjoint inputs, ``n/k`` each; Delta = sigma sum_l c_l tau_l / sqrt(k), tau_l the activation.
+
+    ``k`` is odd for signs and even for ReLU, ``n/k`` odd for binary weights; c_l = 1, for ReLU -1 in the second half.
+    """
 
     kind: ClassVar[str] = "tree-committee"
     readout: ClassVar[str] = "majority"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._odd("k", self.k)
+        self._majority_without_ties()
         _check_tree(self)
 
 
 @dataclass(frozen=True)
 class FullCommittee(Machine):
-    """``k`` (odd) hidden units on the same ``n`` (odd) inputs, n k weights, unit by unit; Delta as for the tree."""
+    """``k`` hidden units on the same ``n`` (odd for binary weights) inputs, n k weights, unit by unit; all else as for the tree."""
 
     kind: ClassVar[str] = "full-committee"
     readout: ClassVar[str] = "majority"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._odd("n", self.n)
-        self._odd("k", self.k)
+        if not self.spherical:
+            self._odd("n", self.n, "binary weights")
+        self._majority_without_ties()
 
     @property
     def weight_count(self) -> int:
@@ -161,10 +242,11 @@ class FullCommittee(Machine):
 
 @dataclass(frozen=True)
 class TreeParity(Machine):
-    """``k`` hidden units on disjoint inputs, ``n/k`` (odd) each; Delta = sigma prod_l tau_l."""
+    """``k`` hidden units on disjoint inputs, ``n/k`` each (odd for binary weights); Delta = sigma prod_l tau_l."""
 
     kind: ClassVar[str] = "tree-parity"
     readout: ClassVar[str] = "product"
+    activations: ClassVar[tuple[str, ...]] = ODD
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,18 +261,35 @@ class TreeParity(Machine):
         return 1
 
     def gauge(self, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        gauged = np.array(xi, dtype=np.int8)
-        gauged[..., : self.fan_in] *= labels[..., None].astype(np.int8)
+        gauged = np.array(xi)
+        gauged[..., : self.fan_in] *= labels[..., None].astype(gauged.dtype)
         return gauged
 
     def readout_of(self, fields: np.ndarray) -> np.ndarray:
         return 1 - 2 * ((self.k - np.count_nonzero(fields > 0, axis=-2)) % 2)
 
+    def output(self, preactivations: np.ndarray) -> np.ndarray:
+        return self._activated(preactivations).prod(axis=-2)
+
+    def output_slopes(self, preactivations: np.ndarray) -> np.ndarray:
+        value = self._activated(preactivations)
+        own = activation_slope(self.activation, self.slope, preactivations, value)
+        xp = array_module(value)
+        others = xp.stack([xp.delete(value, unit, axis=-2).prod(axis=-2) for unit in range(self.k)], axis=-2)
+        return own * others
+
 
 def _check_tree(machine: Machine) -> None:
     if machine.n % machine.k:
         raise ConfigError(f"{machine.kind}: k = {machine.k} does not divide n = {machine.n}: n must be a multiple of k")
-    machine._odd("n/k", machine.fan_in)
+    if not machine.spherical:
+        machine._odd("n/k", machine.fan_in, "binary weights")
+
+
+def require_binary(machine: Machine, what: str) -> None:
+    """Raise ConfigError unless the weights are binary."""
+    if machine.spherical:
+        raise ConfigError(f"{what} needs binary weights, and this {machine.kind} has spherical ones")
 
 
 #: Every machine by the name that a config gives it.

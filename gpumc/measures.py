@@ -82,8 +82,8 @@ class LocalEntropy:
     """P(W~, W^1..W^y) ~ exp(sum_a [-beta L(W^a) - coupling d(W^a, W~)]) (Baldassi et al., PNAS 113, E7655 (2016)).
 
     ``centre="explicit"`` samples W~; ``"traced"`` sums it out, the replicas then attract one another through
-    sum_i log 2cosh(coupling sum_a W_i^a); an array of +-1, (weights,), (instances, weights) or any shape that
-    broadcasts to (instances, grid, chains, weights), is a centre that stays where it is.
+    sum_i log 2cosh(coupling sum_a W_i^a); an array, (weights,), (instances, weights) or any shape that
+    broadcasts to (instances, grid, chains, weights), of +-1 where weights are binary, is a centre that stays where it is.
     """
 
     loss: Loss
@@ -100,10 +100,10 @@ class LocalEntropy:
         if isinstance(self.centre, str):
             if self.centre not in ("explicit", "traced"):
                 raise ConfigError(
-                    f"centre = {self.centre!r}: {nearest(self.centre, ('explicit', 'traced'))}, or an array of +-1"
+                    f"centre = {self.centre!r}: {nearest(self.centre, ('explicit', 'traced'))}, or an array"
                 )
         else:
-            object.__setattr__(self, "centre", signs("centre", self.centre))
+            object.__setattr__(self, "centre", reals("centre", self.centre))
 
 
 Measure = Gibbs | LocalEntropy
@@ -111,14 +111,30 @@ Measure = Gibbs | LocalEntropy
 
 def signs(name: str, values: ArrayLike) -> np.ndarray:
     """``values`` as an int8 array, or ConfigError naming the first entry that is not +-1."""
+    array = _numbers(name, values)
+    _all(name, array, (array == 1) | (array == -1), "every entry must be +1 or -1")
+    return array.astype(np.int8)
+
+
+def reals(name: str, values: ArrayLike) -> np.ndarray:
+    """``values`` as a float64 array, or ConfigError naming the first entry that is not finite."""
+    array = _numbers(name, values)
+    _all(name, array, np.isfinite(array), "every entry must be a finite number")
+    return array.astype(np.float64)
+
+
+def _numbers(name: str, values: ArrayLike) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError:
         raise ConfigError(f"{name}: rows of one length are needed, found rows of several lengths") from None
     if array.dtype.kind not in "biuf":
-        raise ConfigError(f"{name}: numbers +-1 are needed, found {array.dtype}")
-    wrong = np.argwhere(~((array == 1) | (array == -1)))
+        raise ConfigError(f"{name}: numbers are needed, found {array.dtype}")
+    return array
+
+
+def _all(name: str, array: np.ndarray, right: np.ndarray, wanted: str) -> None:
+    wrong = np.argwhere(~right)
     if len(wrong):
         place = tuple(int(i) for i in wrong[0])
-        raise ConfigError(f"{name}{list(place)} = {array[place]}: every entry must be +1 or -1")
-    return array.astype(np.int8)
+        raise ConfigError(f"{name}{list(place)} = {array[place]}: {wanted}")

@@ -11,24 +11,27 @@ from pathlib import Path
 
 import numpy as np
 
-from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits
+from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine
-from gpumc.measures import signs
+from gpumc.measures import reals, signs
 
 
 @dataclass(frozen=True, eq=False)
 class Patterns:
-    """Inputs ``xi`` int8 (instances, M, n), ``labels`` int8 (instances, M), all +-1; (M, n) and (M,) are one instance.
+    """Inputs ``xi`` (instances, M, n), ``labels`` int8 +-1 (instances, M); (M, n) and (M,) are one instance.
 
-    Raises ConfigError for shapes that do not belong together and entries that are not +-1.
+    Inputs that are all +-1 are kept as int8, others as float64, which machines of spherical weights take. Raises ConfigError for
+    shapes that do not belong together, labels that are not +-1, and inputs that are not finite or all 0.
     """
 
     xi: np.ndarray
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        xi, labels = signs("xi", self.xi), signs("labels", self.labels)
+        xi, labels = reals("xi", self.xi), signs("labels", self.labels)
+        if np.all(np.abs(xi) == 1):
+            xi = xi.astype(np.int8)
         if xi.ndim == 2:
             xi, labels = xi[None], labels[None]
         if xi.ndim != 3 or 0 in xi.shape:
@@ -39,6 +42,9 @@ class Patterns:
             raise ConfigError(
                 f"labels have shape {np.shape(self.labels)}, and xi {np.shape(self.xi)}: one label a pattern is needed"
             )
+        zero = np.argwhere(~xi.any(axis=-1))
+        if len(zero):
+            raise ConfigError(f"xi{zero[0].tolist()} is 0 throughout: no weights could classify it, leave it out")
         object.__setattr__(self, "xi", xi)
         object.__setattr__(self, "labels", labels)
 
@@ -63,7 +69,8 @@ class Patterns:
     @property
     def digest(self) -> str:
         """A short hash of shapes and entries, which tells sets of patterns apart."""
-        text = str(self.xi.shape).encode() + np.packbits(self.xi > 0).tobytes() + np.packbits(self.labels > 0).tobytes()
+        inputs = np.packbits(self.xi > 0) if self.xi.dtype == np.int8 else self.xi
+        text = str(self.xi.shape).encode() + inputs.tobytes() + np.packbits(self.labels > 0).tobytes()
         return hashlib.sha256(text).hexdigest()[:16]
 
     def contradictions(self, machine: Machine) -> np.ndarray:
@@ -78,11 +85,13 @@ class Patterns:
         return np.array(found)
 
     def check(self, machine: Machine) -> None:
-        """Raise ConfigError unless these patterns have the inputs of ``machine``."""
+        """Raise ConfigError unless these patterns have the inputs of ``machine``, +-1 where its weights are binary."""
         if self.n != machine.n:
             raise ConfigError(
                 f"the patterns have {self.n} inputs and the {machine.kind} has n = {machine.n}: they must be equal"
             )
+        if not machine.spherical:
+            signs("xi", self.xi)
 
 
 def random_patterns(machine: Machine, alpha: float, instances: int = 1, seed: int = 0) -> Patterns:
@@ -115,7 +124,8 @@ def teacher_patterns(
         raise ConfigError(f"flip = {flip}: a probability from 0 to 1 is needed")
     count = machine.pattern_count(alpha)
     xi = _random_inputs(machine, count, instances, seed)
-    weights = _random_signs(seed, Stream.TEACHER, instances, teacher.weight_count)
+    draw = random_normals if teacher.spherical else random_bits
+    weights = draw(seed, Stream.TEACHER, 0, np.arange(instances), teacher.weight_count)
     right = np.ones(count, np.int8)
     outputs = [teacher.stabilities(w[None], x, right)[0] for w, x in zip(weights, xi, strict=True)]
     labels = np.sign(outputs).astype(np.int8)
@@ -129,7 +139,7 @@ def load_patterns(path: str | Path) -> Patterns:
     """Patterns from a file.
 
     ``.npz``: arrays ``xi`` and ``labels``. Anything else is text, gzipped where it ends in ``.gz``: a pattern a line,
-    numbers +-1 separated by blanks or commas, the last one the label; ``#`` starts a comment. Raises RunError for a file
+    numbers separated by blanks or commas, the last one the label +-1; ``#`` starts a comment. Raises RunError for a file
     that cannot be read, and ConfigError, with the file and (in text) the line and column, for what is wrong in it.
     """
     path = Path(path)
@@ -144,7 +154,7 @@ def load_patterns(path: str | Path) -> Patterns:
     rows = [(number, text) for number, text in words if text]
     if not rows:
         raise ConfigError(f"{path} holds no pattern: one a line is needed, the label last")
-    table = np.array([_row(path, number, text, len(rows[0][1])) for number, text in rows], np.int8)
+    table = np.array([_row(path, number, text, len(rows[0][1])) for number, text in rows])
     return Patterns(table[:, :-1], table[:, -1])
 
 
@@ -163,7 +173,7 @@ def _load_npz(path: Path) -> Patterns:
             raise ConfigError(f"{path}: {error}") from None
 
 
-def _row(path: Path, number: int, text: list[str], length: int) -> list[int]:
+def _row(path: Path, number: int, text: list[str], length: int) -> list[float]:
     place = f"{path}, line {number}"
     if len(text) != length or length < 2:
         raise ConfigError(
@@ -175,9 +185,12 @@ def _row(path: Path, number: int, text: list[str], length: int) -> list[int]:
             value = float(word)
         except ValueError:
             value = np.nan
-        if value not in (1.0, -1.0):
-            raise ConfigError(f"{place}, column {column}: {word!r}: every number must be +1 or -1")
-        row.append(int(value))
+        label = column == length
+        if not np.isfinite(value) or (label and abs(value) != 1):
+            raise ConfigError(
+                f"{place}, column {column}: {word!r}: {'a label +1 or -1' if label else 'a finite number'} is needed"
+            )
+        row.append(value)
     return row
 
 

@@ -12,6 +12,7 @@ PACKAGE = ROOT / "gpumc"
 FLOORS: list[set[str]] = [
     {"errors"},
     {"device"},
+    {"activations"},
     {"machines", "losses", "patterns", "measures", "state"},
     {"launch"},
     {"observables"},
@@ -23,7 +24,7 @@ FLOORS: list[set[str]] = [
 ]
 PARTS = set().union(*FLOORS)
 #: Descriptions know one another's types, and the faces each other.
-OPEN = (FLOORS[2], FLOORS[-1])
+OPEN = (FLOORS[3], FLOORS[-1])
 
 
 def part_of(path: Path) -> str:

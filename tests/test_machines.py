@@ -1,6 +1,6 @@
 """What a machine computes of a pattern, against a loop that follows the definitions word for word."""
 
-from math import prod, sqrt
+from math import erf, prod, sqrt, tanh
 
 import numpy as np
 import pytest
@@ -104,7 +104,13 @@ def test_kinds():
         (lambda: gpumc.Perceptron(0), "n = 0"),
         (lambda: gpumc.Perceptron(True), "n = True"),
         (lambda: gpumc.Perceptron(7.0), r"n = 7\.0"),
-        (lambda: gpumc.Perceptron(7, weights="spherical"), "spherical"),
+        (lambda: gpumc.Perceptron(7, weights="sphere"), "'spherical'"),
+        (lambda: gpumc.Perceptron(7, weights="spherical", activation="tanh"), "allowed: sign"),
+        (lambda: gpumc.TreeCommittee(15, k=3, activation="tanh"), "binary weights"),
+        (lambda: gpumc.TreeCommittee(15, k=3, weights="spherical", activation="relu"), "k = 3 is odd"),
+        (lambda: gpumc.TreeCommittee(16, k=4, weights="spherical"), "k = 4 is even"),
+        (lambda: gpumc.TreeCommittee(15, k=3, weights="spherical", activation="tanh", slope=0), "slope = 0"),
+        (lambda: gpumc.TreeParity(16, k=4, weights="spherical", activation="relu"), "activation"),
         (lambda: gpumc.TreeCommittee(12, k=4), "k = 4 is even.*3 or 5"),
         (lambda: gpumc.TreeCommittee(10, k=3), "k = 3 does not divide n = 10"),
         (lambda: gpumc.TreeCommittee(12, k=3), "n/k = 4 is even"),
@@ -120,3 +126,59 @@ def test_kinds():
 def test_machines_that_make_no_sense(make, words):
     with pytest.raises(ConfigError, match=words):
         make()
+
+
+SPHERICAL = [
+    gpumc.Perceptron(6, weights="spherical"),
+    gpumc.TreeCommittee(12, k=3, weights="spherical"),
+    gpumc.TreeCommittee(12, k=4, weights="spherical", activation="relu"),
+    gpumc.TreeCommittee(12, k=3, weights="spherical", activation="erf", slope=0.7),
+    gpumc.FullCommittee(6, k=3, weights="spherical", activation="tanh", slope=2.0),
+    gpumc.FullCommittee(6, k=2, weights="spherical", activation="relu"),
+    gpumc.TreeParity(12, k=3, weights="spherical"),
+    gpumc.TreeParity(12, k=4, weights="spherical", activation="tanh"),
+]
+spherical = pytest.mark.parametrize("machine", SPHERICAL, ids=lambda m: f"{m.kind}-{m.activation}")
+
+
+def real_stability(machine, weights, pattern, label) -> float:
+    """Delta of one pattern of real numbers in plain Python."""
+    inputs = machine.weight_count // machine.k
+    outputs = []
+    for unit in range(machine.k):
+        first = 0 if machine.kind == "full-committee" else unit * inputs
+        x = sum(weights[unit * inputs + j] * pattern[first + j] for j in range(inputs)) / sqrt(inputs)
+        if machine.kind == "perceptron":
+            return label * x
+        b = machine.slope
+        value = {"sign": lambda x: 1 if x > 0 else -1, "relu": lambda x: max(0, x)}
+        value |= {"erf": lambda x, b=b: erf(b * x), "tanh": lambda x, b=b: tanh(b * x)}
+        output = value[machine.activation](x)
+        outputs.append(-output if machine.activation == "relu" and 2 * unit >= machine.k else output)
+    return label * (prod(outputs) if machine.kind == "tree-parity" else sum(outputs) / sqrt(machine.k))
+
+
+def draw_real(machine, count=5, patterns=8):
+    rng = np.random.default_rng(2)
+    shapes = (count, machine.weight_count), (patterns, machine.n)
+    return *(rng.normal(size=shape) for shape in shapes), rng.choice([-1, 1], patterns)
+
+
+@spherical
+def test_real_stabilities(machine):
+    weights, xi, labels = draw_real(machine)
+    expected = [[real_stability(machine, w, x, s) for x, s in zip(xi, labels, strict=True)] for w in weights]
+    np.testing.assert_allclose(machine.stabilities(weights, xi, labels), expected, rtol=1e-12)
+
+
+@spherical
+def test_slopes_of_the_output(machine):
+    """Against finite differences, 1e-6 to either side."""
+    fields = np.random.default_rng(3).normal(size=(4, machine.k, 10))
+    slopes = machine.output_slopes(fields)
+    for unit in range(machine.k):
+        step = np.zeros_like(fields)
+        step[:, unit] = 1e-6
+        differences = (machine.output(fields + step) - machine.output(fields - step)) / 2e-6
+        np.testing.assert_allclose(slopes[:, unit], differences, atol=1e-8)
+    assert machine.differentiable == bool(np.any(slopes != 0))

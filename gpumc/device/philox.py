@@ -33,6 +33,13 @@ class Stream(IntEnum):
     CENTRE = 7  # (sweep, weight // 4, walker of the chain's first replica)
     MESSAGES = 8  # (0, weight // 4, row): where focusing belief propagation starts
     EXCHANGE = 9  # (round, pair of temperatures and coupling and chain, instance): replica exchange
+    MOMENTA = (
+        10  # (sweep, step << 24 | weight // 4, walker): normals, the momenta of a trajectory or the direction of a move
+    )
+    MOVES = 11  # (sweep, step, walker): what else a step on spheres needs
+    VON_MISES = (
+        12  # (sweep, attempt << 16 | unit, walker of the chain's first replica): a centre's angle to its replicas
+    )
 
 
 def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:
@@ -82,6 +89,22 @@ def random_bits(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray
     words = np.ascontiguousarray(np.moveaxis(words, 0, -1)).astype("<u4")
     bits = np.unpackbits(words.view(np.uint8).reshape(*words.shape[:-2], -1), axis=-1, count=count, bitorder="little")
     return (2 * bits.astype(np.int8) - 1).astype(np.int8)
+
+
+def random_normals(seed: int, stream: int, sweep, walker, count: int, first_site: int = 0) -> np.ndarray:
+    """``count`` standard normals for each counter (sweep, walker): float64 (*broadcast shape, count), by Box and Muller's method."""
+    blocks = first_site + np.arange((count + 3) // 4)
+    words = philox(seed, stream, np.asarray(sweep)[..., None], blocks, np.asarray(walker)[..., None])
+    radius = np.sqrt(-2 * np.log(uniform(words[0::2])))
+    angle = 2 * np.pi * uniform(words[1::2])
+    pairs = np.stack([radius[0] * np.cos(angle[0]), radius[0] * np.sin(angle[0]),
+                      radius[1] * np.cos(angle[1]), radius[1] * np.sin(angle[1])], axis=-1)  # fmt: skip
+    return pairs.reshape(*pairs.shape[:-2], -1)[..., :count]
+
+
+def uniform(words: np.ndarray) -> np.ndarray:
+    """Random words as float64 uniform in (0, 1): (u + 1/2) / 2^32."""
+    return (words + 0.5) * 2.0**-32
 
 
 def site_orders(seed: int, sweeps: np.ndarray, count: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
 from gpumc.errors import ConfigError, nearest
 from gpumc.losses import ErrorCount
-from gpumc.machines import Machine
+from gpumc.machines import Machine, require_binary
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.factors import channel
 from gpumc.messages.graph import Graph
@@ -86,6 +86,7 @@ def focusing_bp(
     centre (nats per weight), ``overlap_centre`` <W W~>, ``q`` and ``q_centre``, the mean squared magnetisations of a replica
     and of the centre. Raises ConfigError for a protocol that never starts.
     """
+    require_binary(machine, "focusing belief propagation")
     patterns.check(machine)
     if isinstance(protocol, str):
         if protocol not in PROTOCOLS:

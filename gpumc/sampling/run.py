@@ -17,7 +17,7 @@ from gpumc import observables
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
 from gpumc.errors import ConfigError, nearest
-from gpumc.machines import Machine
+from gpumc.machines import Machine, require_binary
 from gpumc.measures import LocalEntropy, Measure, Ramp, signs
 from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
@@ -115,6 +115,7 @@ def sample(
 
 
 def _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sampler) -> None:
+    require_binary(machine, "sampling")
     patterns.check(machine)
     for name, value, least in (
         ("chains", chains, 1),
@@ -201,6 +202,7 @@ class _Starts:
         centre = run.measure.centre
         if centre is None or isinstance(centre, str):
             return cls(weights, None)
+        centre = signs("centre", centre)
         if np.ndim(centre) == 2:
             centre = np.asarray(centre)[:, None, None]
         return cls(weights, _broadcast("centre", np.asarray(centre), (*shape, count)))

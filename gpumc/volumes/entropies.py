@@ -15,7 +15,7 @@ import gpumc
 from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.losses import CrossEntropy, ErrorCount, Loss
-from gpumc.machines import Machine
+from gpumc.machines import Machine, require_binary
 from gpumc.messages import BeliefPropagation, Problems, volumes
 from gpumc.patterns import Patterns
 from gpumc.volumes.grid import Grid, distances, fields, instances, references
@@ -61,6 +61,7 @@ def entropy(
     for what makes no sense.
     """
     loss, how = loss or ErrorCount(), _method(method)
+    require_binary(machine, "an entropy")
     patterns.check(machine)
     grid = Grid.of(loss, beta, instance=instances(patterns))
     empty = _empty(machine, patterns, grid)
@@ -105,6 +106,7 @@ def local_entropy(
     outside (0, 1/2] and for shapes that do not belong together.
     """
     loss, how = loss or ErrorCount(), _method(method)
+    require_binary(machine, "an entropy")
     patterns.check(machine)
     if distance is None and field is not None:
         name, along = "field", fields(field)
