@@ -14,11 +14,13 @@ from gpumc.state import Model, Population, unpack_signs
 
 #: The width that a bin of the stability histogram is given, as nearly as the readouts' lattice allows.
 BIN_WIDTH = 0.1
+#: The largest real stability that has a bin of its own.
+FARTHEST = 8.0
 
 
 @dataclass(frozen=True)
 class StabilityBins:
-    """Bins of ``stride`` neighbouring readouts each; the last may hold fewer."""
+    """Bins of ``stride`` neighbouring readouts each, of which the last may hold fewer; 0 where readouts are real."""
 
     centres: np.ndarray
     widths: np.ndarray
@@ -26,7 +28,16 @@ class StabilityBins:
 
     @classmethod
     def of(cls, machine) -> StabilityBins:
-        """Bins over all stabilities that ``machine`` can have: width about 0.1, or one readout each where those are further apart."""
+        """Bins over all stabilities that ``machine`` can have: width about 0.1, or one readout each where those are further apart.
+
+        Where stabilities are real, those beyond ``FARTHEST`` count in the last bins.
+        """
+        if machine.spherical and machine.differentiable:
+            farthest = (
+                FARTHEST if machine.readout == "linear" or machine.activation == "relu" else 1 / machine.stability_scale
+            )
+            edges = np.linspace(-farthest, farthest, 2 * round(farthest / BIN_WIDTH) + 1)
+            return cls((edges[:-1] + edges[1:]) / 2, np.diff(edges), 0)
         step = 2 * machine.stability_scale
         stride = max(1, round(BIN_WIDTH / step))
         readouts = np.arange(-machine.largest_readout, machine.largest_readout + 1, 2)
@@ -34,6 +45,12 @@ class StabilityBins:
         sizes = np.diff(np.append(edges, len(readouts)))
         centres = np.add.reduceat(readouts, edges) / sizes * machine.stability_scale
         return cls(centres, sizes * step, stride)
+
+    def counted(self, stabilities: np.ndarray) -> np.ndarray:
+        """How many real ``stabilities`` fall in each bin: int64 (bins,)."""
+        first, width = self.centres[0] - self.widths[0] / 2, self.widths[0]
+        place = np.floor((to_host(stabilities).ravel() - first) / width).astype(np.int64)
+        return np.bincount(np.clip(place, 0, len(self.centres) - 1), minlength=len(self.centres))
 
 
 class Measured(NamedTuple):

@@ -45,9 +45,14 @@ class HostProgram:
             return
         ranges = min(items, threads * RANGES_PER_THREAD)
         edges = [items * r // ranges for r in range(ranges + 1)]
-        with ThreadPoolExecutor(threads) as pool:  # ctypes releases the interpreter's lock during a call
-            for done in [pool.submit(function, a, b, *values) for a, b in itertools.pairwise(edges)]:
-                done.result()
+        # ctypes releases the interpreter's lock during a call.
+        for done in [_pool(threads).submit(function, a, b, *values) for a, b in itertools.pairwise(edges)]:
+            done.result()
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "gpumc")
 
 
 def thread_count() -> int:

@@ -12,6 +12,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from gpumc.device.devices import array_module
+
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
@@ -91,15 +93,21 @@ def random_bits(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray
     return (2 * bits.astype(np.int8) - 1).astype(np.int8)
 
 
-def random_normals(seed: int, stream: int, sweep, walker, count: int, first_site: int = 0) -> np.ndarray:
-    """``count`` standard normals for each counter (sweep, walker): float64 (*broadcast shape, count), by Box and Muller's method."""
-    blocks = first_site + np.arange((count + 3) // 4)
+def random_normals(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray:
+    """``count`` standard normals for each counter (sweep, walker): float64 (*broadcast shape, count)."""
+    blocks = np.arange((count + 3) // 4)
     words = philox(seed, stream, np.asarray(sweep)[..., None], blocks, np.asarray(walker)[..., None])
-    radius = np.sqrt(-2 * np.log(uniform(words[0::2])))
-    angle = 2 * np.pi * uniform(words[1::2])
-    pairs = np.stack([radius[0] * np.cos(angle[0]), radius[0] * np.sin(angle[0]),
-                      radius[1] * np.cos(angle[1]), radius[1] * np.sin(angle[1])], axis=-1)  # fmt: skip
-    return pairs.reshape(*pairs.shape[:-2], -1)[..., :count]
+    return box_muller(np.moveaxis(words, 0, -1))[..., :count]
+
+
+def box_muller(words: np.ndarray) -> np.ndarray:
+    """Standard normals float64 (..., 4 blocks) of random words (..., blocks, 4) (G. E. P. Box, M. E. Muller, Ann. Math. Stat. 29,
+    610 (1958))."""
+    xp = array_module(words)
+    radius = xp.sqrt(-2 * xp.log(uniform(words[..., 0::2])))
+    angle = 2 * np.pi * uniform(words[..., 1::2])
+    pairs = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=-1)
+    return pairs.reshape(*words.shape[:-2], -1)
 
 
 def uniform(words: np.ndarray) -> np.ndarray:

@@ -17,7 +17,9 @@ from gpumc.losses import FIXED_POINT, ErrorCount
 from gpumc.measures import Gibbs, Measure, Ramp
 
 METROPOLIS, HEAT_BATH = "metropolis", "heat-bath"
-SAMPLERS = (METROPOLIS, HEAT_BATH)
+HMC, ROTATIONS, HIT_AND_RUN = "hmc", "rotations", "hit-and-run"
+#: Samplers of binary and of spherical weights.
+SAMPLERS = {"binary": (METROPOLIS, HEAT_BATH), "spherical": (HMC, ROTATIONS, HIT_AND_RUN)}
 
 #: Thresholds are probabilities times this.
 CERTAIN = 2**31

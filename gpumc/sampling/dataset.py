@@ -12,7 +12,6 @@ from gpumc.measures import LocalEntropy, Measure, Ramp
 from gpumc.observables import StabilityBins
 from gpumc.sampling import acceptance
 from gpumc.sampling.acceptance import Schedule
-from gpumc.state import Population, unpack_signs
 
 LONG_NAMES = {
     "energy": "loss of a replica",
@@ -37,7 +36,7 @@ LONG_NAMES = {
 @dataclass
 class Records:
     """What a run has measured: float64 (I, G, C, y, draws), overlap_replicas without y; stability_counts int64 (I, G, bins); the last
-    configurations int8 (I, G, C, (y,) weights); acceptance float64 (I, G, C, y). Without a centre its arrays are None."""
+    configurations (I, G, C, (y,) weights), int8 or float64; acceptance float64 (I, G, C, y). Without a centre its arrays are None."""
 
     energy: np.ndarray
     error_rate: np.ndarray
@@ -56,6 +55,7 @@ class Records:
         y, count = measure.replicas, machine.weight_count
         has_centre = isinstance(measure, LocalEntropy)
         bins = len(StabilityBins.of(machine).centres)
+        dtype = np.float64 if machine.spherical else np.int8
         return cls(
             energy=np.empty((*shape, y, draws)),
             error_rate=np.empty((*shape, y, draws)),
@@ -63,8 +63,8 @@ class Records:
             overlap_replicas=np.full((*shape, draws), np.nan) if y > 1 else None,
             stability_counts=np.zeros((size[0], grid, bins), np.int64),
             acceptance=np.empty((*shape, y)),
-            weights=np.empty((*shape, y, count), np.int8),
-            centre=np.empty((*shape, count), np.int8) if has_centre else None,
+            weights=np.empty((*shape, y, count), dtype),
+            centre=np.empty((*shape, count), dtype) if has_centre else None,
         )
 
     def part(self, where: tuple[slice, slice]) -> Records:
@@ -78,13 +78,12 @@ class Records:
                 )
         return replace(self, **views)
 
-    def finish(self, population: Population, attempts: int) -> None:
-        """Take the last configurations and the acceptance over ``attempts`` proposals a replica."""
-        count = self.weights.shape[-1]
-        self.weights[:] = unpack_signs(population.weights, count)
-        self.acceptance[:] = population.flips / attempts
-        if self.centre is not None and population.centre is not None:
-            self.centre[:] = unpack_signs(population.centre, count)
+    def finish(self, weights: np.ndarray, centre: np.ndarray | None, acceptance: np.ndarray) -> None:
+        """Take the last configurations and the acceptance."""
+        self.weights[:] = weights
+        self.acceptance[:] = acceptance
+        if self.centre is not None and centre is not None:
+            self.centre[:] = centre
 
 
 def dataset(
@@ -141,6 +140,9 @@ def dataset(
         "machine": machine.kind,
         "n": machine.n,
         "k": machine.k,
+        "weights": machine.weights,
+        **({"activation": machine.activation} if machine.readout != "linear" else {}),
+        **({"slope": machine.slope} if machine.activation in ("erf", "tanh") else {}),
         "alpha": pattern_count / machine.weight_count,
         "loss": measure.loss.kind,
         "replicas": measure.replicas,

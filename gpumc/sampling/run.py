@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,38 +16,21 @@ from gpumc import observables
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
 from gpumc.errors import ConfigError, nearest
-from gpumc.machines import Machine, require_binary
-from gpumc.measures import LocalEntropy, Measure, Ramp, signs
+from gpumc.machines import Machine
+from gpumc.measures import LocalEntropy, Measure, signs
 from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance, sweep
 from gpumc.sampling.dataset import Records, dataset
+from gpumc.sampling.parts import MEMORY_SHARE, Part, Progress, Report, Watch, Watching, broadcast, over_run, values_of
+from gpumc.sampling.spheres.run import SpheresRun
 from gpumc.sampling.sweep import Dynamics
 from gpumc.state import Model, Population, field_dtype, pack_signs, unpack_signs
 
-Progress = Callable[[int, int], None]
-#: Told the sweeps since burn-in, the part of the run, its weights int8 (instances, grid, chains, replicas, weights) and its centres
-#: (instances, grid, chains, weights), None where there are none.
-Watch = Callable[[int, "Part", np.ndarray, np.ndarray | None], None]
-
-#: Part of the free memory that a population may take.
-MEMORY_SHARE = 0.4
 #: Walkers whose fields are computed at once at the start.
 CHUNK = 1024
 #: Sweeps between two reports of progress, where draws are further apart; of compiled kernels, that which makes so many attempts.
 STRIDE, ATTEMPTS = 16, 2e7
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some instances and chains of a run, as half-open ranges: they get the same bits as in the whole."""
-
-    instances: tuple[int, int]
-    chains: tuple[int, int]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.instances[1] - self.instances[0], self.chains[1] - self.chains[0]
 
 
 def sample(
@@ -61,7 +43,7 @@ def sample(
     sweeps: int,
     every: int = 1,
     seed: int = 0,
-    sampler: str = acceptance.METROPOLIS,
+    sampler: str | None = None,
     init: str | ArrayLike = "random",
     device: str = "auto",
     part: Part | None = None,
@@ -71,26 +53,29 @@ def sample(
 ) -> xr.Dataset:
     """Sample ``chains`` independent chains of every instance of ``patterns`` at every grid point of ``measure``.
 
-    After ``burn_in`` sweeps, ``sweeps`` more are made and every ``every``-th is recorded. ``sampler`` is "metropolis" or
-    "heat-bath"; ``init`` "random" or weights +-1 that broadcast to (instances, grid, chains, replicas, weights). ``part`` limits
+    After ``burn_in`` sweeps, ``sweeps`` more are made and every ``every``-th is recorded. ``sampler``: for binary weights "metropolis"
+    (the default) or "heat-bath"; for spherical ones "hmc" (the default for a loss with a gradient), "rotations" (for others) or
+    "hit-and-run" (for error counts of hidden signs, the default at beta = inf). ``init``: "random" or weights, +-1 or real, of any
+    norm, that broadcast to (instances, grid, chains, replicas, weights). On spheres a sweep is one trajectory of 10 leapfrog
+    steps, or 10 rotations or great circles, and steps and angles are tuned in burn-in and frozen at its end. ``part`` limits
     the run to some of its instances and chains, with the same bits as in the whole. ``progress(done, total)`` is told flip attempts,
     and ``watch`` is shown the configurations after every ``watch_every`` sweeps.
 
     Returns the dataset of DESIGN section 3: energies in units of the loss (not times beta), overlaps in [-1, 1]. Its bits depend on
-    the arguments and on nothing else. Raises ConfigError for what makes no sense, DeviceError for a device that cannot be had.
+    the arguments and on nothing else (of spherical weights, on the device too). Raises ConfigError for what makes no sense, DeviceError
+    for a device that cannot be had, RunError where a step size collapses.
     """
     started, clock = datetime.now(UTC), time.monotonic()
+    sampler = sampler or default_sampler(machine, measure)
     _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sampler)
     target = choose(device)
     part = part or Part((0, patterns.instances), (0, chains))
-    run = _Run(machine, patterns, measure, chains, burn_in, sweeps, every, sampler, seed, target)
-    starts = _Starts.of(run, init)
+    kind = SpheresRun if machine.spherical else _Run
+    run = kind(machine, patterns, measure, chains, burn_in, sweeps, every, sampler, seed, target)
     records = Records.empty(machine, measure, part.size, sweeps // every)
     attempts = int(np.prod(part.size)) * run.grid_size * measure.replicas * machine.weight_count * (burn_in + sweeps)
-    report = _Report(progress, attempts)
-    watching = _Watching(watch, watch_every if watch else sweeps)
-    for batch in run.batches(part):
-        run.batch(batch, starts, records.part(_within(batch, part)), report, watching)
+    watching = Watching(watch, watch_every if watch else sweeps)
+    run.run(part, init, records, Report(progress, attempts), watching)
     attributes = {
         "gpumc_version": gpumc.__version__,
         "seed": seed,
@@ -115,7 +100,6 @@ def sample(
 
 
 def _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sampler) -> None:
-    require_binary(machine, "sampling")
     patterns.check(machine)
     for name, value, least in (
         ("chains", chains, 1),
@@ -129,58 +113,45 @@ def _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sam
         raise ConfigError(f"every = {every} is more than sweeps = {sweeps}: nothing would be recorded")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < SEED_LIMIT:
         raise ConfigError(f"seed = {seed!r}: a whole number from 0 to 2^48 - 1 is needed")
-    if sampler not in acceptance.SAMPLERS:
-        raise ConfigError(f"sampler = {sampler!r}: {nearest(sampler, acceptance.SAMPLERS)}")
-    check_measure(measure, sampler)
+    check_measure(machine, measure, sampler)
 
 
-def check_measure(measure: Measure, sampler: str) -> None:
-    """Raise ConfigError for a measure that ``sampler`` cannot sample."""
+def default_sampler(machine: Machine, measure: Measure) -> str:
+    """The sampler that is taken where none is named."""
+    if not machine.spherical:
+        return acceptance.METROPOLIS
+    if measure.loss.kind == "error-count":
+        signs_only = machine.activation == "sign"
+        return (
+            acceptance.HIT_AND_RUN if signs_only and np.all(np.isinf(values_of(measure.beta))) else acceptance.ROTATIONS
+        )
+    return acceptance.HMC if machine.differentiable else acceptance.ROTATIONS
+
+
+def check_measure(machine: Machine, measure: Measure, sampler: str) -> None:
+    """Raise ConfigError for a sampler that ``machine`` has not, and for a measure that it cannot sample."""
+    allowed = acceptance.SAMPLERS[machine.weights]
+    if sampler not in allowed:
+        raise ConfigError(f"sampler = {sampler!r} with {machine.weights} weights: {nearest(sampler, allowed)}")
     if sampler == acceptance.METROPOLIS and _still(measure):
         raise ConfigError(
             "Metropolis at beta = 0 without coupling accepts every flip, so that a sweep sends W to -W: use sampler 'heat-bath'"
         )
-    if np.any(np.isinf(_values(measure.beta))) and measure.loss.kind != "error-count":
+    if np.any(np.isinf(values_of(measure.beta))) and measure.loss.kind != "error-count":
         raise ConfigError("beta = inf is for the error count: the cross-entropy needs a finite beta")
-
-
-def _values(parameter) -> np.ndarray:
-    if isinstance(parameter, Ramp):
-        return np.array([parameter.start, parameter.stop])
-    return np.atleast_1d(0.0 if parameter is None else parameter)
+    if machine.spherical and machine.fan_in < 2:
+        raise ConfigError(
+            f"{machine.kind}: each unit has one weight, which cannot move on its sphere: use n/k of at least 2"
+        )
+    if sampler == acceptance.HMC and (measure.loss.kind == "error-count" or not machine.differentiable):
+        what = "the error count" if measure.loss.kind == "error-count" else f"a {machine.kind} of hidden signs"
+        raise ConfigError(f"sampler 'hmc' needs a gradient, which {what} has not: use 'rotations' or 'hit-and-run'")
+    if sampler == acceptance.HIT_AND_RUN and (measure.loss.kind != "error-count" or machine.activation != "sign"):
+        raise ConfigError("sampler 'hit-and-run' is for the error count of hidden signs: use 'hmc' or 'rotations'")
 
 
 def _still(measure: Measure) -> bool:
-    return bool(np.any(_values(measure.beta) == 0) and np.any(_values(measure.coupling) == 0))
-
-
-def _within(batch: Part, whole: Part) -> tuple[slice, slice]:
-    i, c = whole.instances[0], whole.chains[0]
-    return slice(batch.instances[0] - i, batch.instances[1] - i), slice(batch.chains[0] - c, batch.chains[1] - c)
-
-
-class _Report:
-    """Adds up flip attempts for a progress callback."""
-
-    def __init__(self, callback: Progress | None, total: int):
-        self.callback, self.total, self.done = callback, total, 0
-
-    def add(self, attempts: int) -> None:
-        self.done += attempts
-        if self.callback:
-            self.callback(self.done, self.total)
-
-
-@dataclass(frozen=True)
-class _Watching:
-    """Who is shown the configurations, and how often."""
-
-    callback: Watch | None
-    every: int
-
-    def show(self, sweeps: int, part: Part, population: Population, count: int) -> None:
-        centre = None if population.centre is None else unpack_signs(to_host(population.centre), count)
-        self.callback(sweeps, part, unpack_signs(to_host(population.weights), count), centre)  # type: ignore[misc]
+    return bool(np.any(values_of(measure.beta) == 0) and np.any(values_of(measure.coupling) == 0))
 
 
 @dataclass(frozen=True)
@@ -198,21 +169,11 @@ class _Starts:
         if not (isinstance(init, str) and init == "random"):
             if isinstance(init, str):
                 raise ConfigError(f"init = {init!r}: 'random' or an array of +-1 is needed")
-            weights = _broadcast("init", signs("init", init), (*shape, run.measure.replicas, count))
+            weights = broadcast("init", signs("init", init), (*shape, run.measure.replicas, count))
         centre = run.measure.centre
         if centre is None or isinstance(centre, str):
             return cls(weights, None)
-        centre = signs("centre", centre)
-        if np.ndim(centre) == 2:
-            centre = np.asarray(centre)[:, None, None]
-        return cls(weights, _broadcast("centre", np.asarray(centre), (*shape, count)))
-
-
-def _broadcast(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        return np.broadcast_to(array, shape)
-    except ValueError:
-        raise ConfigError(f"{name} has shape {array.shape}, which does not broadcast to {shape}") from None
+        return cls(weights, over_run("centre", signs("centre", centre), (*shape, count)))
 
 
 @dataclass(frozen=True)
@@ -233,6 +194,12 @@ class _Run:
     @property
     def grid_size(self) -> int:
         return len(acceptance.grid(self.measure)[1][0])
+
+    def run(self, part: Part, init: str | ArrayLike, records: Records, report: Report, watching: Watching) -> None:
+        """Sample ``part`` into ``records``."""
+        starts = _Starts.of(self, init)
+        for batch in self.batches(part):
+            self.batch(batch, starts, records.part(batch.within(part)), report, watching)
 
     @cached_property
     def schedule(self) -> acceptance.Schedule:
@@ -258,7 +225,7 @@ class _Run:
         measuring = 3 * 8 * self.patterns.count if self.device.kind == "numpy" else 0
         return self.grid_size * self.measure.replicas * (3 * fields + measuring + 2 * self.machine.weight_count + 64)
 
-    def batch(self, part: Part, starts: _Starts, records: Records, report: _Report, watching: _Watching) -> None:
+    def batch(self, part: Part, starts: _Starts, records: Records, report: Report, watching: Watching) -> None:
         """Run one piece and write what it gives into ``records``."""
         instances = slice(*part.instances)
         _, (_, gamma_index, _) = acceptance.grid(self.measure)
@@ -281,14 +248,22 @@ class _Run:
                 population.flips[:] = 0
             if recorded > 0 and recorded % self.every == 0:
                 self._record(model, population, records, recorded // self.every - 1, done)
-            if watching.callback and recorded > 0 and recorded % watching.every == 0:
+            if watching.due(recorded):
                 if isinstance(self.measure, LocalEntropy):
                     self._draw_traced_centre(model, population, done)
-                watching.show(recorded, part, population, self.machine.weight_count)
+                watching.show(recorded, part, *self._configurations(population))
             report.add(count * per_sweep)
         if isinstance(self.measure, LocalEntropy):
             self._draw_traced_centre(model, population, done)
-        records.finish(population.on(Device("numpy")), self.sweeps * self.machine.weight_count)
+        records.finish(
+            *self._configurations(population), to_host(population.flips) / (self.sweeps * self.machine.weight_count)
+        )
+
+    def _configurations(self, population: Population) -> tuple[np.ndarray, np.ndarray | None]:
+        """Weights and centres as signs, on the host."""
+        count = self.machine.weight_count
+        centre = None if population.centre is None else unpack_signs(to_host(population.centre), count)
+        return unpack_signs(to_host(population.weights), count), centre
 
     @cached_property
     def _constant_rule(self) -> acceptance.Rule:

@@ -22,14 +22,15 @@ from pydantic import (
     model_validator,
 )
 
+from gpumc.activations import ACTIVATIONS
 from gpumc.device.philox import SEED_LIMIT
 from gpumc.errors import ConfigError, nearest
 from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss
-from gpumc.machines import MACHINES, Machine
+from gpumc.machines import MACHINES, WEIGHTS, Machine
 from gpumc.measures import SCALES, SPANS, Gibbs, LocalEntropy, Measure, Ramp
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sampling.acceptance import SAMPLERS
-from gpumc.sampling.run import check_measure
+from gpumc.sampling.run import check_measure, default_sampler
 from gpumc.sweeps.mistakes import explained, what_fails
 from gpumc.sweeps.text import load_centre, parsed
 
@@ -107,9 +108,11 @@ class MachineSection(_Section):
     """``[machine]``"""
 
     kind: Literal[tuple(MACHINES)]  # type: ignore[valid-type]
-    weights: Literal["binary"] = "binary"
+    weights: Literal[WEIGHTS] = "binary"  # type: ignore[valid-type]
     n: Wholes
     k: Wholes = 1
+    activation: Literal[ACTIVATIONS] = "sign"  # type: ignore[valid-type]
+    slope: Annotated[float, _within(lambda b: 0 < b < np.inf, "a positive finite number")] = 1.0
 
     @model_validator(mode="after")
     def _machines_exist(self) -> MachineSection:
@@ -124,17 +127,17 @@ class MachineSection(_Section):
         return self
 
     def machine(self, n: int, k: int) -> Machine:
-        return MACHINES[self.kind](n, k, self.weights)
+        return MACHINES[self.kind](n, k, self.weights, self.activation, self.slope)
 
 
 class TeacherSection(_Section):
-    """``teacher = {kind, k}``: its n is the student's."""
+    """``teacher = {kind, k}``: its n and its weights' kind are the student's."""
 
     kind: Literal[tuple(MACHINES)]  # type: ignore[valid-type]
     k: Whole = 1
 
-    def machine(self, n: int) -> Machine:
-        return MACHINES[self.kind](n, self.k)
+    def machine(self, n: int, weights: str) -> Machine:
+        return MACHINES[self.kind](n, self.k, weights)
 
 
 class PatternsSection(_Section):
@@ -217,7 +220,7 @@ class MeasureSection(_Section):
 class SamplerSection(_Section):
     """``[sampler]``"""
 
-    kind: Literal[SAMPLERS] = "metropolis"  # type: ignore[valid-type]
+    kind: Literal[tuple(sum(SAMPLERS.values(), ()))] | None = None  # type: ignore[valid-type]
     chains: Whole
     burn_in: Annotated[int, Field(ge=0)]
     sweeps: Whole
@@ -266,7 +269,7 @@ class RunConfig(_Section):
         seed = self.seed if section.seed is None else section.seed
         if section.kind == "random":
             return random_patterns(machine, alpha, section.instances, seed)
-        teacher = section.teacher.machine(machine.n) if section.teacher else None
+        teacher = section.teacher.machine(machine.n, machine.weights) if section.teacher else None
         return teacher_patterns(machine, alpha, section.instances, seed, teacher, flip or 0.0)
 
     def make_measure(self, replicas: int, folder: Path) -> Measure:
@@ -338,18 +341,20 @@ def _misfits(table: dict) -> list[str]:
     mistakes = []
     for n, k in product(listed(machine.n), listed(machine.k)) if machine else ():
         described = machine.machine(n, k)
-        if loss:
+        if loss and not described.spherical:
             mistakes += what_fails(loss.loss().tables, described)
+        if loss and measure and sampler:
+            sampled = measure.measure(loss.loss(), 1, None)
+            kind = sampler.kind or default_sampler(described, sampled)
+            mistakes += what_fails(check_measure, described, sampled, kind)
         if patterns:
             mistakes += [m for a in listed(patterns.alpha) if a for m in what_fails(described.pattern_count, a)]
-            mistakes += what_fails(patterns.teacher.machine, n) if patterns.teacher else []
+            mistakes += what_fails(patterns.teacher.machine, n, machine.weights) if patterns.teacher else []
     volumes = _valid(VolumesSection, table["volumes"]) if "volumes" in table else None
     if volumes and sampler and (volumes.every or 1) > sampler.sweeps:
         mistakes.append(
             f"[volumes] every = {volumes.every} is more than [sampler] sweeps = {sampler.sweeps}: nothing would be measured"
         )
-    if loss and measure and sampler:
-        mistakes += what_fails(check_measure, measure.measure(loss.loss(), 1, None), sampler.kind)
     return [f"  {mistake}" for mistake in mistakes]
 
 

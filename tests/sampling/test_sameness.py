@@ -105,7 +105,7 @@ def test_bad_arguments(changes, word):
         (lambda: gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, np.inf, 3), "coupling"),
         (lambda: gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, 0.1, 0), "replicas"),
         (lambda: gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, 0.1, 3, centre="tracd"), "traced"),
-        (lambda: gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, 0.1, 3, centre=[1, 0, 1]), "centre"),
+        (lambda: gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, 0.1, 3, centre=[1, np.nan, 1]), "centre"),
         (lambda: gpumc.Ramp(0.0, 1.0, scale="geometric"), "start"),
         (lambda: gpumc.Ramp(0.0, 1.0, over="all"), "over"),
         (lambda: gpumc.CrossEntropy(gamma=0.0), "gamma"),

@@ -59,6 +59,22 @@ def run(config_file, out, overrides=(), device="cpu"):
     return folder
 
 
+def test_spherical_weights(tmp_path, config_file):
+    """A run of real weights holds what `sample` gives, and its replicas axis is padded with NaN."""
+    text = CONFIG.replace("n = 101", 'n = 101\nweights = "spherical"').replace("replicas = 3", "replicas = [1, 3]")
+    config_file.write_text(text)
+    data = gpumc.open_run(run(config_file, tmp_path / "out").merged)
+    machine = gpumc.Perceptron(101, weights="spherical")
+    patterns = gpumc.teacher_patterns(machine, 0.5, 2, seed=3, flip=0.2)
+    measure = gpumc.LocalEntropy(gpumc.CrossEntropy([0.5, 2.0]), 2.0, 0.3, 1)
+    alone = gpumc.sample(machine, patterns, measure, chains=4, burn_in=5, sweeps=10, every=5, seed=3, device="cpu")
+    found = data.sel(alpha=0.5, replicas=1)
+    assert np.array_equal(found.weights.isel(replica=[0]), alone.weights)
+    assert np.isnan(found.weights.isel(replica=[1, 2])).all()
+    assert (data.attrs["weights"], data.attrs["sampler"]) == ("spherical", "hmc")
+    np.testing.assert_allclose((data.centre**2).sum("weight"), 101)
+
+
 def test_a_sweep_along_every_task_axis(config_file, tmp_path):
     folder = run(config_file, tmp_path / "out", ["patterns.flip=[0.0, 0.2]", "measure.replicas=[1, 3]"])
     data = gpumc.open_run(tmp_path / "out")

@@ -1,0 +1,85 @@
+"""What every sampling of a population shares: parts of a run, and who is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.errors import ConfigError
+from gpumc.measures import Ramp
+
+#: Told attempts done and attempts in all.
+Progress = Callable[[int, int], None]
+#: Told the sweeps since burn-in, the part of the run, its weights (instances, grid, chains, replicas, weights) and its centres
+#: (instances, grid, chains, weights), None where there are none.
+Watch = Callable[[int, "Part", np.ndarray, np.ndarray | None], None]
+
+#: Part of the free memory that a population may take.
+MEMORY_SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some instances and chains of a run, as half-open ranges: they get the same bits as in the whole."""
+
+    instances: tuple[int, int]
+    chains: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.instances[1] - self.instances[0], self.chains[1] - self.chains[0]
+
+    def within(self, whole: Part) -> tuple[slice, slice]:
+        """Its instances and chains, counted in ``whole``."""
+        i, c = whole.instances[0], whole.chains[0]
+        return slice(self.instances[0] - i, self.instances[1] - i), slice(self.chains[0] - c, self.chains[1] - c)
+
+
+class Report:
+    """Adds up attempts for a progress callback."""
+
+    def __init__(self, callback: Progress | None, total: int):
+        self.callback, self.total, self.done = callback, total, 0
+
+    def add(self, attempts: int) -> None:
+        self.done += attempts
+        if self.callback:
+            self.callback(self.done, self.total)
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Who is shown the configurations, and after how many sweeps each time."""
+
+    callback: Watch | None
+    every: int
+
+    def due(self, sweeps: int) -> bool:
+        """Whether, after so many sweeps since burn-in, it is time."""
+        return self.callback is not None and sweeps > 0 and sweeps % self.every == 0
+
+    def show(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
+        """Show the configurations, which are on the host."""
+        self.callback(sweeps, part, weights, centre)  # type: ignore[misc]
+
+
+def broadcast(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """``array`` broadcast to ``shape``, or ConfigError."""
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ConfigError(f"{name} has shape {array.shape}, which does not broadcast to {shape}") from None
+
+
+def over_run(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A centre or its like (weights,), (instances, weights) or any shape that broadcasts to (instances, grid, chains, weights)."""
+    return broadcast(name, array[:, None, None] if array.ndim == 2 else array, shape)
+
+
+def values_of(parameter) -> np.ndarray:
+    """The values that a parameter takes, the ends of a ramp; 0 where there is none."""
+    if isinstance(parameter, Ramp):
+        return np.array([parameter.start, parameter.stop])
+    return np.atleast_1d(0.0 if parameter is None else parameter)

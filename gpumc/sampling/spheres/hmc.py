@@ -1,0 +1,98 @@
+"""Hamiltonian Monte Carlo on spheres: geodesic leapfrog steps (S. Byrne, M. Girolami, Scand. J. Stat. 40, 825 (2013))."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.device import array_module
+from gpumc.sampling.spheres.geometry import geodesic, normalised, tangent
+from gpumc.sampling.spheres.target import Pull, Target, traced_pull
+
+#: Leapfrog steps of a trajectory; the acceptance that step sizes are tuned to; and where tuning starts.
+STEPS, ACCEPTANCE, FIRST_STEP = 10, 0.8, 0.1
+#: Step sizes of a trajectory are spread by so much, so that none resonates.
+JITTER = 0.2
+
+
+@dataclass(frozen=True)
+class Potential:
+    """beta L less the log weight of the coupling, of whole chains: rows (chains x replicas), ``beta`` and ``gamma`` (rows,).
+
+    ``pull``: of a centre that stays; or ``coupling`` (chains,), where it is integrated over; or neither.
+    """
+
+    target: Target
+    beta: np.ndarray
+    gamma: np.ndarray
+    replicas: int
+    pull: Pull | None
+    coupling: np.ndarray | None
+
+    @property
+    def together(self) -> int:
+        """Rows that feel one another and so move, or stay, as one."""
+        return 1 if self.coupling is None else self.replicas
+
+    def value(self, x: np.ndarray, fields: np.ndarray) -> np.ndarray:
+        """(rows / together,)"""
+        loss = (self.beta * self.target.energy(fields, self.gamma)).reshape(-1, self.together).sum(axis=1)
+        if self.coupling is not None:
+            return loss - traced_pull(self.coupling, self._chains(x))[0]
+        return loss if self.pull is None else loss - self.pull.log_weight(x)
+
+    def gradient(self, x: np.ndarray, fields: np.ndarray) -> np.ndarray:
+        """(rows, units, fan_in)"""
+        slope = self.beta[:, None, None] * self.target.gradient(fields, self.gamma)
+        if self.coupling is not None:
+            return slope - np.repeat(traced_pull(self.coupling, self._chains(x))[1], self.replicas, axis=0)
+        return slope if self.pull is None else slope - self.pull.gradient(x)
+
+    def _chains(self, x: np.ndarray) -> np.ndarray:
+        return x.reshape(-1, self.replicas, *x.shape[1:])
+
+
+def leapfrog(
+    potential: Potential, x: np.ndarray, v: np.ndarray, size: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Position, velocity and preactivations after ``steps`` of ``size`` (rows,): kick, drift, kick."""
+    target = potential.target
+    half = size[:, None, None] / 2
+    v = v - half * tangent(x, potential.gradient(x, target.fields(x)))
+    for step in range(steps):
+        x, v = geodesic(x, v, size)
+        fields = target.fields(x)
+        kick = half if step == steps - 1 else 2 * half
+        v = v - kick * tangent(x, potential.gradient(x, fields))
+    return x, v, fields
+
+
+def trajectory(
+    potential: Potential,
+    x: np.ndarray,
+    fields: np.ndarray,
+    size: np.ndarray,
+    momenta: np.ndarray,
+    uniforms: Callable[[int], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One trajectory of every row and its acceptance: new weights and preactivations, and the probability (rows / together,) with
+    which each was accepted.
+
+    ``size`` (rows / together,); ``momenta`` normals shaped as ``x``; ``uniforms(i)``: the i-th uniform numbers (rows / together,).
+    """
+    xp = array_module(x)
+    v = tangent(x, momenta)
+    jittered = size * (1 + JITTER * (2 * uniforms(0) - 1))
+    new, after, new_fields = leapfrog(potential, x, v, xp.repeat(jittered, potential.together), STEPS)
+    new = normalised(new)
+    gain = potential.value(x, fields) - potential.value(new, new_fields)
+    gain = gain + (_kinetic(v) - _kinetic(after)).reshape(-1, potential.together).sum(axis=1)
+    chance = xp.exp(xp.minimum(xp.where(xp.isnan(gain), -xp.inf, gain), 0))
+    moved = xp.repeat(uniforms(1) < chance, potential.together)[:, None, None]
+    return xp.where(moved, new, x), xp.where(moved, new_fields, fields), chance
+
+
+def _kinetic(v: np.ndarray) -> np.ndarray:
+    return 0.5 * (v * v).sum(axis=(-2, -1))

@@ -1,0 +1,93 @@
+"""What a block of rows does in a sweep: a trajectory, or several rotations or moves along great circles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.device import Device
+from gpumc.device.normals import normals
+from gpumc.device.philox import Stream, philox, uniform
+from gpumc.sampling import acceptance
+from gpumc.sampling.spheres import hmc, rotations
+from gpumc.sampling.spheres.geometry import normalised
+from gpumc.sampling.spheres.hit_and_run import hit_and_run
+from gpumc.sampling.spheres.target import Pull, Target, TracedPull
+
+#: Moves of a sweep where they are single.
+MOVES = hmc.STEPS
+
+
+@dataclass(frozen=True)
+class Moves:
+    """A sweep of a block: rows (chains x replicas), ``walkers`` uint64 (rows,) on the host, ``coupling`` (chains,), the rest (rows,).
+
+    ``centre`` (rows, units, fan_in) where one stays during the sweep; where it is ``traced``, replicas feel one another.
+    """
+
+    device: Device
+    sampler: str
+    seed: int
+    replicas: int
+    traced: bool
+    target: Target
+    walkers: np.ndarray
+    sweep: int
+    beta: np.ndarray
+    gamma: np.ndarray
+    coupling: np.ndarray
+    centre: np.ndarray | None
+
+    def trajectory(self, x: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A trajectory of Hamiltonian Monte Carlo: new weights, and chances of acceptance."""
+        y = self.replicas
+        coupling = self.coupling if self.traced else None
+        potential = hmc.Potential(self.target, self.beta, self.gamma, y, self._pull(slice(None)), coupling)
+        momenta = self._normals(1, slice(None))[0]
+        uniforms = self._uniforms(1, slice(None, None, self.replicas if self.traced else 1))[:, 0]
+        x, _, chance = hmc.trajectory(potential, x, self.target.fields(x), size, momenta, uniforms.__getitem__)
+        return x, chance
+
+    def steps(self, x: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Several rotations, or moves along great circles: new weights, and mean chances of acceptance. Replicas that feel one another
+        take their turns."""
+        y = self.replicas
+        x, chances = x.copy(), self.device.xp.zeros(len(x))
+        for rows in [slice(r, None, y) for r in range(y)] if self.traced else [slice(None)]:
+            own, fields = x[rows], self.target.fields(x[rows])
+            pull: Pull | TracedPull | None = self._pull(rows)
+            if self.traced:
+                pull = TracedPull(self.coupling, x.reshape(-1, y, *x.shape[1:]).sum(axis=1) - own)
+            drawn, uniform_numbers = self._normals(MOVES, rows), self._uniforms(MOVES, rows)
+            for step, direction in enumerate(drawn):
+                uniforms = uniform_numbers[:, step]
+                if self.sampler == acceptance.HIT_AND_RUN:
+                    own, fields, chance = hit_and_run(
+                        self.target, self.beta[rows], pull, own, fields, direction, uniforms
+                    )
+                else:
+                    own, fields, chance = rotations.rotation(
+                        *(self.target, self.beta[rows], self.gamma[rows], pull, own, fields),
+                        *(size[rows], direction, uniforms),
+                    )
+                chances[rows] += chance / MOVES
+            x[rows] = normalised(own)
+        return x, chances
+
+    def _pull(self, rows: slice) -> Pull | None:
+        if self.centre is None:
+            return None
+        return Pull(self.device.xp.repeat(self.coupling, self.replicas)[rows], self.centre[rows])
+
+    def _normals(self, sets: int, rows: slice) -> np.ndarray:
+        shape = self.target.shape
+        drawn = normals(
+            self.device, self.seed, Stream.MOMENTA, self.sweep, self.walkers[rows], sets, shape[0] * shape[1]
+        )
+        return drawn.reshape(sets, -1, *shape)
+
+    def _uniforms(self, sets: int, rows: slice) -> np.ndarray:
+        """(4, sets, rows)"""
+        words = philox(self.seed, Stream.MOVES, self.sweep, np.arange(sets)[:, None], self.walkers[rows])
+        return self.device.asarray(uniform(words))

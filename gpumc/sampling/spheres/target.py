@@ -1,0 +1,104 @@
+"""What is sampled on the spheres: the loss of an instance, and the pull of a centre or of the other replicas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpumc.device import Device, array_module
+from gpumc.losses import CrossEntropy, Loss, wrong
+from gpumc.machines import Machine
+from gpumc.sampling.spheres.geometry import log_mean_exp, norms
+
+
+@dataclass(frozen=True)
+class Target:
+    """The loss of one instance: ``inputs`` float64 (units or 1, M, fan_in), divided by sqrt(fan_in), and ``labels`` float64 (M,)."""
+
+    machine: Machine
+    loss: Loss
+    inputs: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, device: Device, machine: Machine, loss: Loss, xi: np.ndarray, labels: np.ndarray) -> Target:
+        """The target of patterns xi (M, n) with labels (M,), on ``device``."""
+        units = machine.unit_inputs(xi)
+        inputs = np.ascontiguousarray(units[:1] if units.strides[0] == 0 else units, dtype=np.float64)
+        return cls(
+            machine, loss, device.asarray(inputs / np.sqrt(machine.fan_in)), device.asarray(labels.astype(float))
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Units and inputs of each."""
+        return self.machine.k, self.machine.fan_in
+
+    def fields(self, x: np.ndarray) -> np.ndarray:
+        """Preactivations (rows, units, M) of weights (rows, units, fan_in)."""
+        return array_module(x).matmul(x.swapaxes(0, 1), self.inputs.swapaxes(1, 2)).swapaxes(0, 1)
+
+    def stabilities(self, fields: np.ndarray) -> np.ndarray:
+        """Delta: (rows, M)."""
+        return self.machine.output(fields) * self.labels
+
+    def energy(self, fields: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+        """The loss (rows,); ``gamma`` (rows,)."""
+        return self.loss.values(self.stabilities(fields), gamma[:, None]).sum(axis=-1)
+
+    def errors(self, fields: np.ndarray) -> np.ndarray:
+        """Patterns that are wrong: (rows,)."""
+        return wrong(self.stabilities(fields)).sum(axis=-1)
+
+    def gradient(self, fields: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+        """The gradient of a loss that has one by the weights: (rows, units, fan_in)."""
+        assert isinstance(self.loss, CrossEntropy)
+        outer = self.loss.slopes(self.stabilities(fields), gamma[:, None]) * self.labels
+        slopes = self.machine.output_slopes(fields) * outer[:, None]
+        return array_module(fields).matmul(slopes.swapaxes(0, 1), self.inputs).swapaxes(0, 1)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """coupling W.W~ of a centre that is where it is: ``coupling`` (rows,), ``centre`` (rows, units, fan_in)."""
+
+    coupling: np.ndarray
+    centre: np.ndarray
+
+    def log_weight(self, x: np.ndarray) -> np.ndarray:
+        """What the coupling adds to the log probability: (rows,), the constant -coupling N being left out."""
+        return self.coupling * (self.centre * x).sum(axis=(-2, -1))
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """Its gradient by the weights."""
+        return self.coupling[:, None, None] * self.centre
+
+    def rows(self, chosen) -> Pull:
+        """The same for some of the rows."""
+        return Pull(self.coupling[chosen], self.centre[chosen])
+
+
+@dataclass(frozen=True)
+class TracedPull:
+    """The centre integrated over its spheres, where ``others`` (rows, units, fan_in) is the sum of the other replicas."""
+
+    coupling: np.ndarray
+    others: np.ndarray
+
+    def log_weight(self, x: np.ndarray) -> np.ndarray:
+        """log of the mean of exp(coupling W~.sum_a W^a) over centres: (rows,)."""
+        return log_mean_exp(self._kappa(norms(self.others + x)), x.shape[-1])[0].sum(axis=(-2, -1))
+
+    def _kappa(self, lengths: np.ndarray) -> np.ndarray:
+        return self.coupling[:, None, None] * np.sqrt(self.others.shape[-1]) * lengths
+
+
+def traced_pull(coupling: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of chains x (chains, replicas, units, fan_in) with the centre integrated out: the log weight (chains,), and its gradient by
+    any replica's weights (chains, units, fan_in); ``coupling`` (chains,)."""
+    total = x.sum(axis=1)
+    length = array_module(x).maximum(norms(total), 1e-300)
+    scale = coupling[:, None, None] * np.sqrt(x.shape[-1])
+    value, slope = log_mean_exp(scale * length, x.shape[-1])
+    return value.sum(axis=(-2, -1)), scale * slope * total / length
