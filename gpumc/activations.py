@@ -33,7 +33,12 @@ def activation_slope(name: str, slope: float, x: np.ndarray, value: np.ndarray) 
         return xp.zeros_like(x)
     if name == "relu":
         return (x > 0).astype(x.dtype)
-    return 2 * slope / math.sqrt(math.pi) * xp.exp(-((slope * x) ** 2)) if name == "erf" else slope * (1 - value**2)
+    if name == "erf":
+        return 2 * slope / math.sqrt(math.pi) * xp.exp(-((slope * x) ** 2))
+    square = value * value
+    square *= -slope
+    square += slope
+    return square
 
 
 def _special(xp: ModuleType) -> ModuleType:

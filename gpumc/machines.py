@@ -160,11 +160,14 @@ class Machine:
         signs = array_module(preactivations).asarray(self.output_weights)[:, None]
         return (signs * self._activated(preactivations)).sum(axis=-2) * self.k**-0.5
 
-    def output_slopes(self, preactivations: np.ndarray) -> np.ndarray:
-        """The derivatives of the output by each preactivation: (..., k, M)."""
-        signs = array_module(preactivations).asarray(self.output_weights)[:, None]
+    def differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The output (..., M), and its derivatives by each preactivation (..., k, M)."""
         value = self._activated(preactivations)
-        return signs * self.k**-0.5 * activation_slope(self.activation, self.slope, preactivations, value)
+        signs = array_module(value).asarray(self.output_weights * self.k**-0.5)
+        output = array_module(value).einsum("l,...lm->...m", signs, value)
+        slopes = activation_slope(self.activation, self.slope, preactivations, value)
+        slopes *= signs[:, None]
+        return output, slopes
 
     def _activated(self, preactivations: np.ndarray) -> np.ndarray:
         return activated(self.activation, self.slope, preactivations)
@@ -199,8 +202,8 @@ class Perceptron(Machine):
     def output(self, preactivations: np.ndarray) -> np.ndarray:
         return preactivations[..., 0, :]
 
-    def output_slopes(self, preactivations: np.ndarray) -> np.ndarray:
-        return array_module(preactivations).ones_like(preactivations)
+    def differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return preactivations[..., 0, :], array_module(preactivations).ones_like(preactivations)
 
 
 @dataclass(frozen=True)
@@ -271,12 +274,12 @@ class TreeParity(Machine):
     def output(self, preactivations: np.ndarray) -> np.ndarray:
         return self._activated(preactivations).prod(axis=-2)
 
-    def output_slopes(self, preactivations: np.ndarray) -> np.ndarray:
+    def differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         value = self._activated(preactivations)
         own = activation_slope(self.activation, self.slope, preactivations, value)
         xp = array_module(value)
         others = xp.stack([xp.delete(value, unit, axis=-2).prod(axis=-2) for unit in range(self.k)], axis=-2)
-        return own * others
+        return value.prod(axis=-2), own * others
 
 
 def _check_tree(machine: Machine) -> None:

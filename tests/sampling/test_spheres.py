@@ -5,7 +5,7 @@ import pytest
 from scipy.special import gammaln, ive
 
 import gpumc
-from gpumc.device import choose
+from gpumc.device import choose, to_host
 from gpumc.device.philox import Stream, philox, uniform
 from gpumc.errors import ConfigError, RunError
 from gpumc.sampling import Part
@@ -13,6 +13,7 @@ from gpumc.sampling.spheres.centre import draw_centre, draw_cos
 from gpumc.sampling.spheres.geometry import log_mean_exp, normalised, norms, tangent
 from gpumc.sampling.spheres.hit_and_run import errors_along
 from gpumc.sampling.spheres.hmc import Potential, leapfrog
+from gpumc.sampling.spheres.slopes import slopes
 from gpumc.sampling.spheres.target import Pull, Target
 
 RNG = np.random.default_rng
@@ -197,6 +198,20 @@ def test_gradients(machine, centre):
         step = np.zeros_like(x)
         step[place] = 1e-6
         assert abs((total(x + step) - total(x - step)) / 2e-6 - gradient[place]) < 1e-6
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@differentiable
+def test_slopes_of_the_kernel(machine, device):
+    """Against the array form, also far out and where a chunk of patterns is not full."""
+    rng = RNG(12)
+    fields = rng.normal(size=(machine.k, 5, 77)) * 10.0 ** rng.integers(-3, 3, (machine.k, 5, 77))
+    labels, beta, gamma = rng.choice([-1.0, 1.0], 77), rng.uniform(0, 5, 5), rng.uniform(0.1, 30, 5)
+    expected = slopes(choose("numpy"), machine, gpumc.CrossEntropy(), fields.copy(), labels, beta, gamma)
+    target = choose(device)
+    on = [target.asarray(a) for a in (fields, labels, beta, gamma)]
+    found = to_host(slopes(target, machine, gpumc.CrossEntropy(), *on))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
 
 
 @differentiable

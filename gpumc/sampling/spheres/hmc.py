@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +43,8 @@ class Potential:
         return loss if self.pull is None else loss - self.pull.log_weight(x)
 
     def gradient(self, x: np.ndarray, fields: np.ndarray) -> np.ndarray:
-        """(rows, units, fan_in)"""
-        slope = self.beta[:, None, None] * self.target.gradient(fields, self.gamma)
+        """(rows, units, fan_in); it may overwrite ``fields``."""
+        slope = self.target.gradient(fields, self.beta, self.gamma)
         if self.coupling is not None:
             return slope - np.repeat(traced_pull(self.coupling, self._chains(x))[1], self.replicas, axis=0)
         return slope if self.pull is None else slope - self.pull.gradient(x)
@@ -57,41 +56,37 @@ class Potential:
 def leapfrog(
     potential: Potential, x: np.ndarray, v: np.ndarray, size: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Position, velocity and preactivations after ``steps`` of ``size`` (rows,): kick, drift, kick."""
+    """Position and velocity after ``steps`` of ``size`` (rows,), kick, drift, kick; and how far the potential has risen,
+    (rows / together,)."""
     target = potential.target
     half = size[:, None, None] / 2
-    v = v - half * tangent(x, potential.gradient(x, target.fields(x)))
+    fields = target.fields(x)
+    before = potential.value(x, fields)
+    v = v - half * tangent(x, potential.gradient(x, fields))
     for step in range(steps):
         x, v = geodesic(x, v, size)
         fields = target.fields(x)
-        kick = half if step == steps - 1 else 2 * half
-        v = v - kick * tangent(x, potential.gradient(x, fields))
-    return x, v, fields
+        last = step == steps - 1
+        after = potential.value(x, fields) if last else before
+        v = v - (half if last else 2 * half) * tangent(x, potential.gradient(x, fields))
+    return x, v, after - before
 
 
 def trajectory(
-    potential: Potential,
-    x: np.ndarray,
-    fields: np.ndarray,
-    size: np.ndarray,
-    momenta: np.ndarray,
-    uniforms: Callable[[int], np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One trajectory of every row and its acceptance: new weights and preactivations, and the probability (rows / together,) with
-    which each was accepted.
+    potential: Potential, x: np.ndarray, size: np.ndarray, momenta: np.ndarray, uniforms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """One trajectory of every row: new weights, and the probability (rows / together,) with which each was accepted.
 
-    ``size`` (rows / together,); ``momenta`` normals shaped as ``x``; ``uniforms(i)``: the i-th uniform numbers (rows / together,).
+    ``size`` (rows / together,); ``momenta`` normals shaped as ``x``; ``uniforms`` (2, rows / together).
     """
     xp = array_module(x)
     v = tangent(x, momenta)
-    jittered = size * (1 + JITTER * (2 * uniforms(0) - 1))
-    new, after, new_fields = leapfrog(potential, x, v, xp.repeat(jittered, potential.together), STEPS)
-    new = normalised(new)
-    gain = potential.value(x, fields) - potential.value(new, new_fields)
-    gain = gain + (_kinetic(v) - _kinetic(after)).reshape(-1, potential.together).sum(axis=1)
+    jittered = size * (1 + JITTER * (2 * uniforms[0] - 1))
+    new, after, rise = leapfrog(potential, x, v, xp.repeat(jittered, potential.together), STEPS)
+    gain = (_kinetic(v) - _kinetic(after)).reshape(-1, potential.together).sum(axis=1) - rise
     chance = xp.exp(xp.minimum(xp.where(xp.isnan(gain), -xp.inf, gain), 0))
-    moved = xp.repeat(uniforms(1) < chance, potential.together)[:, None, None]
-    return xp.where(moved, new, x), xp.where(moved, new_fields, fields), chance
+    moved = xp.repeat(uniforms[1] < chance, potential.together)[:, None, None]
+    return xp.where(moved, normalised(new), x), chance
 
 
 def _kinetic(v: np.ndarray) -> np.ndarray:

@@ -46,8 +46,7 @@ class Moves:
         potential = hmc.Potential(self.target, self.beta, self.gamma, y, self._pull(slice(None)), coupling)
         momenta = self._normals(1, slice(None))[0]
         uniforms = self._uniforms(1, slice(None, None, self.replicas if self.traced else 1))[:, 0]
-        x, _, chance = hmc.trajectory(potential, x, self.target.fields(x), size, momenta, uniforms.__getitem__)
-        return x, chance
+        return hmc.trajectory(potential, x, size, momenta, uniforms)
 
     def steps(self, x: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Several rotations, or moves along great circles: new weights, and mean chances of acceptance. Replicas that feel one another

@@ -29,7 +29,7 @@ from gpumc.sampling.spheres.moves import Moves
 from gpumc.sampling.spheres.target import Target
 
 #: Bytes of preactivations that a block of rows should have, by kind of device, and the most rows.
-BLOCK_BYTES, MOST_ROWS = {"numpy": 2**22, "cpu": 2**22, "cuda": 2**28}, 2**14
+BLOCK_BYTES, MOST_ROWS = {"numpy": 2**22, "cpu": 2**25, "cuda": 2**28}, 2**14
 #: A step or an angle below this has collapsed.
 COLLAPSED = 1e-9
 
@@ -93,7 +93,8 @@ class SpheresRun:
     def block(self) -> int:
         """Chains of a block; it depends on the whole run and not on the batch."""
         row = 8 * max(self.machine.k * self.patterns.count, self.machine.weight_count)
-        rows = min(MOST_ROWS, max(32, BLOCK_BYTES[self.device.kind] // row))
+        fitting = max(32, BLOCK_BYTES[self.device.kind] // row)
+        rows = min(MOST_ROWS, 1 << (fitting.bit_length() - 1))  # products of such sizes are fastest
         whole = self.grid_size * self.chains
         return max(1, min(rows // self.measure.replicas, 1 << (whole - 1).bit_length()))
 

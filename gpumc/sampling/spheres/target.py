@@ -10,12 +10,14 @@ from gpumc.device import Device, array_module
 from gpumc.losses import CrossEntropy, Loss, wrong
 from gpumc.machines import Machine
 from gpumc.sampling.spheres.geometry import log_mean_exp, norms
+from gpumc.sampling.spheres.slopes import slopes
 
 
 @dataclass(frozen=True)
 class Target:
     """The loss of one instance: ``inputs`` float64 (units or 1, M, fan_in), divided by sqrt(fan_in), and ``labels`` float64 (M,)."""
 
+    device: Device
     machine: Machine
     loss: Loss
     inputs: np.ndarray
@@ -27,7 +29,11 @@ class Target:
         units = machine.unit_inputs(xi)
         inputs = np.ascontiguousarray(units[:1] if units.strides[0] == 0 else units, dtype=np.float64)
         return cls(
-            machine, loss, device.asarray(inputs / np.sqrt(machine.fan_in)), device.asarray(labels.astype(float))
+            device,
+            machine,
+            loss,
+            device.asarray(inputs / np.sqrt(machine.fan_in)),
+            device.asarray(labels.astype(float)),
         )
 
     @property
@@ -51,12 +57,11 @@ class Target:
         """Patterns that are wrong: (rows,)."""
         return wrong(self.stabilities(fields)).sum(axis=-1)
 
-    def gradient(self, fields: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-        """The gradient of a loss that has one by the weights: (rows, units, fan_in)."""
+    def gradient(self, fields: np.ndarray, beta: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+        """The gradient of beta times a loss that has one by the weights, (rows, units, fan_in); it may overwrite ``fields``."""
         assert isinstance(self.loss, CrossEntropy)
-        outer = self.loss.slopes(self.stabilities(fields), gamma[:, None]) * self.labels
-        slopes = self.machine.output_slopes(fields) * outer[:, None]
-        return array_module(fields).matmul(slopes.swapaxes(0, 1), self.inputs).swapaxes(0, 1)
+        found = slopes(self.device, self.machine, self.loss, fields.swapaxes(0, 1), self.labels, beta, gamma)
+        return array_module(found).matmul(found, self.inputs).swapaxes(0, 1)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,44 @@
+"""From preactivations to the slopes of beta times the cross-entropy by them: over arrays, and the launch of ``kernels/slopes.cu``, which
+reads and writes each once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpumc.device import Device, kernel
+from gpumc.losses import CrossEntropy
+from gpumc.machines import Machine
+
+SIGNATURE = ("float64*", *["const float64*"] * 3, *["int64"] * 3, *["float64"] * 2)
+
+
+def variant(machine: Machine) -> dict[str, int]:
+    """The definitions that the kernel is compiled with."""
+    return {} if machine.readout == "linear" else {machine.activation.upper(): 1}
+
+
+def has_kernel(device: Device, machine: Machine) -> bool:
+    """Whether ``machine`` has a kernel on ``device``: those of sums of units whose activation is quickly computed."""
+    return device.kind != "numpy" and machine.readout != "product" and machine.activation != "erf"
+
+
+def slopes(
+    device: Device,
+    machine: Machine,
+    loss: CrossEntropy,
+    fields: np.ndarray,
+    labels: np.ndarray,
+    beta: np.ndarray,
+    gamma: np.ndarray,
+) -> np.ndarray:
+    """The slopes of beta L by preactivations ``fields`` (units, rows, M), which they may replace; ``labels`` (M,), ``beta`` and
+    ``gamma`` (rows,)."""
+    if has_kernel(device, machine):
+        units, rows, patterns = fields.shape
+        scale = 1.0 if machine.readout == "linear" else machine.stability_scale
+        run = kernel(device, "slopes.cu", "slopes", SIGNATURE, variant(machine))
+        run(rows, fields, labels, beta, gamma, units, rows, patterns, scale, machine.slope)
+        return fields
+    output, found = machine.differentiated(fields.swapaxes(0, 1))
+    outer = loss.slopes(output * labels, gamma[:, None]) * labels * beta[:, None]
+    return (found * outer[:, None]).swapaxes(0, 1)
