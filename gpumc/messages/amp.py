@@ -35,27 +35,39 @@ class Amp:
         return graph.device.xp.zeros((len(graph.instance), graph.machine.k, graph.pattern_count), dtype)
 
     def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the patterns say of each weight, (rows, units, fan_in), and the new memory, given the weights' total ``fields``."""
-        xp = self.graph.device.xp
-        magnetisation = xp.tanh(fields)
+        """What the patterns say of each weight, (rows, units, fan_in), or pairs of `gpumc.messages.spheres`, and the new memory, given the
+        weights' total ``fields``."""
+        graph = self.graph
         node = self.channel.gaussian(*self._moments(fields, memory))
-        reaction = magnetisation * node.curvature.sum(axis=2)[..., None]
-        return self.graph.to_weights(node.slope) - reaction, node.slope
+        mean, _ = graph.moments(fields)
+        precision = -graph.spread_to_weights(node.curvature)
+        said = graph.to_weights(node.slope) + mean * precision
+        if graph.machine.spherical:
+            said = graph.device.xp.stack([said, precision + 0 * said], axis=1)
+        return said, node.slope
 
     def interaction(self, fields: np.ndarray, said: np.ndarray, memory: np.ndarray) -> np.ndarray:
-        """The free entropy (rows,) beyond the weights' log sum_W P(W) exp(said W), in nats."""
+        """The free entropy (rows,) beyond the weights' log sum_W P(W) exp(said W), in nats; said W is B W - A W^2 / 2 on a sphere."""
         mean, variance = self._moments(fields, memory)
         node = self.channel.gaussian(mean, variance)
         reaction = 0.5 * (variance * memory**2).sum(axis=(1, 2))
-        return node.log_z.sum(axis=1) + reaction - (said * self.graph.device.xp.tanh(fields)).sum(axis=(1, 2))
+        return node.log_z.sum(axis=1) + reaction - self._mean_said(fields, said)
+
+    def _mean_said(self, fields: np.ndarray, said: np.ndarray) -> np.ndarray:
+        """The mean of said W: (rows,)."""
+        mean, variance = self.graph.moments(fields)
+        if not self.graph.machine.spherical:
+            return (said * mean).sum(axis=(1, 2))
+        return (said[:, 0] * mean - 0.5 * said[:, 1] * (mean**2 + variance)).sum(axis=(1, 2))
 
     def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The mean loss (rows,)."""
         return self.channel.energy(*self._moments(fields, memory))
 
     def _moments(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (rows, units, patterns) and variance (rows, units, 1) of the units' fields in a pattern's absence."""
-        xp = self.graph.device.xp
-        variance = (1 / xp.cosh(xp.clip(fields, -300, 300)) ** 2).sum(axis=2)[..., None]
-        variance = xp.maximum(variance, LATTICE)
-        return self.graph.to_patterns(xp.tanh(fields)) - variance * memory, variance
+        """Mean (rows, units, patterns) and variance (rows, units, patterns or 1) of the units' fields in a pattern's absence."""
+        mean, variances = self.graph.moments(fields)
+        variance = self.graph.spread_to_patterns(variances)
+        if not self.graph.machine.spherical:
+            variance = self.graph.device.xp.maximum(variance, LATTICE)
+        return self.graph.to_patterns(mean) - variance * memory, variance

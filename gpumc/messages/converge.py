@@ -17,7 +17,8 @@ Form = Amp | Relaxed | Exact
 
 @dataclass
 class Messages:
-    """Where an iteration stands: ``said`` (rows, units, fan_in) of each weight by the patterns, and what the form remembers.
+    """Where an iteration stands: ``said`` of each weight by the patterns, (rows, units, fan_in) or (rows, 2, units, fan_in), and what
+    the form remembers.
 
     On the host, for each row: whether it ``converged``, its ``iterations``, and its ``residual``, the largest change of a
     magnetisation.
@@ -61,14 +62,16 @@ def converge(
     now = messages.take(rows)
     now.iterations[:] = 0
     fields = prior.fields(now.said)
+    mean, _ = form.graph.moments(fields)
     for iteration in range(iterations):
         said, memory = form.step(fields, now.memory)
         keep = damping if iteration else 0.0
         now.said = said + keep * (now.said - said)
         now.memory = memory + keep * (now.memory - memory)
         now.iterations += 1
-        before, fields = fields, prior.fields(now.said)
-        change = xp.abs(xp.tanh(fields) - xp.tanh(before)).max(axis=(1, 2))
+        before, fields = mean, prior.fields(now.said)
+        mean, _ = form.graph.moments(fields)
+        change = xp.abs(mean - before).max(axis=(1, 2))
         now.residual = to_host(change).astype(float) / (1 - keep)
         now.converged = now.residual <= tolerance
         over = now.converged | np.isnan(now.residual)
@@ -77,6 +80,6 @@ def converge(
             left = ~over
             if not left.any():
                 return
-            rows, now, fields = rows[left], now.take(left), fields[left]
+            rows, now, fields, mean = rows[left], now.take(left), fields[left], mean[left]
             form, prior = form.rows(left), prior.rows(left)
     messages.put(rows, now)

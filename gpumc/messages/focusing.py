@@ -16,13 +16,14 @@ from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
 from gpumc.errors import ConfigError, nearest
 from gpumc.losses import ErrorCount
-from gpumc.machines import Machine, require_binary
+from gpumc.machines import Machine
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.factors import channel
 from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Replicas
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
-from gpumc.messages.volume import BeliefPropagation
+from gpumc.messages.spheres import SphericalReplicas, normalised
+from gpumc.messages.volume import BeliefPropagation, check_spherical
 from gpumc.patterns import Patterns
 
 #: Protocols that need no arguments, by name.
@@ -32,7 +33,7 @@ PROTOCOLS: dict[str, type[StandardReinforcement] | type[Scoping] | type[PseudoRe
     "pseudo-reinforcement": PseudoReinforcement,
 }
 LONG_NAMES = {
-    "weights": "signs of the weights' magnetisations at the end",
+    "weights": "signs of the weights' magnetisations, or their means on the spheres, at the end",
     "errors": "patterns that these get wrong",
     "solved": "whether there are none",
     "steps": "steps of the protocol that were taken",
@@ -81,12 +82,13 @@ def focusing_bp(
 
     ``protocol``: a `StandardReinforcement`, `Scoping`, `PseudoReinforcement` or `FreeScoping`, or the name of one of the first
     three. At each of its steps at most ``iterations`` are made, messages keeping ``damping`` of the old; a start ends where the
-    signs of its weights' magnetisations make no error. Returns, over (instance, start): ``weights`` int8 (..., weight),
+    signs of its weights' magnetisations make no error. Returns, over (instance, start): ``weights`` (..., weight),
+    int8 or, each unit on its sphere, float64;
     ``errors``, ``solved``, ``steps``; and along the protocol, over (..., step), NaN past the end: ``local_entropy`` around the
     centre (nats per weight), ``overlap_centre`` <W W~>, ``q`` and ``q_centre``, the mean squared magnetisations of a replica
     and of the centre. Raises ConfigError for a protocol that never starts.
     """
-    require_binary(machine, "focusing belief propagation")
+    check_spherical(machine)
     patterns.check(machine)
     if isinstance(protocol, str):
         if protocol not in PROTOCOLS:
@@ -128,16 +130,20 @@ def _focused(
     graph = Graph.of(device, machine, patterns, np.zeros(rows, int), how.dtype)
     hard = channel(device, machine, ErrorCount(), np.full(rows, np.inf), np.zeros(rows), how.dtype)
     form = how.form_of(machine)(graph, hard)
-    start = SPREAD * _random_fields(seed, ranks, machine.weight_count)
-    said = device.asarray(start.reshape(rows, machine.k, machine.fan_in).astype(how.dtype))
+    start = SPREAD * _random_fields(seed, ranks, machine.weight_count).reshape(rows, machine.k, machine.fan_in)
+    if machine.spherical:
+        start = np.stack([start, np.zeros_like(start)], axis=1)
+    said = device.asarray(start.astype(how.dtype))
+    around = SphericalReplicas if machine.spherical else Replicas
     messages = Messages.start(said, form.memory(how.dtype))
     found = Focused(
-        np.ones((rows, machine.weight_count), np.int8), np.full(rows, patterns.count), np.zeros(rows, int),
+        np.ones((rows, machine.weight_count), np.float64 if machine.spherical else np.int8),
+        np.full(rows, patterns.count), np.zeros(rows, int),
         *np.full((4, rows, len(steps)), np.nan),
     )  # fmt: skip
     left = np.arange(rows)
     for number, (replicas, coupling) in enumerate(steps):
-        prior = Replicas(*(device.asarray(np.full(len(left), value, how.dtype)) for value in (replicas, coupling)))
+        prior = around(*(device.asarray(np.full(len(left), value, how.dtype)) for value in (replicas, coupling)))
         converge(form, prior, messages, damping=damping, tolerance=how.tolerance, iterations=how.iterations)
         _measure(found, left, number, form, prior, messages)
         unsolved = found.errors[left] > 0
@@ -148,26 +154,28 @@ def _focused(
     return found
 
 
-def _measure(found: Focused, rows: np.ndarray, step: int, form: Form, prior: Replicas, messages: Messages) -> None:
+def _measure(
+    found: Focused, rows: np.ndarray, step: int, form: Form, prior: Replicas | SphericalReplicas, messages: Messages
+) -> None:
     """What a step has reached, in all rows that are still numbers."""
-    said, xp = messages.said, form.graph.device.xp
+    said, graph = messages.said, form.graph
     fields = prior.fields(said)
-    signs = xp.where(fields < 0, -1, 1).astype(fields.dtype)
-    errors = to_host((form.graph.machine.readout_of(form.graph.to_patterns(signs)) < 0).sum(axis=-1))
+    mean, _ = graph.moments(fields)
+    weights = normalised(mean) if graph.machine.spherical else graph.device.xp.where(mean < 0, -1.0, 1.0)
+    errors = to_host((graph.machine.readout_of(graph.to_patterns(weights)) < 0).sum(axis=-1))
     numbers = ~np.isnan(messages.residual)
     at = rows[numbers]
-    found.weights[at] = to_host(signs).reshape(len(rows), -1)[numbers]
+    found.weights[at] = to_host(weights).reshape(len(rows), -1)[numbers]
     found.errors[at], found.steps[at] = errors[numbers], step + 1
+    centre = prior.centre_mean(said)
+    found.q[at, step] = to_host((mean**2).mean(axis=(1, 2)))[numbers]
+    found.q_centre[at, step] = to_host((centre**2).mean(axis=(1, 2)))[numbers]
+    overlap = prior.overlap_centre(said)
+    found.overlap_centre[at, step] = to_host(overlap)[numbers]
     # The log of what is around a centre, averaged over centres, is the derivative of all replicas' free entropy by their number.
-    around = (
-        to_host(prior.local_partition(said) + form.interaction(fields, said, messages.memory))
-        / form.graph.machine.weight_count
-    )
-    overlap = to_host(prior.overlap_centre(said))
-    found.local_entropy[at, step] = (around - to_host(prior.rigid_coupling()) * overlap)[numbers]
-    found.overlap_centre[at, step] = overlap[numbers]
-    found.q[at, step] = to_host((xp.tanh(fields) ** 2).mean(axis=(1, 2)))[numbers]
-    found.q_centre[at, step] = to_host((xp.tanh(prior.centre(said)) ** 2).mean(axis=(1, 2)))[numbers]
+    whole = prior.local_partition(said) + form.interaction(fields, said, messages.memory)
+    around = to_host(whole / graph.machine.weight_count - prior.pull_of(overlap))
+    found.local_entropy[at, step] = around[numbers]
 
 
 def _random_fields(seed: int, ranks: range, count: int) -> np.ndarray:

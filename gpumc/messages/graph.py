@@ -19,12 +19,13 @@ class Graph:
     """Gauged patterns, and which of them each row sees.
 
     ``xi``: for each instance, float (units, patterns, fan_in), or (1, ...) where all units read the same inputs;
-    ``instance`` (rows,): the place in ``xi``, never falling.
+    ``squares``: theirs, None where all are 1; ``instance`` (rows,): the place in ``xi``, never falling.
     """
 
     device: Device
     machine: Machine
     xi: list[np.ndarray]
+    squares: list[np.ndarray] | None
     instance: np.ndarray
 
     @classmethod
@@ -35,11 +36,12 @@ class Graph:
             units = machine.unit_inputs(machine.gauge(inputs, labels))
             shared = units.strides[0] == 0
             xi.append(device.asarray(np.ascontiguousarray(units[:1] if shared else units, dtype=dtype)))
-        return cls(device, machine, xi, instance)
+        squares = None if patterns.xi.dtype == np.int8 else [x * x for x in xi]
+        return cls(device, machine, xi, squares, instance)
 
     def rows(self, chosen: np.ndarray) -> Graph:
         """The same for some of the rows."""
-        return Graph(self.device, self.machine, self.xi, self.instance[chosen])
+        return Graph(self.device, self.machine, self.xi, self.squares, self.instance[chosen])
 
     @property
     def pattern_count(self) -> int:
@@ -53,6 +55,24 @@ class Graph:
     def to_weights(self, values: np.ndarray) -> np.ndarray:
         """sum_mu xi_mu v_mu: (rows, units, fan_in), of ``values`` (rows, units, patterns)."""
         return self._multiplied(values, self.xi)
+
+    def spread_to_patterns(self, variances: np.ndarray) -> np.ndarray:
+        """sum_i xi_i^2 v_i: (rows, units, patterns or 1)."""
+        if self.squares is None:
+            return variances.sum(axis=2)[..., None]
+        return self._multiplied(variances, [x.swapaxes(1, 2) for x in self.squares])
+
+    def spread_to_weights(self, values: np.ndarray) -> np.ndarray:
+        """sum_mu xi_mu^2 v_mu: (rows, units, fan_in or 1)."""
+        return values.sum(axis=2)[..., None] if self.squares is None else self._multiplied(values, self.squares)
+
+    def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the weights, (rows, units, fan_in), of total ``fields``: of half log ratios, or of the pairs of
+        `gpumc.messages.spheres`."""
+        if self.machine.spherical:
+            return fields[:, 0] / fields[:, 1], 1 / fields[:, 1]
+        xp = self.device.xp
+        return xp.tanh(fields), 1 / xp.cosh(xp.clip(fields, -300, 300)) ** 2
 
     def edges(self) -> np.ndarray:
         """Every row's patterns: (rows, units or 1, patterns, fan_in)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import array_module
+from gpumc.messages.spheres import SphericalDistance, SphericalPull, SphericalReplicas
 
 #: Steps of the search for a field, and the overlap that it leaves.
 SEARCH, CLOSE = 100, 1e-13
@@ -119,12 +120,17 @@ class Replicas:
         towards = (1 + xp.tanh(self.centre(said))) / 2
         return (towards * xp.tanh(said + c) - (1 - towards) * xp.tanh(said - c)).mean(axis=(1, 2))
 
-    def rigid_coupling(self) -> np.ndarray:
-        """The coupling (rows,), where it is at most what precision can tell from inf."""
-        return array_module(self.coupling).minimum(self.coupling, RIGID)
+    def centre_mean(self, said: np.ndarray) -> np.ndarray:
+        """The magnetisations of the centre's weights: (rows, units, fan_in)."""
+        return array_module(said).tanh(self.centre(said))
+
+    def pull_of(self, overlap: np.ndarray) -> np.ndarray:
+        """c W W~ for each weight: (rows,)."""
+        return array_module(self.coupling).minimum(self.coupling, RIGID) * overlap
 
     def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.replicas[:, None, None], self.rigid_coupling()[:, None, None]
+        """y, and c where it is at most what precision can tell from inf."""
+        return self.replicas[:, None, None], array_module(self.coupling).minimum(self.coupling, RIGID)[:, None, None]
 
 
 def log_cosh2(x: np.ndarray) -> np.ndarray:
@@ -137,4 +143,4 @@ def _through(field: np.ndarray, coupling: np.ndarray) -> np.ndarray:
     return (log_cosh2(field + coupling) - log_cosh2(field - coupling)) / 2
 
 
-Prior = Pull | Distance | Replicas
+Prior = Pull | Distance | Replicas | SphericalPull | SphericalDistance | SphericalReplicas

@@ -18,9 +18,12 @@ from gpumc.messages.edges import Exact, Relaxed
 from gpumc.messages.factors import channel
 from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Distance, Pull
+from gpumc.messages.spheres import SphericalDistance, SphericalPull
 from gpumc.patterns import Patterns
 
 FORMS: dict[str, type[Amp] | type[Relaxed] | type[Exact]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}
+Outer = Distance | Pull | SphericalDistance | SphericalPull
+
 #: The largest fan-in whose nodes are exact unless another form is asked for.
 SMALL = 32
 #: Damping of a first attempt and of those that follow where it does not converge, and their shares of the iterations.
@@ -55,13 +58,24 @@ class BeliefPropagation:
 
     def form_of(self, machine: Machine) -> type[Amp] | type[Relaxed] | type[Exact]:
         """The form of message passing for ``machine``."""
+        if machine.spherical:
+            return Amp
         small = "exact" if machine.fan_in <= SMALL else "amp"
         return FORMS[small if self.form == "auto" else self.form]
 
 
+def check_spherical(machine: Machine) -> None:
+    """Raise ConfigError for spherical weights that belief propagation is not for."""
+    if machine.spherical and (machine.activation != "sign" or machine.kind == "full-committee"):
+        what = machine.kind if machine.kind == "full-committee" else f"{machine.activation} units"
+        raise ConfigError(
+            f"belief propagation of spherical weights is for perceptrons, tree committees and tree parities of sign units, not for {what}"
+        )
+
+
 @dataclass(frozen=True)
 class Problems:
-    """Rows, each with its ``instance`` (never falling), ``beta`` and ``gamma`` (rows,), a ``reference`` +-1 (rows, weights),
+    """Rows, each with its ``instance`` (never falling), ``beta`` and ``gamma`` (rows,), a ``reference`` +-1, or real, (rows, weights),
     and either the field ``h`` toward it or the mean ``distance`` D from it."""
 
     instance: np.ndarray
@@ -82,7 +96,8 @@ class Problems:
 @dataclass(frozen=True)
 class Volumes:
     """For each row, on the host: ``entropy``, ``energy`` and ``free_entropy`` per weight (nats, the loss's unit, nats),
-    ``field`` h, ``distance`` D, ``magnetisation`` (rows, weights), ``converged``, ``iterations``, ``residual``. NaN where not
+    ``field`` h, ``distance`` D, ``norm_spread`` the standard deviation over units of their squared norms divided by fan_in,
+    ``magnetisation`` (rows, weights), ``converged``, ``iterations``, ``residual``. NaN where not
     converged."""
 
     entropy: np.ndarray
@@ -90,6 +105,7 @@ class Volumes:
     free_entropy: np.ndarray
     field: np.ndarray
     distance: np.ndarray
+    norm_spread: np.ndarray
     magnetisation: np.ndarray
     converged: np.ndarray
     iterations: np.ndarray
@@ -103,7 +119,7 @@ def volumes(
     if not len(problems.instance):
         none = np.zeros(0)
         return Volumes(
-            none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
+            none, none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
         )
     parts = [
         _solved(device, machine, patterns, loss, problems.rows(batch), how)
@@ -146,18 +162,20 @@ def _solved(
     graph = Graph.of(device, machine, Patterns(patterns.xi[instances], patterns.labels[instances]), own, dtype)
     form = how.form_of(machine)(graph, channel(device, machine, loss, problems.beta, problems.gamma, dtype))
     reference = device.asarray(problems.reference.reshape(shape).astype(dtype))
+    held = (SphericalDistance, SphericalPull) if machine.spherical else (Distance, Pull)
     if problems.distance is not None:
-        prior: Distance | Pull = Distance(reference, device.asarray(problems.distance.astype(dtype)))
+        prior: Outer = held[0](reference, device.asarray(problems.distance.astype(dtype)))
     else:
-        prior = Pull(reference, device.asarray(np.asarray(problems.h, dtype)))
-    messages = Messages.start(device.xp.zeros(shape, dtype), form.memory(dtype))
+        prior = held[1](reference, device.asarray(np.asarray(problems.h, dtype)))
+    start = (2, *shape[1:]) if machine.spherical else shape[1:]
+    messages = Messages.start(device.xp.zeros((shape[0], *start), dtype), form.memory(dtype))
     for damping, share in ATTEMPTS:
         left = np.flatnonzero(~messages.converged)
         if damping != ATTEMPTS[0][0]:
-            left = left[~_hopeless(problems, _measured(form, prior, messages, problems.beta))[left]]
+            left = left[~_hopeless(problems, _measured(form, prior, messages, problems.beta), machine.spherical)[left]]
         if not len(left):
             break
-        attempt = Messages.start(device.xp.zeros((len(left), *shape[1:]), dtype), form.rows(left).memory(dtype))
+        attempt = Messages.start(device.xp.zeros((len(left), *start), dtype), form.rows(left).memory(dtype))
         iterations = math.ceil(share * how.iterations)
         converge(
             form.rows(left), prior.rows(left), attempt, damping=damping, tolerance=how.tolerance, iterations=iterations
@@ -167,10 +185,10 @@ def _solved(
     return _measured(form, prior, messages, problems.beta)
 
 
-def _hopeless(problems: Problems, found: Volumes) -> np.ndarray:
+def _hopeless(problems: Problems, found: Volumes, spherical: bool) -> np.ndarray:
     """Rows that a tangent to the entropy's curve, which is concave, puts below the fewest configurations: bool (rows,)."""
     hopeless = np.zeros(len(problems.instance), bool)
-    if problems.distance is None:
+    if problems.distance is None or spherical:
         return hopeless
     for curve in np.unique(problems.curve):
         rows = np.flatnonzero(problems.curve == curve)
@@ -182,10 +200,10 @@ def _hopeless(problems: Problems, found: Volumes) -> np.ndarray:
     return hopeless
 
 
-def _measured(form: Form, prior: Distance | Pull, messages: Messages, beta: np.ndarray) -> Volumes:
+def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) -> Volumes:
     """The thermodynamics of fixed points; NaN in rows that are none."""
     said, memory = messages.said, messages.memory
-    pull = prior.pull(said) if isinstance(prior, Distance) else prior
+    pull = prior.pull(said) if isinstance(prior, Distance | SphericalDistance) else prior
     fields = pull.fields(said)
     count = form.graph.machine.weight_count
     free = to_host(pull.log_partition(said) + form.interaction(fields, said, memory)) / count
@@ -193,11 +211,25 @@ def _measured(form: Form, prior: Distance | Pull, messages: Messages, beta: np.n
     h, distance = to_host(pull.h), to_host(pull.distance(said))
     heat = np.where(np.isinf(beta), 0.0, beta) * energy
     entropy = free + heat + h * distance
-    found = messages.converged & (entropy * count >= FEWEST)
-    magnetisation = to_host(form.graph.device.xp.tanh(fields)).reshape(len(h), -1)
+    found = messages.converged & np.isfinite(entropy)
+    if not form.graph.machine.spherical:  # volumes may be as small as they like
+        found &= entropy * count >= FEWEST
+    mean, variance = map(to_host, form.graph.moments(fields))
+    magnetisation = mean.reshape(len(h), -1)
+    norms = (mean**2 + variance).mean(axis=2)
 
     def kept(values: np.ndarray) -> np.ndarray:
         return np.where(found.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
 
-    entropy, energy, free, h, distance, magnetisation = map(kept, (entropy, energy, free, h, distance, magnetisation))
-    return Volumes(entropy, energy, free, h, distance, magnetisation, found, messages.iterations, messages.residual)
+    return Volumes(
+        entropy=kept(entropy),
+        energy=kept(energy),
+        free_entropy=kept(free),
+        field=kept(h),
+        distance=kept(distance),
+        norm_spread=kept(norms.std(axis=1)),
+        magnetisation=kept(magnetisation),
+        converged=found,
+        iterations=messages.iterations,
+        residual=messages.residual,
+    )

@@ -17,6 +17,7 @@ from gpumc.errors import ConfigError
 from gpumc.losses import CrossEntropy, ErrorCount, Loss
 from gpumc.machines import Machine, require_binary
 from gpumc.messages import BeliefPropagation, Problems, volumes
+from gpumc.messages.volume import check_spherical
 from gpumc.patterns import Patterns
 from gpumc.volumes.grid import Grid, distances, fields, instances, references
 from gpumc.volumes.integration import Estimate, ThermodynamicIntegration, around, whole
@@ -33,6 +34,7 @@ ATTRIBUTES = {
     "field": ("field h toward the reference", "nat"),
     "distance": ("normalised distance D from the reference", "1"),
     "magnetisation": ("mean of a weight", "1"),
+    "norm_spread": ("standard deviation over units of their squared norms, divided by fan-in", "1"),
     "converged": ("whether there is an answer", "1"),
     "iterations": ("iterations made", "1"),
     "residual": ("largest change of a magnetisation in the last iteration", "1"),
@@ -61,7 +63,7 @@ def entropy(
     for what makes no sense.
     """
     loss, how = loss or ErrorCount(), _method(method)
-    require_binary(machine, "an entropy")
+    _check(machine, how)
     patterns.check(machine)
     grid = Grid.of(loss, beta, instance=instances(patterns))
     empty = _empty(machine, patterns, grid)
@@ -72,7 +74,7 @@ def entropy(
     nowhere = np.ones((len(number), machine.weight_count), np.int8)
     problems = Problems(number, beta_of, gamma_of, nowhere, np.arange(len(number)), h=np.zeros(len(number)))
     found = volumes(choose(device), machine, patterns, loss, problems, how)
-    names = ("entropy", "free_entropy", "converged", "iterations", "residual")
+    names = ("entropy", "free_entropy", "converged", "iterations", "residual", *_own(machine))
     values = {key: getattr(found, key) for key in names} | {"energy": found.energy * machine.weight_count}
     data = _dataset(grid, {key: _filled(~empty, v) for key, v in values.items()}, machine, patterns, loss, "bp")
     data["magnetisation"] = ((*grid.dims, "weight"), _filled(~empty, found.magnetisation).reshape(*grid.shape, -1))
@@ -106,7 +108,7 @@ def local_entropy(
     outside (0, 1/2] and for shapes that do not belong together.
     """
     loss, how = loss or ErrorCount(), _method(method)
-    require_binary(machine, "an entropy")
+    _check(machine, how)
     patterns.check(machine)
     if distance is None and field is not None:
         name, along = "field", fields(field)
@@ -122,18 +124,26 @@ def local_entropy(
         if name == "field":
             raise ConfigError("method = 'ti' needs distances: give distance instead of field")
         values = _sampled(machine, patterns, loss, grid, rows, along.values, how, device)
-        return _with_bound(_dataset(grid, values, machine, patterns, loss, "ti"))
+        return _with_bound(_dataset(grid, values, machine, patterns, loss, "ti"), machine)
     number, beta_of, gamma_of = (grid.flat(key)[good] for key in ("instance", "beta", "gamma"))
     wanted = {"distance": "distance", "field": "h"}[name]
     curve = np.arange(len(row)) // len(along)
     problems = Problems(number, beta_of, gamma_of, rows[row[good]], curve[good], **{wanted: grid.flat(name)[good]})
     found = volumes(choose(device), machine, patterns, loss, problems, how)
     other = "field" if name == "distance" else "distance"
-    names = ("entropy", other, "free_entropy", "converged", "iterations", "residual")
+    names = ("entropy", other, "free_entropy", "converged", "iterations", "residual", *_own(machine))
     values = {key: getattr(found, key) for key in names} | {"energy": found.energy * machine.weight_count}
     return _with_bound(
-        _dataset(grid, {key: _filled(good, v) for key, v in values.items()}, machine, patterns, loss, "bp")
+        _dataset(grid, {key: _filled(good, v) for key, v in values.items()}, machine, patterns, loss, "bp"), machine
     )
+
+
+def _check(machine: Machine, how: BeliefPropagation | ThermodynamicIntegration) -> None:
+    """Raise ConfigError for a machine that the method is not for."""
+    if isinstance(how, ThermodynamicIntegration):
+        require_binary(machine, "thermodynamic integration")
+    else:
+        check_spherical(machine)
 
 
 def _method(method: Method) -> BeliefPropagation | ThermodynamicIntegration:
@@ -233,10 +243,19 @@ def _dataset(
     return _described(xr.Dataset(variables, grid.coords, attributes))
 
 
-def _with_bound(data: xr.Dataset) -> xr.Dataset:
+def _own(machine: Machine) -> tuple[str, ...]:
+    """Variables that only spherical weights have."""
+    return ("norm_spread",) if machine.spherical else ()
+
+
+def _with_bound(data: xr.Dataset, machine: Machine) -> xr.Dataset:
     """Add what the entropy would be without patterns, and how much less it is."""
     d = data["distance"]
-    bound = d.copy(data=entr(d.values) + entr(1 - d.values))
+    if machine.spherical:
+        with np.errstate(divide="ignore"):
+            bound = d.copy(data=0.5 * np.log(4 * d.values * (1 - d.values)))
+    else:
+        bound = d.copy(data=entr(d.values) + entr(1 - d.values))
     return _described(data.assign(entropy_bound=bound, log_volume=data.entropy - bound))
 
 

@@ -101,8 +101,8 @@ def instances(patterns: Patterns) -> xr.DataArray:
 def references(
     machine: Machine, patterns: Patterns, given: xr.DataArray | ArrayLike
 ) -> tuple[np.ndarray, dict[str, xr.DataArray]]:
-    """The rows (rows, weights) int8 of ``given``, 0 throughout where one is not +-1, and the place of each: ``instance`` and
-    ``reference``.
+    """The rows (rows, weights) of ``given``, int8 +-1 or float64 with every unit on its sphere, 0 throughout where one is not so, and the
+    place of each: ``instance`` and ``reference``.
 
     Raises ConfigError for shapes that do not fit the machine and the patterns, and where no row is right.
     """
@@ -123,12 +123,23 @@ def references(
             f"the reference has {array.sizes['instance']} instances and the patterns have {patterns.instances}: they must be the same ones"
         )
     rows = array.values.reshape(-1, machine.weight_count)
-    right = np.all((rows == 1) | (rows == -1), axis=1)
+    units = rows.reshape(len(rows), machine.k, -1)
+    if machine.spherical:
+        right = np.isfinite(rows).all(axis=1) & np.all(np.any(units != 0, axis=2), axis=1)
+        wanted = "weights must be finite, and no unit's all 0"
+    else:
+        right, wanted = np.all((rows == 1) | (rows == -1), axis=1), "every weight must be +1 or -1"
     if not right.any():
-        raise ConfigError("reference: every weight must be +1 or -1, and no reference is so")
+        raise ConfigError(f"reference: {wanted}, and no reference is so")
     lead = array.isel(weight=0, drop=True)
     row = lead.copy(data=np.arange(len(rows)).reshape(lead.shape))
-    rows = np.where(right[:, None], rows, 0).astype(np.int8)
+    rows = np.where(right[:, None], rows, 0)
+    if machine.spherical:
+        units = rows.reshape(units.shape).astype(float)
+        length = np.sqrt((units**2).mean(axis=2, keepdims=True))
+        rows = (units / np.where(length > 0, length, 1)).reshape(rows.shape)
+    else:
+        rows = rows.astype(np.int8)
     return rows, {"instance": number.broadcast_like(row).drop_attrs(), "reference": row.drop_attrs()}
 
 
