@@ -22,7 +22,7 @@ _HOMES = {
         "StandardReinforcement",
         "focusing_bp",
     ),
-    "gpumc.volumes": ("ThermodynamicIntegration", "entropy", "local_entropy"),
+    "gpumc.volumes": ("Splitting", "ThermodynamicIntegration", "entropy", "local_entropy"),
     "gpumc.results": ("save", "open_run"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -40,6 +40,7 @@ __all__ = [
     "PseudoReinforcement",
     "Ramp",
     "Scoping",
+    "Splitting",
     "StandardReinforcement",
     "ThermodynamicIntegration",
     "TreeCommittee",
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
     from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
     from gpumc.results import open_run, save
     from gpumc.sampling import sample
-    from gpumc.volumes import ThermodynamicIntegration, entropy, local_entropy
+    from gpumc.volumes import Splitting, ThermodynamicIntegration, entropy, local_entropy
 
 
 def __getattr__(name: str) -> Any:

@@ -39,9 +39,10 @@ class Stream(IntEnum):
         10  # (sweep, step << 24 | weight // 4, walker): normals, the momenta of a trajectory or the direction of a move
     )
     MOVES = 11  # (sweep, step, walker): what else a step on spheres needs
-    VON_MISES = (
-        12  # (sweep, attempt << 16 | unit, walker of the chain's first replica): a centre's angle to its replicas
-    )
+    VON_MISES = 12  # (sweep, attempt << 16 | unit, walker of the chain's first replica): a centre's angle
+    SPLITTING = 13  # (level, move x blocks + weight // 4, particle): normals, the directions of moves
+    CLONES = 14  # (level, 0, particle): which survivor takes its place
+    ARCS = 15  # (level, move x blocks + try // 4, particle): how far it is moved
 
 
 def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:

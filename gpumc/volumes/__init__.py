@@ -2,5 +2,6 @@
 
 from gpumc.volumes.entropies import entropy, local_entropy
 from gpumc.volumes.integration import ThermodynamicIntegration
+from gpumc.volumes.splitting import Splitting
 
-__all__ = ["ThermodynamicIntegration", "entropy", "local_entropy"]
+__all__ = ["Splitting", "ThermodynamicIntegration", "entropy", "local_entropy"]

@@ -58,11 +58,9 @@ def test_around_a_reference(beta):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("reference", ["focused", "walked"])
-def test_belief_propagation_and_integration_agree(reference):
-    """Within 3 standard errors at every distance, n = 1001 and alpha = 0.4; the focused solution has the larger local entropy.
-
-    Errors are over 16 chains, so that one of 14 gaps is beyond 3 by chance in 12 % of runs."""
+def test_belief_propagation_and_integration_agree():
+    """Within 3 standard errors at every distance around a focused solution, n = 1001 and alpha = 0.4, at the default settings; it has a
+    larger local entropy than a solution that 20,000 sweeps without error lead to. Finer integration is in docs/volumes.md."""
     machine, distance = gpumc.Perceptron(1001), np.linspace(0.02, 0.2, 7)
     patterns = gpumc.random_patterns(machine, 0.4, 1, seed=1)
     focused = gpumc.focusing_bp(machine, patterns, device="cpu").weights.values[0, 0]
@@ -76,25 +74,10 @@ def test_belief_propagation_and_integration_agree(reference):
         gpumc.local_entropy(machine, patterns, w, distance=distance, device="cpu") for w in (focused, walked)
     )
     assert (wide.entropy > narrow.entropy).all()
-    how = (
-        gpumc.ThermodynamicIntegration(chains=16, burn_in=5000, sweeps=5000)
-        if reference == "focused"
-        else gpumc.ThermodynamicIntegration(chains=16, burn_in=10_000, sweeps=10_000)
-    )
-    weights, bp = (focused, wide) if reference == "focused" else (walked, narrow)
-    ti = gpumc.local_entropy(machine, patterns, weights, distance=distance, method=how, device="cpu")
-    gap = ((bp.entropy - ti.entropy) / ti.entropy_error).values[0]
-    print(
-        reference,
-        "BP",
-        bp.entropy.values[0].round(5),
-        "TI",
-        ti.entropy.values[0].round(5),
-        "+-",
-        ti.entropy_error.values[0].round(5),
-        "gap",
-        gap.round(1),
-    )
+    ti = gpumc.local_entropy(machine, patterns, focused, distance=distance, method="ti", device="cpu")
+    gap = ((wide.entropy - ti.entropy) / ti.entropy_error).values[0]
+    print("BP", wide.entropy.values[0].round(5), "TI", ti.entropy.values[0].round(5))
+    print("+-", ti.entropy_error.values[0].round(5), "gap", gap.round(1))
     assert np.all(np.abs(gap) < 3)
 
 
