@@ -21,8 +21,10 @@ from gpumc.messages.volume import check_spherical
 from gpumc.patterns import Patterns
 from gpumc.volumes.grid import Grid, distances, fields, instances, references
 from gpumc.volumes.integration import Estimate, ThermodynamicIntegration, around, whole
+from gpumc.volumes.splitting import Splitting, split
 
-Method = str | BeliefPropagation | ThermodynamicIntegration
+How = BeliefPropagation | ThermodynamicIntegration | Splitting
+Method = str | How
 
 ATTRIBUTES = {
     "entropy": ("entropy per weight", "nat"),
@@ -59,8 +61,9 @@ def entropy(
     (or `BeliefPropagation` with other settings), which gives ``free_entropy`` per weight, ``energy`` (the mean loss),
     ``magnetisation`` (..., weight), ``iterations`` and ``residual`` too; or "ti" (`ThermodynamicIntegration`), which gives
     ``entropy_error``. Where the method fails, or fewer than exp(-3) configurations are to be expected, the answer is NaN and
-    ``converged`` is false. A full committee's configurations are counted with all k! orders of its units. Raises ConfigError
-    for what makes no sense.
+    ``converged`` is false. A full committee's configurations are counted with all k! orders of its units. Of spherical weights the
+    entropy is the log of the part of the sphere, at most 0 where beta is inf; "splitting" (`Splitting`) measures it by sampling, "ti" does
+    not. Raises ConfigError for what makes no sense.
     """
     loss, how = loss or ErrorCount(), _method(method)
     _check(machine, how)
@@ -70,6 +73,11 @@ def entropy(
     if isinstance(how, ThermodynamicIntegration):
         estimates = [whole(machine, patterns, one, b, how, device) for one, b in _cases(grid, patterns, loss)]
         return _dataset(grid, _gathered(estimates), machine, patterns, loss, "ti")
+    if isinstance(how, Splitting):
+        _only_solutions(loss, grid)
+        volume = split(choose(device), machine, patterns, grid.flat("instance"), None, np.zeros(grid.size), how)
+        volume["entropy"] = volume.pop("log_volume")
+        return _dataset(grid, volume, machine, patterns, loss, "splitting")
     number, beta_of, gamma_of = (grid.flat(key)[~empty] for key in ("instance", "beta", "gamma"))
     nowhere = np.ones((len(number), machine.weight_count), np.int8)
     problems = Problems(number, beta_of, gamma_of, nowhere, np.arange(len(number)), h=np.zeros(len(number)))
@@ -106,6 +114,9 @@ def local_entropy(
     ``entropy_error``. An answer that cannot be had is NaN with ``converged`` false: a distance that is not reached, messages
     that do not converge, a reference whose weights are not all +-1 (where others are right). Raises ConfigError for distances
     outside (0, 1/2] and for shapes that do not belong together.
+
+    Spherical weights: references are real, of any norm; ``entropy_bound`` is (1/2) log(4 D (1 - D)), the cap; "splitting" holds the
+    distance in every unit, "bp" its mean.
     """
     loss, how = loss or ErrorCount(), _method(method)
     _check(machine, how)
@@ -125,6 +136,14 @@ def local_entropy(
             raise ConfigError("method = 'ti' needs distances: give distance instead of field")
         values = _sampled(machine, patterns, loss, grid, rows, along.values, how, device)
         return _with_bound(_dataset(grid, values, machine, patterns, loss, "ti"), machine)
+    if isinstance(how, Splitting):
+        if name == "field":
+            raise ConfigError("method = 'splitting' needs distances: give distance instead of field")
+        _only_solutions(loss, grid)
+        number, around_rows, far = grid.flat("instance")[good], rows[row[good]], grid.flat("distance")[good]
+        volume = split(choose(device), machine, patterns, number, around_rows, far, how)
+        values = {key: _filled(good, v) for key, v in volume.items()}
+        return _with_bound(_dataset(grid, values, machine, patterns, loss, "splitting"), machine)
     number, beta_of, gamma_of = (grid.flat(key)[good] for key in ("instance", "beta", "gamma"))
     wanted = {"distance": "distance", "field": "h"}[name]
     curve = np.arange(len(row)) // len(along)
@@ -138,21 +157,28 @@ def local_entropy(
     )
 
 
-def _check(machine: Machine, how: BeliefPropagation | ThermodynamicIntegration) -> None:
+def _check(machine: Machine, how: How) -> None:
     """Raise ConfigError for a machine that the method is not for."""
     if isinstance(how, ThermodynamicIntegration):
         require_binary(machine, "thermodynamic integration")
-    else:
+    elif isinstance(how, BeliefPropagation):
         check_spherical(machine)
+    elif not machine.spherical or machine.fan_in < 3:
+        raise ConfigError(f"splitting is for spherical weights, 3 or more a unit, and this is {machine}")
 
 
-def _method(method: Method) -> BeliefPropagation | ThermodynamicIntegration:
-    if isinstance(method, BeliefPropagation | ThermodynamicIntegration):
+def _only_solutions(loss: Loss, grid: Grid) -> None:
+    if loss.kind != "error-count" or not np.all(np.isinf(grid.flat("beta"))):
+        raise ConfigError("splitting measures configurations without error: use the error count at beta = inf")
+
+
+def _method(method: Method) -> How:
+    if isinstance(method, How):
         return method
-    known = {"bp": BeliefPropagation, "ti": ThermodynamicIntegration}
+    known = {"bp": BeliefPropagation, "ti": ThermodynamicIntegration, "splitting": Splitting}
     if method not in known:
         raise ConfigError(
-            f"method = {method!r}: 'bp' (belief propagation) or 'ti' (thermodynamic integration) is needed"
+            f"method = {method!r}: 'bp' (belief propagation), 'ti' (thermodynamic integration) or 'splitting' is needed"
         )
     return known[method]()
 
@@ -256,7 +282,9 @@ def _with_bound(data: xr.Dataset, machine: Machine) -> xr.Dataset:
             bound = d.copy(data=0.5 * np.log(4 * d.values * (1 - d.values)))
     else:
         bound = d.copy(data=entr(d.values) + entr(1 - d.values))
-    return _described(data.assign(entropy_bound=bound, log_volume=data.entropy - bound))
+    if "entropy" in data:
+        return _described(data.assign(entropy_bound=bound, log_volume=data.entropy - bound))
+    return _described(data.assign(entropy_bound=bound, entropy=data.log_volume + bound))
 
 
 def _described(data: xr.Dataset) -> xr.Dataset:

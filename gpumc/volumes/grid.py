@@ -58,6 +58,11 @@ class Grid:
         return self.arrays["instance"].shape
 
     @property
+    def size(self) -> int:
+        """The number of problems."""
+        return self.arrays["instance"].size
+
+    @property
     def coords(self) -> dict:
         """Coordinates that every array has."""
         return dict(self.arrays["instance"].coords)

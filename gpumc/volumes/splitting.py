@@ -19,6 +19,7 @@ from gpumc.device.normals import normals
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, uniform
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
+from gpumc.patterns import Patterns
 
 #: The part that survives a level.
 SURVIVORS = 0.5
@@ -27,16 +28,16 @@ SHRINKS = 40
 #: Levels for each weight after which there is taken to be no solution: the fraction is then below exp(-7) for each weight.
 MOST_LEVELS = 10
 #: Populations that differ by more than so many times what independent particles would have not settled.
-SETTLED = 6.0
+SETTLED = 3.0
 
 
 @dataclass(frozen=True)
 class Splitting:
     """How it is done: ``populations`` (2 or more: error bars are over them) of ``particles``, each moved ``moves`` times a level."""
 
-    particles: int = 256
-    populations: int = 8
-    moves: int = 20
+    particles: int = 1024
+    populations: int = 4
+    moves: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +86,32 @@ def log_fraction(
     if not reached:
         return math.nan, math.nan, False
     return logs.mean() + spread**2 / 2, spread / math.sqrt(how.populations), True
+
+
+def split(
+    device: Device,
+    machine: Machine,
+    patterns: Patterns,
+    instance: np.ndarray,
+    references: np.ndarray | None,
+    distance: np.ndarray,
+    how: Splitting,
+) -> dict[str, np.ndarray]:
+    """``log_volume``, ``entropy_error`` and ``converged`` of every problem: the part of the sphere, or at ``distance`` (problems,) from
+    ``references`` (problems, weights), without error on the patterns of ``instance`` (problems,); per weight, in nats."""
+    found = []
+    for row, number in enumerate(instance):
+        place = Place(None, 0.0)
+        if references is not None:
+            place = Place(
+                device.asarray(references[row].reshape(machine.k, machine.fan_in)), 1 - 2 * float(distance[row])
+            )
+        found.append(
+            log_fraction(device, machine, patterns.xi[number], patterns.labels[number], place, int(number), how)
+        )
+    logs, errors, reached = np.array(found, float).reshape(-1, 3).T
+    count = machine.weight_count
+    return {"log_volume": logs / count, "entropy_error": errors / count, "converged": reached > 0}
 
 
 def margins(machine: Machine, fields: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -1,0 +1,164 @@
+"""Multilevel splitting against plain uniform sampling, exact fractions, belief propagation, and Gardner's volume."""
+
+import numpy as np
+import pytest
+
+import gpumc
+from gpumc.errors import ConfigError
+from tests import replica_symmetric
+
+#: Comparisons with uniform sampling are at 4 standard errors over populations (few of them: Student's t), at fixed seeds: about 5 % in all.
+FAR = 4.0
+QUICK = gpumc.Splitting(particles=1024, populations=8, moves=10)
+POINTS = 10_000_000
+CPU = {"device": "cpu"}
+
+SMALL = [
+    (gpumc.Perceptron(3, weights="spherical"), 4),
+    (gpumc.Perceptron(5, weights="spherical"), 5),
+    (gpumc.Perceptron(7, weights="spherical"), 7),
+    (gpumc.TreeCommittee(9, k=3, weights="spherical"), 8),
+    (gpumc.FullCommittee(3, k=3, weights="spherical"), 5),
+    (gpumc.TreeCommittee(6, k=2, weights="spherical", activation="relu"), 3),
+    (gpumc.TreeParity(9, k=3, weights="spherical"), 5),
+    (gpumc.TreeParity(9, k=3, weights="spherical", activation="tanh"), 4),
+]
+small = pytest.mark.parametrize(("machine", "count"), SMALL, ids=lambda v: getattr(v, "kind", str(v)))
+
+
+def patterns_of(machine, count):
+    rng = np.random.default_rng(5)
+    return gpumc.Patterns(rng.normal(size=(count, machine.n)), rng.choice([-1, 1], count))
+
+
+def plain(machine, patterns, draw):
+    """The fraction of plainly drawn configurations without error."""
+    right, rng = 0, np.random.default_rng(6)
+    for _ in range(POINTS // 250_000):
+        stability = machine.stabilities(draw(rng, 250_000), patterns.xi[0], patterns.labels[0])
+        right += int((stability > 0).all(axis=1).sum())
+    return right / POINTS
+
+
+def units(x, machine):
+    x = x.reshape(-1, machine.k, machine.fan_in)
+    return x * np.sqrt(machine.fan_in / (x**2).sum(axis=-1, keepdims=True))
+
+
+def agrees(log_volume, error, fraction, count):
+    assert fraction > 1e-4
+    noise = ((1 - fraction) / fraction / POINTS) ** 0.5 / count
+    assert error < 0.02
+    assert abs(log_volume - np.log(fraction) / count) < FAR * np.hypot(error, noise)
+
+
+@small
+def test_the_whole_sphere(machine, count):
+    patterns = patterns_of(machine, count)
+    found = gpumc.entropy(machine, patterns, method=QUICK, **CPU)
+
+    def draw(rng, size):
+        return units(rng.normal(size=(size, machine.weight_count)), machine).reshape(size, -1)
+
+    fraction = plain(machine, patterns, draw)
+    agrees(found.entropy.item(), found.entropy_error.item(), fraction, machine.weight_count)
+
+
+@small
+def test_at_a_distance(machine, count):
+    patterns, distance = patterns_of(machine, count), 0.3
+    reference = units(np.random.default_rng(7).normal(size=(1, machine.weight_count)), machine)[0]
+    found = gpumc.local_entropy(machine, patterns, 3 * reference.ravel(), distance=[distance], method=QUICK, **CPU)
+
+    def draw(rng, size):
+        x = rng.normal(size=(size, machine.k, machine.fan_in))
+        x -= (x * reference).sum(axis=-1, keepdims=True) / machine.fan_in * reference
+        q = 1 - 2 * distance
+        return (q * reference + (1 - q * q) ** 0.5 * units(x, machine)).reshape(size, -1)
+
+    agrees(
+        float(found.log_volume[0, 0]),
+        float(found.entropy_error[0, 0]),
+        plain(machine, patterns, draw),
+        machine.weight_count,
+    )
+    assert float(found.entropy_bound[0]) == pytest.approx(0.5 * np.log(4 * 0.3 * 0.7))
+    np.testing.assert_allclose(found.entropy, found.log_volume + found.entropy_bound)
+
+
+def test_two_patterns():
+    """The part of the sphere that classifies two patterns is 1/2 - angle / (2 pi), in any dimension."""
+    machine = gpumc.Perceptron(50, weights="spherical")
+    patterns = patterns_of(machine, 2)
+    a, b = patterns.xi[0] * patterns.labels[0][:, None]
+    angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    found = gpumc.entropy(machine, patterns, method=QUICK, **CPU)
+    assert abs(found.entropy.item() - np.log(0.5 - angle / (2 * np.pi)) / 50) < FAR * found.entropy_error.item()
+
+
+def test_belief_propagation_agrees():
+    """n = 60 and alpha = 0.5, mean over instances: a shift of the order of 1/n = 0.017 is belief propagation's to have."""
+    machine = gpumc.Perceptron(60, weights="spherical")
+    patterns = gpumc.random_patterns(machine, 0.5, 4, seed=1)
+    sampled = gpumc.entropy(machine, patterns, method="splitting", **CPU)
+    passed = gpumc.entropy(machine, patterns, **CPU)
+    assert sampled.converged.all()
+    assert float(sampled.entropy_error.max()) < 0.01
+    assert abs(float((sampled.entropy - passed.entropy).mean())) < 0.01
+
+
+def test_the_same_seed_the_same_numbers():
+    """An instance's answer does not depend on what else is asked."""
+    machine = gpumc.Perceptron(9, weights="spherical")
+    patterns, how = gpumc.random_patterns(machine, 1.0, 2, seed=1), gpumc.Splitting(particles=64)
+    references = np.random.default_rng(1).normal(size=(2, 9))
+    both = gpumc.local_entropy(machine, patterns, references, distance=[0.3, 0.5], method=how, **CPU)
+    one = gpumc.local_entropy(machine, patterns, references, distance=[0.5], method=how, **CPU)
+    assert np.array_equal(both.sel(distance=[0.5]).log_volume, one.log_volume, equal_nan=True)
+
+
+def test_no_solution_is_nan():
+    machine = gpumc.Perceptron(5, weights="spherical")
+    xi = np.random.default_rng(1).normal(size=(1, 5))
+    found = gpumc.entropy(
+        machine, gpumc.Patterns(np.concatenate([xi, xi]), [1, -1]), method=gpumc.Splitting(particles=64), **CPU
+    )
+    assert np.isnan(found.entropy).all()
+    assert not found.converged.any()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("n", "alpha", "instances"), [(300, 0.5, 10), (100, 1.0, 70)])
+def test_gardners_volume(n, alpha, instances):
+    """Means over instances within 3 standard errors, of at most 0.01."""
+    machine = gpumc.Perceptron(n, weights="spherical")
+    found = gpumc.entropy(
+        machine, gpumc.random_patterns(machine, alpha, instances, seed=1), method="splitting", **CPU
+    ).entropy.values
+    theory = replica_symmetric.solve(
+        alpha, np.inf, replica_symmetric.ErrorCount(), replica_symmetric.Spherical()
+    ).entropy
+    error = found.std(ddof=1) / len(found) ** 0.5
+    print(f"n = {n}, alpha = {alpha}: {found.mean():.4f} +- {error:.4f}, theory {theory:.4f}")
+    assert error <= 0.01
+    assert abs(found.mean() - theory) < 3 * error
+
+
+@pytest.mark.parametrize(
+    ("machine", "call", "words"),
+    [
+        (gpumc.Perceptron(9), {}, "for spherical weights"),
+        (gpumc.TreeCommittee(6, k=3, weights="spherical"), {}, "3 or more a unit"),
+        (gpumc.Perceptron(9, weights="spherical"), {"beta": 1.0}, "beta = inf"),
+        (gpumc.Perceptron(9, weights="spherical"), {"loss": gpumc.CrossEntropy(), "beta": 1.0}, "error count"),
+    ],
+)
+def test_bad_input(machine, call, words):
+    with pytest.raises(ConfigError, match=words):
+        gpumc.entropy(machine, gpumc.random_patterns(machine, 0.5), method="splitting", **call)
+
+
+@pytest.mark.parametrize("settings", [{"particles": 1}, {"populations": 1}, {"moves": 0}, {"seed": -1}])
+def test_bad_settings_are_said(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        gpumc.Splitting(**settings)
