@@ -110,7 +110,7 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
     panel.set_ylabel("training error (fraction of patterns)" if name == "error_rate" else overlap)
     panel.grid(alpha=0.25)
     if name == "error_rate":
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(bottom=-0.02 * panel.get_ylim()[1])  # a line at 0 is seen
     if panel.get_legend_handles_labels()[0]:
         panel.legend(fontsize=8, frameon=False)
 
@@ -133,8 +133,10 @@ def _lines(
 
 def _title(data: xr.Dataset) -> str:
     facts = data.attrs
+    weights = "spherical " if facts.get("weights") == "spherical" else ""
     parts = [
-        f"{facts['machine'].replace('-', ' ')}, $n={facts['n']}$" + (f", $k={facts['k']}$" if facts["k"] > 1 else "")
+        f"{weights}{facts['machine'].replace('-', ' ')}, $n={facts['n']}$"
+        + (f", $k={facts['k']}$" if facts["k"] > 1 else "")
     ]
     if "alpha" not in data.dims:
         parts.append(rf"$\alpha={facts['alpha']:.3g}$")

@@ -28,6 +28,7 @@ from gpumc.errors import ConfigError, nearest
 from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss
 from gpumc.machines import MACHINES, WEIGHTS, Machine
 from gpumc.measures import SCALES, SPANS, Gibbs, LocalEntropy, Measure, Ramp
+from gpumc.messages.volume import check_spherical
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sampling.acceptance import SAMPLERS
 from gpumc.sampling.run import check_measure, default_sampler
@@ -338,6 +339,7 @@ def _misfits(table: dict) -> list[str]:
     """What is wrong between sections, as far as these are right by themselves."""
     machine, patterns, loss = (_valid(SECTIONS[name], table.get(name)) for name in ("machine", "patterns", "loss"))
     measure, sampler = (_valid(SECTIONS[name], table.get(name)) for name in ("measure", "sampler"))
+    volumes = _valid(VolumesSection, table["volumes"]) if "volumes" in table else None
     mistakes = []
     for n, k in product(listed(machine.n), listed(machine.k)) if machine else ():
         described = machine.machine(n, k)
@@ -350,7 +352,7 @@ def _misfits(table: dict) -> list[str]:
         if patterns:
             mistakes += [m for a in listed(patterns.alpha) if a for m in what_fails(described.pattern_count, a)]
             mistakes += what_fails(patterns.teacher.machine, n, machine.weights) if patterns.teacher else []
-    volumes = _valid(VolumesSection, table["volumes"]) if "volumes" in table else None
+        mistakes += what_fails(check_spherical, described) if volumes else []
     if volumes and sampler and (volumes.every or 1) > sampler.sweeps:
         mistakes.append(
             f"[volumes] every = {volumes.every} is more than [sampler] sweeps = {sampler.sweeps}: nothing would be measured"

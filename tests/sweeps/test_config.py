@@ -106,6 +106,11 @@ def test_overrides():
         ("k = 3\n", 'k = 3\nweights = "spheric"\n', ["did you mean 'spherical'"]),
         ("k = 3\n", 'k = 3\nactivation = "relu"\n', ["'relu' with binary weights"]),
         ("k = 3\n", 'k = 3\nweights = "spherical"\nslope = 0.0\n', ["slope = 0.0"]),
+        (
+            "k = 3\n",
+            'k = 3\nweights = "spherical"\nactivation = "tanh"\n[volumes]\ndistance = 0.1\n',
+            ["not for tanh units"],
+        ),
         ("chains = 4", 'chains = 4\nkind = "hmc"', ["'hmc' with binary weights"]),
         ('name = "test"', 'name = "../test"', ["name"]),
         ('name = "test"', "name = ", ["not TOML", "line 2"]),
