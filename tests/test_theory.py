@@ -120,3 +120,30 @@ def test_energy_on_a_sphere(n, chains):
     )
     assert error < 0.005 * theory.energy_per_pattern
     assert abs(distance) < 3
+
+
+@pytest.mark.parametrize(
+    ("alpha", "burn_in", "sweeps"), [(0.5, 300, 100), pytest.param(1.0, 1500, 300, marks=pytest.mark.long)]
+)
+def test_overlap_of_solutions_on_a_sphere(alpha, burn_in, sweeps):
+    """Solutions that hit-and-run leads to from one, in eight chains, overlap by the saddle point's q: within 0.02, twice what single
+    instances of n = 101 leave in the mean over 12 of them."""
+    machine = gpumc.Perceptron(101, weights="spherical")
+    patterns = gpumc.random_patterns(machine, alpha, 12, seed=1)
+    start = gpumc.focusing_bp(machine, patterns, protocol="standard-reinforcement", device="cpu")
+    solved = start.solved.values[:, 0]
+    assert solved.sum() >= 10
+    patterns = gpumc.Patterns(patterns.xi[solved], patterns.labels[solved])
+    weights = start.weights.values[solved][:, None, None]
+    measure = gpumc.Gibbs(gpumc.ErrorCount(), np.inf)
+    data = gpumc.sample(
+        machine, patterns, measure, chains=8, burn_in=burn_in, sweeps=sweeps, every=sweeps, init=weights, device="cpu"
+    )
+    assert data.attrs["sampler"] == "hit-and-run"
+    assert data.energy.max() == 0
+    found = data.weights.values[:, :, 0]
+    pairs = np.einsum("icw,idw->icd", found, found)[:, *np.triu_indices(8, 1)] / machine.n
+    alpha = patterns.count / machine.n
+    loss, sphere = replica_symmetric.ErrorCount(), replica_symmetric.Spherical()
+    print(pairs.mean(), pairs.mean(axis=1).std(ddof=1) / len(pairs) ** 0.5)
+    assert abs(pairs.mean() - replica_symmetric.solve(alpha, np.inf, loss, sphere).q) < 0.02

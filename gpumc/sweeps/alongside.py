@@ -67,7 +67,7 @@ class Alongside:
         draws = []
         for sweeps in sorted({sweeps for sweeps, _, _ in self.found}):
             pieces = [future.result() for at, _, future in self.found if at == sweeps]
-            draws.append(cast(xr.Dataset, xr.combine_by_coords(pieces, combine_attrs="override")))
+            draws.append(cast(xr.Dataset, xr.combine_by_coords(pieces, data_vars="all", combine_attrs="override")))
         along: list[Hashable] = [name for name in KEPT if name != "entropy_bound"]
         data = xr.concat(draws, "volume_draw", data_vars=along, combine_attrs="override")
         data = data.assign_coords(volume_sweep=("volume_draw", sorted({sweeps for sweeps, _, _ in self.found})))
