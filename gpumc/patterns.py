@@ -11,10 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from gpumc.activations import ODD
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine
 from gpumc.measures import reals, signs
+
+#: Decimals to which real inputs are compared, the largest of a pattern being 1.
+DIGITS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +78,18 @@ class Patterns:
         return hashlib.sha256(text).hexdigest()[:16]
 
     def contradictions(self, machine: Machine) -> np.ndarray:
-        """Whether an instance wants both outputs of one input, or one output of both an input and its opposite where the machine cannot
-        give it: bool (instances,)."""
+        """Whether an instance wants both outputs of one input, or of multiples of it, or one output of both an input and its opposite
+        where the machine cannot give it: bool (instances,)."""
         odd = machine.readout != "product" or machine.k % 2 == 1
+        odd &= machine.activation in ODD
         found = []
-        for xi, labels in zip(self.xi, self.labels, strict=True):
-            sign = xi[:, :1]
+        for inputs, labels in zip(self.xi, self.labels, strict=True):
+            xi = (
+                inputs
+                if inputs.dtype == np.int8
+                else np.round(inputs / np.abs(inputs).max(axis=1, keepdims=True), DIGITS)
+            )
+            sign = np.sign(xi[np.arange(len(xi)), (xi != 0).argmax(axis=1)])[:, None]
             seen = np.unique(np.concatenate([xi * sign, labels[:, None] * (sign if odd else 1)], axis=1), axis=0)
             found.append(len(np.unique(seen[:, :-1], axis=0)) < len(seen))
         return np.array(found)

@@ -102,10 +102,11 @@ def focusing_bp(
         raise ConfigError(f"damping = {damping}: a number from 0 to below 1 is needed")
     how = BeliefPropagation(form, tolerance, iterations)
     steps = protocol.steps()
-    found = [
-        _focused(choose(device), machine, part, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
-        for i, part in _each(patterns)
-    ]
+    with np.errstate(all="ignore"):  # starts that are no numbers any more are given up
+        found = [
+            _focused(choose(device), machine, part, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
+            for i, part in _each(patterns)
+        ]
     return _dataset(machine, patterns, steps, found, {"protocol": type(protocol).__name__, "seed": seed})
 
 

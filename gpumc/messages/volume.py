@@ -30,6 +30,8 @@ SMALL = 32
 ATTEMPTS = ((0.2, 0.2), (0.6, 0.3), (0.85, 0.5))
 #: With fewer configurations than exp(-3) expected, there are none.
 FEWEST = -3.0
+#: Entropy per weight on spheres below which there is taken to be no volume.
+VOID = -20.0
 #: Part of the free memory that messages may take.
 MEMORY_SHARE = 0.25
 
@@ -121,10 +123,11 @@ def volumes(
         return Volumes(
             none, none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
         )
-    parts = [
-        _solved(device, machine, patterns, loss, problems.rows(batch), how)
-        for batch in _batches(device, machine, patterns, problems, how)
-    ]
+    with np.errstate(all="ignore"):  # rows that are no numbers any more are given up
+        parts = [
+            _solved(device, machine, patterns, loss, problems.rows(batch), how)
+            for batch in _batches(device, machine, patterns, problems, how)
+        ]
     return Volumes(
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Volumes.__dataclass_fields__}
     )
@@ -211,9 +214,7 @@ def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) ->
     h, distance = to_host(pull.h), to_host(pull.distance(said))
     heat = np.where(np.isinf(beta), 0.0, beta) * energy
     entropy = free + heat + h * distance
-    found = messages.converged & np.isfinite(entropy)
-    if not form.graph.machine.spherical:  # volumes may be as small as they like
-        found &= entropy * count >= FEWEST
+    found = messages.converged & (entropy >= (VOID if form.graph.machine.spherical else FEWEST / count))
     mean, variance = map(to_host, form.graph.moments(fields))
     magnetisation = mean.reshape(len(h), -1)
     norms = (mean**2 + variance).mean(axis=2)

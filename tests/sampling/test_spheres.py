@@ -352,3 +352,11 @@ def test_bad_input(changes, words):
 def test_a_step_that_collapses_says_so():
     with pytest.raises(RunError, match=r"collapsed.*smaller beta"):
         change(measure=gpumc.Gibbs(gpumc.CrossEntropy(1.0), 1e22), burn_in=2000)
+
+
+def test_nothing_accepted_says_so():
+    machine = gpumc.Perceptron(9, weights="spherical")
+    drawn = gpumc.random_patterns(machine, 1.0)
+    huge = gpumc.Patterns(drawn.xi * 1e120, drawn.labels)
+    with pytest.raises(RunError, match="collapsed"):
+        gpumc.sample(machine, huge, gpumc.Gibbs(gpumc.CrossEntropy(1.0), 1.0), **(SETTINGS | {"burn_in": 30}))

@@ -154,6 +154,21 @@ def test_an_answer_does_not_depend_on_its_batch():
     assert np.array_equal(alone.converged, among.converged)
 
 
+def test_where_there_is_no_volume():
+    """Beyond capacity, close to what is no solution, and for a pattern whose multiple wants the other label, the answer is NaN."""
+    patterns = gpumc.random_patterns(spherical(50), 3.0, 2)
+    assert not gpumc.entropy(spherical(50), patterns, **CPU).converged.any()
+    patterns = gpumc.random_patterns(spherical(50), 1.0, 1)
+    found = gpumc.local_entropy(spherical(50), patterns, np.ones(50), distance=[0.01, 0.1], **CPU)
+    assert np.isnan(found.entropy).all()
+    assert not found.converged.any()
+    xi = np.random.default_rng(1).normal(size=(1, 5))
+    with pytest.warns(UserWarning, match="contradict"):
+        assert np.isnan(
+            gpumc.entropy(spherical(5), gpumc.Patterns(np.concatenate([xi, 3 * xi]), [1, -1]), **CPU).entropy
+        )
+
+
 def test_bad_references_leave_the_good_ones():
     machine, patterns = spherical(50), gpumc.random_patterns(spherical(50), 0.2, 1, seed=1)
     references = np.random.default_rng(1).normal(size=(1, 3, 50))

@@ -32,6 +32,8 @@ from gpumc.sampling.spheres.target import Target
 BLOCK_BYTES, MOST_ROWS = {"numpy": 2**22, "cpu": 2**25, "cuda": 2**28}, 2**14
 #: A step or an angle below this has collapsed.
 COLLAPSED = 1e-9
+#: Sweeps of burn-in in which something must have been accepted.
+ENOUGH = 20
 
 
 @dataclass
@@ -39,13 +41,14 @@ class Spheres:
     """The rows of one instance: weights ``x`` (rows, units, fan_in) on the device, their ``centre`` (chains, units, fan_in) or None.
 
     On the host, of what moves as one: ``log_size``, the log of its step or angle, ``settled``, the sum of those that are averaged when
-    tuning ends, and ``accepted``, the sum of chances since then.
+    tuning ends, and ``moved`` and ``accepted``, the sums of chances of acceptance until and since then.
     """
 
     x: np.ndarray
     centre: np.ndarray | None
     log_size: np.ndarray
     settled: np.ndarray
+    moved: np.ndarray
     accepted: np.ndarray
 
 
@@ -193,7 +196,7 @@ class _Instance:
         x = normalised(asarray(np.ascontiguousarray(x, dtype=float).reshape(-1, *go.shape)))
         first = np.log(hmc.FIRST_STEP if go.sampler == acceptance.HMC else rotations.FIRST_ANGLE)
         groups = len(x) // go.together
-        state = Spheres(x, None, np.full(groups, first), np.zeros(groups), np.zeros(groups))
+        state = Spheres(x, None, np.full(groups, first), *np.zeros((3, groups)))
         if centre is not None:
             rows = np.ascontiguousarray(centre[self.instance, self.grid, self.chain], dtype=float)
             state.centre = normalised(asarray(rows.reshape(-1, *go.shape)))
@@ -225,24 +228,28 @@ class _Instance:
         chance = to_host(chance)
         if sweep >= go.burn_in:
             state.accepted[groups] += chance
-        elif go.sampler != acceptance.HIT_AND_RUN:
+            return
+        state.moved[groups] += chance
+        if go.sampler != acceptance.HIT_AND_RUN:
             target = hmc.ACCEPTANCE if go.sampler == acceptance.HMC else rotations.ACCEPTANCE
             state.log_size[groups] += (chance - target) / np.sqrt(sweep + 1)
             if go.sampler != acceptance.HMC:
                 state.log_size[groups] = np.minimum(state.log_size[groups], np.log(np.pi / 2))
 
     def _settle(self, state: Spheres, done: int) -> None:
-        """Average steps over the second half of burn-in, and freeze them at its end. Raises RunError where one collapsed."""
+        """Average steps over the second half of burn-in, and freeze them at its end. Raises RunError where one collapsed, or nothing was
+        ever accepted."""
         burn_in = self.go.burn_in
         if done > burn_in // 2:
             state.settled += state.log_size
         if done == burn_in:
             state.log_size = state.settled / (burn_in - burn_in // 2)
-        if np.exp(state.log_size.min()) < COLLAPSED:
+        stuck = done == burn_in >= ENOUGH and self.go.sampler == acceptance.HMC and bool((state.moved == 0).any())
+        if stuck or np.exp(state.log_size.min()) < COLLAPSED:
             what = "step size" if self.go.sampler == acceptance.HMC else "angle"
             raise RunError(
-                f"the {what} of sampler '{self.go.sampler}' collapsed below {COLLAPSED:g} in sweep {done} of instance {self.instance}: "
-                "the loss is too steep, use a smaller beta, a ramp of beta, or a smaller gamma"
+                f"the {what} of sampler '{self.go.sampler}' collapsed to {np.exp(state.log_size.min()):.1g} in sweep {done} of instance "
+                f"{self.instance}: the loss is too steep, use a smaller beta, a ramp of beta, or a smaller gamma"
             )
 
     def _drawn_centre(self, state: Spheres, done: int) -> np.ndarray:
