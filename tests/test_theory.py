@@ -108,7 +108,7 @@ def test_energy_on_a_sphere(n, chains):
     machine, loss = gpumc.Perceptron(n, weights="spherical"), gpumc.CrossEntropy(1.0)
     patterns = gpumc.random_patterns(machine, 0.5, 80, seed=1)
     data = gpumc.sample(
-        machine, patterns, gpumc.Gibbs(loss, 5.0), chains=chains, burn_in=100, sweeps=50, every=2, device="cpu"
+        machine, patterns, gpumc.Gibbs(loss, 5.0), chains=chains, burn_in=80, sweeps=24, every=2, device="cpu"
     )
     found = data.energy.mean(["chain", "replica", "draw"]).values / patterns.count
     error = found.std(ddof=1) / np.sqrt(len(found))
@@ -126,23 +126,23 @@ def test_energy_on_a_sphere(n, chains):
     ("alpha", "burn_in", "sweeps"), [(0.5, 300, 100), pytest.param(1.0, 1500, 300, marks=pytest.mark.long)]
 )
 def test_overlap_of_solutions_on_a_sphere(alpha, burn_in, sweeps):
-    """Solutions that hit-and-run leads to from one, in eight chains, overlap by the saddle point's q: within 0.02, twice what single
-    instances of n = 101 leave in the mean over 12 of them."""
+    """Solutions that hit-and-run leads to from one, in six chains, overlap by the saddle point's q: within 0.02, twice what single
+    instances of n = 101 leave in the mean over 10 of them."""
     machine = gpumc.Perceptron(101, weights="spherical")
-    patterns = gpumc.random_patterns(machine, alpha, 12, seed=1)
+    patterns = gpumc.random_patterns(machine, alpha, 10, seed=1)
     start = gpumc.focusing_bp(machine, patterns, protocol="standard-reinforcement", device="cpu")
     solved = start.solved.values[:, 0]
-    assert solved.sum() >= 10
+    assert solved.sum() >= 8
     patterns = gpumc.Patterns(patterns.xi[solved], patterns.labels[solved])
     weights = start.weights.values[solved][:, None, None]
     measure = gpumc.Gibbs(gpumc.ErrorCount(), np.inf)
     data = gpumc.sample(
-        machine, patterns, measure, chains=8, burn_in=burn_in, sweeps=sweeps, every=sweeps, init=weights, device="cpu"
+        machine, patterns, measure, chains=6, burn_in=burn_in, sweeps=sweeps, every=sweeps, init=weights, device="cpu"
     )
     assert data.attrs["sampler"] == "hit-and-run"
     assert data.energy.max() == 0
     found = data.weights.values[:, :, 0]
-    pairs = np.einsum("icw,idw->icd", found, found)[:, *np.triu_indices(8, 1)] / machine.n
+    pairs = np.einsum("icw,idw->icd", found, found)[:, *np.triu_indices(6, 1)] / machine.n
     alpha = patterns.count / machine.n
     loss, sphere = replica_symmetric.ErrorCount(), replica_symmetric.Spherical()
     print(pairs.mean(), pairs.mean(axis=1).std(ddof=1) / len(pairs) ** 0.5)

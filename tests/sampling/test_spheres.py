@@ -18,7 +18,7 @@ from gpumc.sampling.spheres.target import Pull, Target
 
 RNG = np.random.default_rng
 #: Chains of a comparison with quadrature, which start independently and are looked at once: errors are over them.
-CHAINS = 4000
+CHAINS = 2500
 #: Standard errors allowed: with about a hundred comparisons a false alarm in 10^4 runs.
 ALLOWED = 4.9
 

@@ -109,19 +109,21 @@ def test_belief_propagation_agrees():
 
 def test_the_same_seed_the_same_numbers():
     """An instance's answer does not depend on what else is asked."""
-    machine = gpumc.Perceptron(9, weights="spherical")
-    patterns, how = gpumc.random_patterns(machine, 1.0, 2, seed=1), gpumc.Splitting(particles=64)
-    references = np.random.default_rng(1).normal(size=(2, 9))
+    machine = gpumc.Perceptron(15, weights="spherical")
+    patterns, how = gpumc.random_patterns(machine, 0.4, 2, seed=1), gpumc.Splitting(particles=256)
+    references = np.random.default_rng(1).normal(size=(2, 15))
     both = gpumc.local_entropy(machine, patterns, references, distance=[0.3, 0.5], method=how, **CPU)
     one = gpumc.local_entropy(machine, patterns, references, distance=[0.5], method=how, **CPU)
+    assert one.converged.any()
     assert np.array_equal(both.sel(distance=[0.5]).log_volume, one.log_volume, equal_nan=True)
 
 
 def test_no_solution_is_nan():
+    """Two patterns that are right make their sum right, which is wanted to be wrong."""
     machine = gpumc.Perceptron(5, weights="spherical")
-    xi = np.random.default_rng(1).normal(size=(1, 5))
+    a, b = np.random.default_rng(1).normal(size=(2, 5))
     found = gpumc.entropy(
-        machine, gpumc.Patterns(np.concatenate([xi, xi]), [1, -1]), method=gpumc.Splitting(particles=64), **CPU
+        machine, gpumc.Patterns([a, b, a + b], [1, 1, -1]), method=gpumc.Splitting(particles=64), **CPU
     )
     assert np.isnan(found.entropy).all()
     assert not found.converged.any()
