@@ -237,13 +237,14 @@ class _Instance:
                 state.log_size[groups] = np.minimum(state.log_size[groups], np.log(np.pi / 2))
 
     def _settle(self, state: Spheres, done: int) -> None:
-        """Average steps over the second half of burn-in, and freeze them at its end. Raises RunError where one collapsed, or nothing was
-        ever accepted."""
+        """Average steps over the last tenth of burn-in, where a ramp is near its end, and freeze them at its end. Raises RunError where
+        one collapsed, or nothing was ever accepted."""
         burn_in = self.go.burn_in
-        if done > burn_in // 2:
+        first = burn_in - max(1, burn_in // 10)
+        if done > first:
             state.settled += state.log_size
         if done == burn_in:
-            state.log_size = state.settled / (burn_in - burn_in // 2)
+            state.log_size = state.settled / (burn_in - first)
         stuck = done == burn_in >= ENOUGH and self.go.sampler == acceptance.HMC and bool((state.moved == 0).any())
         if stuck or np.exp(state.log_size.min()) < COLLAPSED:
             what = "step size" if self.go.sampler == acceptance.HMC else "angle"
