@@ -72,7 +72,7 @@ def plot(data: xr.Dataset, path: str | Path) -> Path:
     for place, name in enumerate(panels, 1):
         panel = figure.add_subplot(1, len(panels), place)
         _draw(panel, data, name, axes)
-    figure.suptitle(_title(data), fontsize=10)
+    figure.suptitle(_title(data), fontsize=9.5 if len(panels) > 1 else 9)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=160)
     return path
@@ -147,7 +147,7 @@ def _title(data: xr.Dataset) -> str:
         ("coupling", r"\mathrm{coupling}"),
         ("replicas", "y"),
     ):
-        if name in facts and name not in data.dims:
+        if name in facts and name not in data.dims and (name, facts[name]) != ("replicas", 1):
             parts.append(f"${symbol}={facts[name]:g}$")
     counts = ", ".join(f"{data.sizes[d]} {d}{'s' if data.sizes[d] > 1 else ''}" for d in ("instance", "chain"))
     return ", ".join(parts) + f"\n{counts}; bars: standard error over {bars_over(data)}s"
