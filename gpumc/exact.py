@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
 from gpumc.errors import ConfigError
-from gpumc.losses import ErrorCount, Loss
+from gpumc.losses import ErrorCount, Loss, wrong
 from gpumc.machines import Machine, require_binary
 from gpumc.measures import LocalEntropy, Ramp, signs
 from gpumc.patterns import Patterns
@@ -47,9 +47,9 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
         gauged = machine.gauge(xi, labels)
         for first in range(0, 2**count, CHUNK):
             chunk = np.arange(first, min(first + CHUNK, 2**count))
-            readout = machine.readout_of(machine.fields(_states(chunk, count), gauged))
+            readout = machine.readout_of(machine.fields(_states(chunk, count), gauged)) * machine.remaining(labels)
             energy[i][:, chunk] = tables[:, (readout + machine.largest_readout) // 2].sum(axis=-1) * loss.unit
-            errors[i, chunk] = (readout < 0).sum(axis=-1)
+            errors[i, chunk] = wrong(readout).sum(axis=-1)
     several = isinstance(loss.gamma, tuple)
     dims = ("instance", "gamma", "state") if several else ("instance", "state")
     data = xr.Dataset(

@@ -23,7 +23,7 @@ def item_chains(device: Device, model: Model) -> int:
 def share(device: Device, model: Model, traced: bool, beta: np.ndarray | None) -> int:
     """The patterns that each lane of a warp keeps in registers (SHARE of kernels/registers.cuh), 0 where they stay in memory:
     ``beta`` is the rule's, in fixed point."""
-    if device.kind != "cuda" or not model.dense or traced or beta is None or beta.max() >= 2**31:
+    if device.kind != "cuda" or not model.dense or model.machine.rectified or traced or beta.max() >= 2**31:
         return 0
     patterns = -(-model.pattern_count // 32)
     twice_change = 2 * model.pattern_count * np.abs(np.diff(model.tables)).max()
@@ -94,7 +94,9 @@ class Sizes:
         return lines(draws) + self.replicas * lines(chains * self.cache(model))
 
     def cache(self, model: Model) -> int:
-        """Bytes that a replica of one chain caches: Slopes::bytes in kernels/margins.cuh or kernels/differences.cuh."""
+        """Bytes that a replica of one chain caches: Slopes::bytes in kernels/margins.cuh, differences.cuh or rectified.cuh."""
+        if model.machine.rectified:
+            return 4 * 32 * self.pattern_words
         if model.dense:
             return 16 + 4 * 32 * self.pattern_words
         change = 4 if model.loss.kind == "error-count" else 8
@@ -111,7 +113,9 @@ def workspace(device: Device, items: int, size: int) -> np.ndarray:
 def machine_variant(model: Model, field_dtype: np.dtype) -> dict[str, int]:
     """The definitions that every kernel of this model is compiled with."""
     variant = {"WIDE": 1} if field_dtype == np.int32 else {}
-    if model.machine.readout == "majority":
+    if model.machine.rectified:
+        variant |= {"RECTIFIED": 1}
+    elif model.machine.readout == "majority":
         variant |= {"COMMITTEE": 1, "PLANES": model.machine.k.bit_length()}
     elif model.machine.readout == "product":
         variant |= {"PARITY": 1}
@@ -123,12 +127,12 @@ def sweep_variant(model: Model, field_dtype: np.dtype, heat_bath: bool, share: i
     variant = machine_variant(model, field_dtype)
     if heat_bath:
         variant |= {"HEAT_BATH": 1}
-    if model.dense:
-        return variant | {"DENSE": 1} | ({"SHARE": share} if share else {})
     if model.loss.kind == "error-count":
         variant |= {"ERROR_COUNT": 1}
-        if np.all(model.class_values == 1):
-            variant |= {"ERROR_COUNT_OF_ONE_CLASS": 1}
+    if model.dense:
+        return variant | {"DENSE": 1} | ({"SHARE": share} if share else {})
+    if model.loss.kind == "error-count" and np.all(model.class_values == 1):
+        variant |= {"ERROR_COUNT_OF_ONE_CLASS": 1}
     return variant
 
 
@@ -142,7 +146,7 @@ def sweep_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath:
     signature = (
         *("const int64*", "uint32*", "uint32*", field_pointer(field_dtype), "int64*", "int64*"),
         *("const uint32*", "const int32*", "const uint32*", "const int64*", "const int64*", "const uint32*"),
-        *("const int64*", "const int32*", "const int64*", "const int32*", "uint8*"),
+        *("const int64*", "const int8*", "const int32*", "const int64*", "const int32*", "uint8*"),
     )
     return kernel(device, "sweep.cu", "sweep", signature, sweep_variant(model, field_dtype, heat_bath, share))
 
@@ -156,7 +160,10 @@ def centre_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath
 def measure_kernel(device: Device, model: Model, field_dtype: np.dtype) -> Kernel:
     """Energies, errors and stabilities in kernels/observe.cu, one item a walker."""
     pointer = f"const {field_pointer(field_dtype)}"
-    signature = ("const int64*", pointer, "const int64*", "int64", "int64", "int64*", "int64*", "int64*")
+    signature = (
+        *("const int64*", pointer, "const int8*", "const int64*", "int64", "int64"),
+        *("int64*", "int64*", "int64*"),
+    )
     return kernel(device, "observe.cu", "measure", signature, machine_variant(model, field_dtype))
 
 

@@ -22,7 +22,7 @@ FIXED_POINT = 2.0**-20
 
 @dataclass(frozen=True)
 class ErrorCount:
-    """The number of patterns with Delta < 0."""
+    """The number of patterns with Delta < 0, or Delta = 0, which only silent ReLU units give."""
 
     kind: ClassVar[str] = "error-count"
     unit: ClassVar[float] = 1.0
@@ -30,7 +30,7 @@ class ErrorCount:
 
     def tables(self, machine: Machine) -> np.ndarray:
         """The loss of a pattern at each readout -r, -r + 2, ..., r: int64 (1, r + 1), in units of ``unit``."""
-        return (_readouts(machine) < 0).astype(np.int64)[None, :]
+        return wrong(_readouts(machine)).astype(np.int64)[None, :]
 
     def values(self, stability: np.ndarray, gamma: np.ndarray | float = 0.0) -> np.ndarray:
         """The loss of each real stability: 1 for an error."""
@@ -76,7 +76,7 @@ class CrossEntropy:
 
 
 def wrong(stability: np.ndarray) -> np.ndarray:
-    """Whether real stabilities are errors: Delta < 0, and Delta = 0, which only silent ReLU units give."""
+    """Whether stabilities are errors: Delta < 0, and Delta = 0, which only silent ReLU units give."""
     return stability <= 0
 
 

@@ -2,12 +2,12 @@
 
 A machine is a frozen description: how many inputs ``n`` and hidden units ``k`` it has, which weight reads which input,
 and how the hidden preactivations become an output. With binary weights and +-1 patterns every
-preactivation is an odd integer (the *field* ``w_l . xi_l``, not divided by ``sqrt(fan_in)``), and so nothing ever ties.
+preactivation is an odd integer (the *field* ``w_l . xi_l``, not divided by ``sqrt(fan_in)``), and so signs never tie.
 With spherical weights each unit's vector is real, of squared norm ``fan_in``, and so is its preactivation ``w_l . xi_l / sqrt(fan_in)``.
 
 Where hidden units are odd functions, labels are folded into the patterns (:meth:`Machine.gauge`): for a majority the label
 multiplies every input, for a parity it multiplies the inputs of the first unit alone. In that gauge every label is +1 and a stability
-is a function of the fields.
+is a function of the fields. ReLU units are not odd, and their labels stay beside the patterns.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class Machine:
             raise ConfigError(f"{self.kind}: activation = {self.activation!r}: {meant}")
         if not (np.isfinite(self.slope) and self.slope > 0):
             raise ConfigError(f"{self.kind}: slope = {self.slope}: a positive finite number is needed")
-        if self.weights == "binary" and self.activation != "sign":
+        if self.weights == "binary" and self.activation not in ("sign", "relu"):
             raise ConfigError(
-                f"{self.kind}: activation = {self.activation!r} with binary weights: these have 'sign'; use weights = 'spherical'"
+                f"{self.kind}: activation = {self.activation!r} with binary weights: these have 'sign' or 'relu'; use weights = 'spherical'"
             )
-        if self.activation == "relu" and self.k % 2:
+        if self.rectified and self.k % 2:
             raise ConfigError(
                 f"{self.kind}: k = {self.k} is odd, and half of the ReLU units have output weight -1: use {self.k + 1}"
             )
@@ -88,9 +88,14 @@ class Machine:
         return self.readout == "linear" or self.activation != "sign"
 
     @property
+    def rectified(self) -> bool:
+        """Whether hidden units are ReLU, which are not odd."""
+        return self.activation == "relu"
+
+    @property
     def output_weights(self) -> np.ndarray:
         """c_l of the hidden units, float64 (k,): 1, and for ReLU units -1 in the second half."""
-        return np.where((np.arange(self.k) < self.k / 2) | (self.activation != "relu"), 1.0, -1.0)
+        return np.where((np.arange(self.k) < self.k / 2) | (not self.rectified), 1.0, -1.0)
 
     @property
     def weight_count(self) -> int:
@@ -104,13 +109,14 @@ class Machine:
 
     @property
     def stability_scale(self) -> float:
-        """The number by which an integer readout (field, sum or product of signs) is multiplied to give the stability Delta."""
-        return self.k**-0.5
+        """The number by which an integer readout (field, sum or product of signs, twice a sum of ReLU) is multiplied to give the
+        stability Delta."""
+        return 0.5 * self.weight_count**-0.5 if self.rectified else self.k**-0.5
 
     @property
     def largest_readout(self) -> int:
         """The largest integer readout; readouts run from its negative to it in steps of 2."""
-        return self.k
+        return self.weight_count if self.rectified else self.k
 
     def pattern_count(self, alpha: float) -> int:
         """M = round(alpha x number of weights). Raises ConfigError where that is no pattern."""
@@ -124,8 +130,12 @@ class Machine:
         return count
 
     def gauge(self, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Fold labels +-1 (..., M) into patterns xi (..., M, n): the patterns, of xi's dtype, for which every label is +1."""
-        return np.asarray(xi * labels[..., None], dtype=np.asarray(xi).dtype)
+        """Fold labels +-1 (..., M) into patterns xi (..., M, n), of whose dtype the result is; :meth:`remaining` stay."""
+        return np.array(xi) if self.rectified else np.asarray(xi * labels[..., None], dtype=np.asarray(xi).dtype)
+
+    def remaining(self, labels: np.ndarray) -> np.ndarray:
+        """What the gauge leaves of labels +-1: int8, all +1 but for ReLU units."""
+        return np.asarray(labels, np.int8) if self.rectified else np.ones_like(labels, np.int8)
 
     def fields(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
         """Integer fields w_l . xi_l of weights (C, weight_count) on patterns (M, n): int64 (C, k, M)."""
@@ -140,14 +150,18 @@ class Machine:
         return xi.reshape(len(xi), self.k, self.fan_in).transpose(1, 0, 2)
 
     def readout_of(self, fields: np.ndarray) -> np.ndarray:
-        """The integer readout (..., M) of fields (..., k, M): a majority's sum of hidden signs."""
+        """The integer readout (..., M) of fields (..., k, M) for labels of +1: a majority's sum of hidden signs, or
+        2 sum_l c_l max(0, field_l)."""
+        if self.rectified:
+            return np.einsum("l,...lm->...m", 2 * self.output_weights.astype(np.int64), np.maximum(fields, 0))
         return 2 * np.count_nonzero(fields > 0, axis=-2) - self.k
 
     def stabilities(self, weights: np.ndarray, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Stabilities Delta, float64 (C, M), of weights (C, weight_count) on patterns xi (M, n) with labels (M,)."""
         if self.spherical:
             return self.output(self.preactivations(weights, xi)) * labels
-        return self.readout_of(self.fields(weights, self.gauge(xi, labels))) * self.stability_scale
+        readout = self.readout_of(self.fields(weights, self.gauge(xi, labels)))
+        return readout * self.remaining(labels) * self.stability_scale
 
     def preactivations(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
         """w_l . xi_l / sqrt(fan_in) of real weights (C, weight_count) on patterns (M, n): (C, k, M)."""

@@ -10,6 +10,7 @@ import numpy as np
 from gpumc import launch
 from gpumc.device import Device, to_host
 from gpumc.launch import Sizes
+from gpumc.losses import wrong
 from gpumc.state import Model, Population, unpack_signs
 
 #: The width that a bin of the stability histogram is given, as nearly as the readouts' lattice allows.
@@ -55,7 +56,7 @@ class StabilityBins:
 
 class Measured(NamedTuple):
     """Of every replica (I, G, C, y), int64: its ``energy`` in units of the loss, summed from scratch, and its ``errors``, the
-    patterns with Delta < 0; and ``stabilities`` int64 (I, G, bins), how many of all chains' and replicas' fall in each bin."""
+    patterns with Delta <= 0; and ``stabilities`` int64 (I, G, bins), how many of all chains' and replicas' fall in each bin."""
 
     energy: np.ndarray
     errors: np.ndarray
@@ -72,13 +73,13 @@ def measure(device: Device, model: Model, population: Population, bins: Stabilit
     histogram = device.xp.zeros((*shape[:2], size), np.int64)
     sizes = Sizes.of(model, population).array(device)
     run = launch.measure_kernel(device, model, population.fields.dtype)
-    tables = device.asarray(model.tables)
-    run(energy.size, sizes, population.fields, tables, size, bins.stride, energy, errors, histogram)
+    constants = (device.asarray(model.labels), device.asarray(model.tables))
+    run(energy.size, sizes, population.fields, *constants, size, bins.stride, energy, errors, histogram)
     return Measured(to_host(energy), to_host(errors), to_host(histogram))
 
 
 def _measure_numpy(model: Model, fields: np.ndarray, bins: StabilityBins) -> Measured:
-    readout = model.machine.readout_of(fields)
+    readout = model.readout_of(fields)
     row = (readout + model.machine.largest_readout) // 2
     grid = np.arange(len(model.tables))[:, None, None, None]
     instances, points = row.shape[:2]
@@ -86,7 +87,7 @@ def _measure_numpy(model: Model, fields: np.ndarray, bins: StabilityBins) -> Mea
     binned = (row // bins.stride).reshape(instances * points, -1) + np.arange(instances * points)[:, None] * size
     return Measured(
         energy=model.tables[grid, row].sum(axis=-1),
-        errors=(readout < 0).sum(axis=-1),
+        errors=wrong(readout).sum(axis=-1),
         stabilities=np.bincount(binned.ravel(), minlength=instances * points * size).reshape(instances, points, size),
     )
 

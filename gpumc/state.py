@@ -51,21 +51,23 @@ class Model:
     """What a sweep reads and never writes.
 
     ``xi`` int8 (instances, n, M): patterns with their labels folded in (:meth:`Machine.gauge`), input by input;
-    ``pattern_bits`` uint32 (instances, n, words): the same as bits; ``tables`` int64 (grid, readouts): the loss of a pattern at
-    each readout, in units of ``loss.unit``.
+    ``pattern_bits`` uint32 (instances, n, words): the same as bits; ``labels`` int8 (instances, M): what the gauge leaves;
+    ``tables`` int64 (grid, readouts): the loss of a pattern at each readout, in units of ``loss.unit``.
     """
 
     machine: Machine
     loss: Loss
     xi: np.ndarray
     pattern_bits: np.ndarray
+    labels: np.ndarray
     tables: np.ndarray
 
     @classmethod
     def of(cls, machine: Machine, loss: Loss, xi: np.ndarray, labels: np.ndarray, grid_gamma: np.ndarray) -> Model:
         """The model of patterns xi (instances, M, n), labels (instances, M); ``grid_gamma``: each grid point's row of the loss's tables."""
         gauged = np.ascontiguousarray(machine.gauge(xi, labels).transpose(0, 2, 1))
-        return cls(machine, loss, gauged, pack_signs(gauged), loss.tables(machine)[grid_gamma])
+        tables = loss.tables(machine)[grid_gamma]
+        return cls(machine, loss, gauged, pack_signs(gauged), machine.remaining(labels), tables)
 
     @property
     def pattern_count(self) -> int:
@@ -75,10 +77,10 @@ class Model:
     def classes(self) -> np.ndarray:
         """The sums (or products) of the other units' signs at which flipping one unit's sign changes the loss.
 
-        int64 (classes,). A unit whose readout is linear has none to speak of: one class, 0.
+        int64 (classes,). A unit whose readout is linear or rectified has none to speak of: one class, 0.
         """
         machine = self.machine
-        if machine.readout == "linear":
+        if machine.readout == "linear" or machine.rectified:
             return np.zeros(1, np.int64)
         rest = np.arange(1 - machine.k, machine.k, 2) if machine.readout == "majority" else np.array([-1, 1])
         return rest[np.any(self.class_values_at(rest), axis=0)]
@@ -110,7 +112,19 @@ class Model:
     @property
     def dense(self) -> bool:
         """Whether every pattern, and not only those at the margin, feels the flip of a weight."""
-        return self.machine.readout == "linear" and self.loss.kind != "error-count"
+        return self.machine.rectified or (self.machine.readout == "linear" and self.loss.kind != "error-count")
+
+    @property
+    def largest_change(self) -> int:
+        """The most that a pattern's loss changes by in the flip of a weight, in units of ``loss.unit``."""
+        if not self.dense:
+            return int(np.abs(self.class_values).max())
+        return int(np.abs(np.diff(self.tables, axis=1)).max()) * (2 if self.machine.rectified else 1)
+
+    def readout_of(self, fields: np.ndarray) -> np.ndarray:
+        """The integer readouts, int64 (instances, ..., M), of fields (instances, ..., k, M)."""
+        readout = self.machine.readout_of(fields).astype(np.int64)
+        return readout * self.labels.reshape(len(self.labels), *[1] * (readout.ndim - 2), -1)
 
 
 @dataclass

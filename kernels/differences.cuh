@@ -1,30 +1,12 @@
 // What a flip would cost where every pattern feels it: a loss of the perceptron's field (gpumc/sampling/slopes.py, Differences).
 #pragma once
 #include "chains.cuh"
+#include "masks.cuh"
 
 typedef int64 change_t;
 
 // Slopes are at most 2^22: so many can be summed in 32 bits.
 constexpr int64 FITTING = 256;
-
-// What each pattern has at one site, as masks: all bits set where it is +1.
-#ifdef __CUDACC__
-struct Masks {
-    const uint32* words;
-    __device__ Masks(const uint32* words, int32*, const Sizes&) : words(words) {}
-    __device__ int32 at(int64 m) const { return -(int32)((words[m >> 5] >> (m & 31)) & 1u); }
-};
-#else
-struct Masks {
-    const uint32* words;
-    const int32* masks;
-    Masks(const uint32* words, int32* space, const Sizes& s) : words(words), masks(space) {
-        for (int64 w = 0; w < s.pattern_words; ++w)
-            for (int b = 0; b < 32; ++b) space[32 * w + b] = -(int32)((words[w] >> b) & 1u);
-    }
-    int32 at(int64 m) const { return masks[m]; }
-};
-#endif
 
 // What the chains of an item share: on some processors, a part of the table of the first one's grid point.
 struct Shared {
@@ -52,7 +34,7 @@ struct Slopes {
 
     __device__ static int64 bytes(const Sizes& s) { return CHAINS * (16 + 4 * 32 * s.pattern_words); }
 
-    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared& shared, const int32*, const int64* upward, const int32* table, field_t* fields,
+    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared& shared, const int8*, const int32*, const int64* upward, const int32* table, field_t* fields,
                       unsigned char* space)
         : s(s), chains(chains), shared(shared), upward(upward), table(table), fields(fields), apart(s.replicas * s.patterns) {
         down = (int64*)space;

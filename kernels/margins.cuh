@@ -38,7 +38,7 @@ struct Slopes {
         return CHAINS * (2 * s.units * (int64)sizeof(change_t) + 4 * s.pattern_words * (s.units * (3 + s.classes) + 2 * s.classes));
     }
 
-    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared&, const int32* rest, const int64* values, const int32*, field_t* fields,
+    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared&, const int8*, const int32* rest, const int64* values, const int32*, field_t* fields,
                       unsigned char* space)
         : s(s), chains(chains), rest(rest), values(values), fields(fields), apart(s.replicas * s.units * s.patterns) {
         down = (change_t*)space;

@@ -8,9 +8,16 @@ typedef int32 field_t;
 typedef int16 field_t;
 #endif
 
-// The readout of a pattern: the field of the one unit, or the sum or product of the units' signs.
+// The readout of a pattern: the field of the one unit, the sum or product of the units' signs, or twice the sum of ReLU units.
 __device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 m) {
-#if defined(COMMITTEE)
+#if defined(RECTIFIED)
+    int64 sum = 0;
+    for (int64 unit = 0; unit < s.units; ++unit) {
+        const int64 field = fields[unit * s.patterns + m], output = field > 0 ? 2 * field : 0;
+        sum += 2 * unit < s.units ? output : -output;
+    }
+    return sum;
+#elif defined(COMMITTEE)
     int64 sum = 0;
     for (int64 unit = 0; unit < s.units; ++unit) sum += fields[unit * s.patterns + m] > 0 ? 1 : -1;
     return sum;
@@ -26,20 +33,21 @@ __device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 
 
 // One item is a walker: its energy summed from scratch, its errors, and its stabilities added to the histogram of its instance
 // and grid point, `stride` readouts a bin.
-extern "C" __global__ void measure(int64 begin, int64 end, const Sizes* sizes, const field_t* fields, const int64* tables,
+extern "C" __global__ void measure(int64 begin, int64 end, const Sizes* sizes, const field_t* fields, const int8* labels, const int64* tables,
                                    int64 bins, int64 stride, int64* energy, int64* errors, int64* histogram) {
     const Sizes& s = *sizes;
     for (int64 item = first_item(begin); item < end; item += item_stride()) {
         const int64 group = item / (s.chains * s.replicas);
         const int64* table = tables + group % s.grid * s.readouts;
         const field_t* f = fields + item * s.units * s.patterns;
+        const int8* label = labels + group / s.grid * s.patterns;
         int64 sum = 0, wrong = 0;
         for (int64 w = 0; w < s.pattern_words; ++w)
             for_lanes(32 * w, s.patterns, [&](int64 m) {
-                int64 readout = readout_of(s, f, m);
+                int64 readout = readout_of(s, f, m) * label[m];
                 int64 row = (readout + s.readouts - 1) / 2;
                 sum += table[row];
-                wrong += readout < 0;
+                wrong += readout <= 0;
                 add_atomic(histogram + group * bins + row / stride, (int64)1);
             });
         sum = lane_sum(sum);

@@ -1,6 +1,6 @@
 // Sweeps of single flips: the twin of gpumc/sampling/sweep.py. One item is a few chains with their replicas.
 //
-// Variants: DENSE (differences of every pattern) or margins of COMMITTEE (with PLANES) / PARITY / perceptron; ERROR_COUNT (thresholds)
+// Variants: DENSE (differences of every pattern, or ReLU units that are RECTIFIED) or margins of COMMITTEE (with PLANES) / PARITY / perceptron; ERROR_COUNT (thresholds)
 // or variates; ERROR_COUNT_OF_ONE_CLASS; HEAT_BATH or Metropolis; WIDE (int32 fields).
 #include "acceptance.cuh"
 #include "chains.cuh"
@@ -12,7 +12,9 @@ typedef int32 field_t;
 typedef int16 field_t;
 #endif
 
-#ifdef DENSE
+#if defined(RECTIFIED)
+#include "rectified.cuh"
+#elif defined(DENSE)
 #include "differences.cuh"
 #ifdef SHARE
 #include "registers.cuh"
@@ -21,7 +23,7 @@ typedef int16 field_t;
 #include "margins.cuh"
 #endif
 
-#if defined(VECTORS) && defined(ERROR_COUNT)
+#if defined(VECTORS) && defined(ERROR_COUNT) && !defined(DENSE)
 #define STAIRS
 #endif
 
@@ -227,7 +229,7 @@ __device__ inline void sweep_in_registers(const Item& item, const Acceptance& ac
 extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* sizes, uint32* weights, uint32* centres, field_t* fields,
                                  int64* energy, int64* flips, const uint32* patterns, const int32* order,
                                  const uint32* thresholds, const int64* beta, const int64* gain, const uint32* centre_thresholds,
-                                 const int64* log_table, const int32* rest, const int64* values, const int32* table,
+                                 const int64* log_table, const int8* labels, const int32* rest, const int64* values, const int32* table,
                                  unsigned char* workspace) {
     const Sizes& s = *sizes;
     const Rule rule = {thresholds, beta, gain, centre_thresholds, log_table};
@@ -254,7 +256,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
         const Shared shared(s, chains, table);
         auto slopes_of = [&](int64 r) {
             const int64 walker = chains.first * s.replicas + r;
-            return Slopes(s, chains, shared, rest, values, table, fields + walker * s.units * s.patterns,
+            return Slopes(s, chains, shared, labels, rest, values, table, fields + walker * s.units * s.patterns,
                           item.space + Item::caches(s) + r * aligned(Slopes::bytes(s)));
         };
         item.load();

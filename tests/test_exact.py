@@ -15,8 +15,9 @@ MACHINES = [
     gpumc.FullCommittee(3, k=3),
     gpumc.TreeParity(9, k=3),
     gpumc.TreeParity(10, k=2),
+    gpumc.TreeCommittee(10, k=2, activation="relu"),
 ]
-by_name = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: f"{m.kind}-{m.n}-{m.k}")
+by_name = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: f"{m.kind}-{m.n}-{m.k}-{m.activation}")
 LOSSES = [gpumc.ErrorCount(), gpumc.CrossEntropy(0.8)]
 by_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
 #: n = 5, 3 patterns: with 3 replicas and a centre, 2^20 joint states.
@@ -44,7 +45,7 @@ def test_losses_of_all_states(machine, loss):
     assert data.energy.dims == ("instance", "state")
     for i in range(2):
         stability = machine.stabilities(states, patterns.xi[i], patterns.labels[i])
-        errors = (stability < 0).sum(axis=1)
+        errors = (stability <= 0).sum(axis=1)
         assert np.array_equal(data.errors[i], errors)
         if loss.gamma is None:
             assert np.array_equal(data.energy[i], errors)
@@ -89,7 +90,7 @@ def test_several_gammas():
 
 @by_name
 def test_solutions_by_distance(machine):
-    patterns, count = patterns_of(machine), machine.weight_count
+    patterns, count = patterns_of(machine, alpha=0.4), machine.weight_count
     errors = exact.enumerate_states(machine, patterns).errors.values
     states = exact.states(count)
     reference = states[np.flatnonzero(errors[0] == 0)[0]]

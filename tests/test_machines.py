@@ -17,6 +17,7 @@ SMALL = [
     gpumc.TreeParity(10, k=2),
     gpumc.TreeParity(5, k=1),
 ]
+RECTIFIED = [gpumc.TreeCommittee(20, k=4, activation="relu"), gpumc.FullCommittee(5, k=2, activation="relu")]
 by_name = pytest.mark.parametrize("machine", SMALL, ids=lambda m: f"{m.kind}-{m.n}-{m.k}")
 
 
@@ -25,13 +26,16 @@ def stability(machine, weights, pattern, label) -> float:
     if machine.kind == "perceptron":
         return label * sum(int(w) * int(x) for w, x in zip(weights, pattern, strict=True)) / sqrt(machine.n)
     inputs = machine.n if machine.kind == "full-committee" else machine.n // machine.k
-    signs = []
+    signs, rectified = [], 0
     for unit in range(machine.k):
         first = 0 if machine.kind == "full-committee" else unit * inputs
         total = 0
         for j in range(inputs):
             total += int(weights[unit * inputs + j]) * int(pattern[first + j])
         signs.append(1 if total > 0 else -1)
+        rectified += (1 if unit < machine.k / 2 else -1) * max(0, total)
+    if machine.activation == "relu":
+        return label * rectified / sqrt(inputs * machine.k)
     return label * (prod(signs) if machine.kind == "tree-parity" else sum(signs) / sqrt(machine.k))
 
 
@@ -41,11 +45,11 @@ def draw(machine, count=20, patterns=30):
     return tuple(rng.choice(np.array([-1, 1], np.int8), shape) for shape in shapes)
 
 
-@by_name
+@pytest.mark.parametrize("machine", SMALL + RECTIFIED, ids=lambda m: f"{m.kind}-{m.n}-{m.k}-{m.activation}")
 def test_stabilities(machine):
     weights, xi, labels = draw(machine)
     expected = [[stability(machine, w, x, s) for x, s in zip(xi, labels, strict=True)] for w in weights]
-    np.testing.assert_allclose(machine.stabilities(weights, xi, labels), expected, rtol=1e-14)
+    np.testing.assert_allclose(machine.stabilities(weights, xi, labels), expected, rtol=1e-13)
 
 
 @by_name

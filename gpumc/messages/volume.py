@@ -67,7 +67,11 @@ class BeliefPropagation:
 
 
 def check_spherical(machine: Machine) -> None:
-    """Raise ConfigError for spherical weights that belief propagation is not for."""
+    """Raise ConfigError for hidden units and spherical weights that belief propagation is not for."""
+    if machine.rectified and not machine.spherical:
+        raise ConfigError(
+            f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"
+        )
     if machine.spherical and (machine.activation != "sign" or machine.kind == "full-committee"):
         what = machine.kind if machine.kind == "full-committee" else f"{machine.activation} units"
         raise ConfigError(

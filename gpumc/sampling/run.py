@@ -275,8 +275,9 @@ class _Run:
         return self.schedule.rule(self.measure, self.sampler, self.patterns.count, first, count)
 
     def _check_range(self, model: Model) -> None:
-        largest = np.abs(np.diff(model.tables, axis=1)).max() if model.dense else np.abs(model.class_values).max()
-        product = float(largest) * self.patterns.count * float(np.max(self.schedule.beta)) / acceptance.BETA_UNIT
+        product = (
+            float(model.largest_change) * self.patterns.count * float(np.max(self.schedule.beta)) / acceptance.BETA_UNIT
+        )
         if self.measure.loss.kind != "error-count" and product >= 2**62:
             raise ConfigError(
                 f"beta = {np.max(self.schedule.beta):g} with {self.patterns.count} patterns overflows the fixed point of the "

@@ -1,4 +1,4 @@
-"""What a flip would cost: the NumPy side of ``kernels/margins.cuh`` and ``kernels/differences.cuh``.
+"""What a flip would cost: the NumPy side of ``kernels/margins.cuh``, ``differences.cuh`` and ``rectified.cuh``.
 
 Flipping weight i of unit l moves the field of every pattern by -2 w_i xi_i: down where w_i xi_i = +1, else up. Let ``down`` and
 ``up`` be what the loss would gain if all fields of the unit went down, or all up, and D what it would gain if those with
@@ -10,7 +10,7 @@ of which the last has no branch.
 
 For a loss of the unit's sign the slope is the loss at -1 less that at +1, given the other units, and only patterns whose field is +-1
 ("at the margin") count; for a loss of the field itself all do. ``down`` and ``up`` are kept for every unit, so that a proposal costs
-one pass over the patterns: popcounts of bitmaps where slopes take few values.
+one pass over the patterns: popcounts of bitmaps where slopes take few values. ReLU units keep readouts alone.
 
 Walkers are numbered instance by instance.
 """
@@ -188,12 +188,67 @@ class Differences:
         return places
 
 
-Slopes = Margins | Differences
+class Rectified:
+    """ReLU units: a pattern's readout follows each field above 0, so that a proposal looks its loss up twice.
+
+    Fields are int (k, walkers, M) here, readouts (walkers, M).
+    """
+
+    ahead = 1
+
+    def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
+        machine = model.machine
+        self._xi, self._n, self._fan_in = model.xi[instances].astype(fields.dtype), machine.n, machine.fan_in
+        self._instance = np.repeat(np.arange(len(self._xi)), len(fields) // len(self._xi))
+        # What a unit's output adds to the readout: twice its output weight, with the pattern's label.
+        self._gain = 2 * np.multiply.outer(machine.output_weights.astype(np.int64), model.labels[instances])
+        self._fields = fields.swapaxes(0, 1).copy()
+        by_instance = fields.reshape(len(self._xi), -1, *fields.shape[1:])
+        labels = model.labels[instances].astype(np.int64)[:, None]
+        self._readout = (labels * machine.readout_of(by_instance)).reshape(len(fields), -1)
+        self._losses, self._middle = model.tables.ravel(), machine.largest_readout
+        self._first = (model.tables.shape[1] * grid_of)[:, None]
+
+    @property
+    def fields(self) -> np.ndarray:
+        """The fields (walkers, k, M)."""
+        return self._fields.swapaxes(0, 1)
+
+    def prepare(self, sites: np.ndarray) -> None:
+        """Nothing is made ahead."""
+
+    def change(self, site: int, weight: np.ndarray) -> np.ndarray:
+        """The energy change of flipping weight ``site``, now int8 (walkers,): int64 (walkers,), in units of the loss."""
+        everyone = np.arange(len(weight))
+        readout = self._readout + self._rise(everyone, site, weight)
+        return (self._loss(everyone, readout) - self._loss(everyone, self._readout)).sum(axis=-1)
+
+    def flip(self, who: np.ndarray, site: int, old: np.ndarray, change: np.ndarray) -> None:
+        """Follow the flip of weight ``site``, ``old`` int8 (A,) before, of the walkers ``who`` (A,)."""
+        self._readout[who] += self._rise(who, site, old)
+        self._fields[site // self._fan_in, who] += self._step(who, site, old)
+
+    def _step(self, who: np.ndarray, site: int, old: np.ndarray) -> np.ndarray:
+        """What the flip adds to the fields of the unit: (A, M)."""
+        return -2 * old[:, None].astype(self._xi.dtype) * self._xi[self._instance[who], site % self._n]
+
+    def _rise(self, who: np.ndarray, site: int, old: np.ndarray) -> np.ndarray:
+        """What the flip adds to the readouts: (A, M)."""
+        unit = site // self._fan_in
+        field = self._fields[unit, who]
+        output = np.maximum(field + self._step(who, site, old), 0) - np.maximum(field, 0)
+        return self._gain[unit, self._instance[who]] * output
+
+    def _loss(self, who: np.ndarray, readout: np.ndarray) -> np.ndarray:
+        return self._losses.take(self._first[who] + ((readout + self._middle) >> 1))
+
+
+Slopes = Margins | Differences | Rectified
 
 
 def slopes_of(model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray) -> Slopes:
     """The slopes of walkers with ``fields`` (walkers, k, M), which are followed; ``grid_of`` int (walkers,)."""
-    kind = Differences if model.dense else Margins
+    kind = Rectified if model.machine.rectified else Differences if model.dense else Margins
     return kind(model, instances, grid_of, fields)
 
 

@@ -76,11 +76,9 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         seed=dynamics.seed,
         centre=dynamics.centre_role,
     )
-    up, slope = model.differences
-    values, table = (up, slope.astype(np.int32)) if model.dense else (np.ascontiguousarray(model.class_values), None)
     constants = (
         *(rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE),
-        *(model.classes.astype(np.int32), values, table),
+        *(model.labels, model.classes.astype(np.int32), *_tables(model)),
     )
     share = launch.share(device, model, dynamics.traced, rule.beta)
     items, workspace = _items(device, model, population, sizes, share)
@@ -98,6 +96,16 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         *(None if array is None else device.asarray(array) for array in constants),
         workspace,
     )
+
+
+def _tables(model: Model) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What the slopes are made of: ``values`` int64 and ``table`` int32 of kernels/sweep.cu."""
+    if model.machine.rectified:
+        return None, model.tables.astype(np.int32)
+    if model.dense:
+        up, slope = model.differences
+        return up, slope.astype(np.int32)
+    return np.ascontiguousarray(model.class_values), None
 
 
 def _items(device: Device, model: Model, population: Population, sizes: Sizes, share: int) -> tuple[int, np.ndarray]:
@@ -129,6 +137,7 @@ class _Block:
     def __init__(self, model: Model, population: Population, dynamics: Dynamics, instances: slice, chains: slice):
         self.model, self.dynamics, self.population = model, dynamics, population
         self.part = (instances, slice(None), chains)
+        self.labels = model.labels[instances]
         self.pulls = acceptance.pulls(dynamics.measure)
         count = model.machine.weight_count
         self.shape = population.energy[self.part].shape
@@ -237,7 +246,9 @@ class _Block:
 
     def _energy(self, fields: np.ndarray, index: int) -> np.ndarray:
         """The energies int64 (walkers,) of ``fields`` (walkers, k, M)."""
-        row = (self.model.machine.readout_of(fields).astype(np.int64) + self.model.machine.largest_readout) // 2
+        by_instance = fields.reshape(self.shape[0], -1, *fields.shape[1:])
+        readout = self.labels[:, None] * self.model.machine.readout_of(by_instance).astype(np.int64)
+        row = (readout.reshape(len(fields), -1) + self.model.machine.largest_readout) // 2
         return self.model.tables[self.grid_of[index][:, None], row].sum(axis=-1)
 
     def write_back(self) -> None:

@@ -10,7 +10,14 @@ from gpumc.losses import CrossEntropy, ErrorCount
 from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
 from gpumc.state import Model
 
-MACHINES = (Perceptron(5), TreeCommittee(15, k=3), FullCommittee(5, k=9), TreeParity(9, k=3), TreeParity(6, k=2))
+MACHINES = (
+    Perceptron(5),
+    TreeCommittee(15, k=3),
+    FullCommittee(5, k=9),
+    TreeParity(9, k=3),
+    TreeParity(6, k=2),
+    TreeCommittee(6, k=2, activation="relu"),
+)
 LOSSES = (ErrorCount(), CrossEntropy(gamma=1.0))
 FIELDS = (np.dtype(np.int16), np.dtype(np.int32))
 
@@ -37,6 +44,9 @@ VARIANTS = {
     "slopes.cu": [{}, {"TANH": 1}, {"RELU": 1}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
     "sweep.cu": distinct(
-        sweep_variant(*case, share) for share in (0, 13) for case in product(MODELS, FIELDS, (False, True))
+        sweep_variant(*case, share)
+        for share in (0, 13)
+        for case in product(MODELS, FIELDS, (False, True))
+        if not (share and case[0].machine.rectified)
     ),
 }

@@ -15,6 +15,8 @@ TINY = (
     gpumc.FullCommittee(3, k=3),
     gpumc.TreeParity(9, k=3),
     gpumc.TreeParity(6, k=2),
+    gpumc.TreeCommittee(6, k=2, activation="relu"),
+    gpumc.FullCommittee(3, k=2, activation="relu"),
 )
 #: Odd sizes on purpose: words of bits that are partly filled, more than one word, and more than 64 patterns.
 SMALL = (
@@ -25,6 +27,8 @@ SMALL = (
     gpumc.TreeParity(66, k=2),
     gpumc.TreeParity(33, k=1),
     gpumc.TreeCommittee(33, k=1),
+    gpumc.TreeCommittee(66, k=6, activation="relu"),
+    gpumc.FullCommittee(35, k=2, activation="relu"),
 )
 LOSSES = (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7))
 SAMPLERS = ("metropolis", "heat-bath")
@@ -41,7 +45,8 @@ class Case:
     centre: str | None
 
     def __str__(self) -> str:
-        shape = f"{self.machine.kind}-{self.machine.n}-{self.machine.k}"
+        activation = "" if self.machine.activation == "sign" else f"-{self.machine.activation}"
+        shape = f"{self.machine.kind}-{self.machine.n}-{self.machine.k}{activation}"
         return f"{shape}-{self.loss.kind}-{self.sampler}-{self.centre or 'gibbs'}"
 
     def measure(self, beta=1.2, coupling=0.4, replicas=2) -> Measure:

@@ -113,7 +113,7 @@ def test_tracked_energies(case):
         table = case.loss.tables(case.machine)[0]
         energy = table[(readout + case.machine.largest_readout) // 2].sum(axis=1) * case.loss.unit
         assert np.array_equal(data.energy.values[i, ..., -1].ravel(), energy)
-        assert np.array_equal(data.error_rate.values[i, ..., -1].ravel(), (stability < 0).mean(axis=1))
+        assert np.array_equal(data.error_rate.values[i, ..., -1].ravel(), (stability <= 0).mean(axis=1))
     if case.centre is not None:
         overlap = (data.weights * data.centre.astype(int)).mean("weight")
         np.testing.assert_allclose(data.overlap_centre[..., -1], overlap, rtol=0, atol=1e-15)
@@ -121,4 +121,5 @@ def test_tracked_energies(case):
         np.testing.assert_allclose(data.overlap_replicas[..., -1], pair, rtol=0, atol=1e-15)
     width = np.gradient(data.stability) if data.stability.size > 1 else 1.0
     assert np.all(data.stability_density >= 0)
-    assert case.machine.readout == "linear" or np.allclose((data.stability_density * width).sum("stability"), 1)
+    several = case.machine.readout == "linear" or case.machine.rectified  # of many readouts the last bin is narrower
+    assert several or np.allclose((data.stability_density * width).sum("stability"), 1)

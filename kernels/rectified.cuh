@@ -1,0 +1,80 @@
+// What a flip would cost where hidden units are ReLU (gpumc/sampling/slopes.py, Rectified): readouts follow, losses are looked up.
+#pragma once
+#include "chains.cuh"
+#include "masks.cuh"
+
+typedef int64 change_t;
+
+// What the chains of an item share.
+struct Shared {
+    __device__ Shared(const Sizes&, const Chains&, const int32*) {}
+};
+
+// Of one replica of each chain, the readouts int32 (CHAINS, patterns to the end of the last word).
+struct Slopes {
+    const Sizes& s;
+    const Chains& chains;
+    const int8* labels;   // of the instance
+    const int32* losses;  // (grid, readouts)
+    field_t* fields;      // of the first chain; the next one's are `apart` further
+    int64 apart;
+    int32* readout;
+
+    __device__ static int64 bytes(const Sizes& s) { return CHAINS * 4 * 32 * s.pattern_words; }
+
+    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared&, const int8* labels, const int32*, const int64*,
+                      const int32* losses, field_t* fields, unsigned char* space)
+        : s(s), chains(chains), labels(labels + chains.instance * s.patterns), losses(losses), fields(fields),
+          apart(s.replicas * s.units * s.patterns), readout((int32*)space) {}
+
+    __device__ void prepare() {
+        for (int c = 0; c < chains.live; ++c)
+            for_range(0, s.patterns, [&](int64 m) {
+                int32 sum = 0;
+                for (int64 unit = 0; unit < s.units; ++unit) sum += gain(unit, m) * rectified(fields_of(c, unit)[m]);
+                readout_of(c)[m] = sum;
+            });
+        lane_sync();
+    }
+
+    // Together: the energy change of each chain's flipping a weight of `unit`, its `signs` being bits.
+    __device__ void change(change_t (&out)[OWN], int64 unit, uint32 signs, const Masks& inputs) const {
+        for_own([&](int j) {
+            const int c = chain_of(j);
+            int64 sum = 0;
+            if (c < chains.live) {
+                const int32* row = losses + chains.grid[j] * s.readouts;
+                const field_t* f = fields_of(c, unit);
+                const int32 *own = readout_of(c), step = bit(signs, j) ? 2 : -2, middle = (int32)s.readouts - 1;
+                for_range(0, s.patterns, [&](int64 m) {
+                    const int32 moved = own[m] + gain(unit, m) * (rectified(stepped(f[m], inputs.at(m), step)) - rectified(f[m]));
+                    sum += row[(moved + middle) >> 1] - row[(own[m] + middle) >> 1];
+                });
+            }
+            out[j] = lane_sum(sum);
+        });
+    }
+
+    // Together: follow the flip of chain c's weight of `unit` that had `sign`.
+    __device__ void flip(int c, int64 unit, int sign, const Masks& inputs, change_t) {
+        field_t* f = fields_of(c, unit);
+        for_range(0, s.patterns, [&](int64 m) {
+            const int32 moved = stepped(f[m], inputs.at(m), 2 * sign);
+            readout_of(c)[m] += gain(unit, m) * (rectified(moved) - rectified(f[m]));
+            f[m] = (field_t)moved;
+        });
+        lane_sync();
+    }
+
+    // The field with `step` added where the mask is 0, and taken from it where all its bits are set.
+    __device__ static int32 stepped(int32 field, int32 mask, int32 step) { return field + step - (mask & 2 * step); }
+
+    __device__ static int32 rectified(int32 field) { return field > 0 ? field : 0; }
+
+    // What a unit's output adds to the readout: twice its output weight, with the pattern's label.
+    __device__ int32 gain(int64 unit, int64 m) const { return (2 * unit < s.units ? 2 : -2) * labels[m]; }
+
+    __device__ field_t* fields_of(int c, int64 unit) const { return fields + c * apart + unit * s.patterns; }
+
+    __device__ int32* readout_of(int c) const { return readout + c * 32 * s.pattern_words; }
+};
