@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "gpumc.machines": ("Perceptron", "TreeCommittee", "FullCommittee", "TreeParity"),
     "gpumc.patterns": ("Patterns", "random_patterns", "teacher_patterns", "load_patterns"),
-    "gpumc.losses": ("ErrorCount", "CrossEntropy"),
+    "gpumc.losses": ("ErrorCount", "CrossEntropy", "SquaredHinge"),
     "gpumc.measures": ("Gibbs", "LocalEntropy", "Ramp"),
     "gpumc.sampling": ("sample",),
     "gpumc.messages": (
@@ -41,6 +41,7 @@ __all__ = [
     "Ramp",
     "Scoping",
     "Splitting",
+    "SquaredHinge",
     "StandardReinforcement",
     "ThermodynamicIntegration",
     "TreeCommittee",
@@ -59,7 +60,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from gpumc import exact
-    from gpumc.losses import CrossEntropy, ErrorCount
+    from gpumc.losses import CrossEntropy, ErrorCount, SquaredHinge
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
     from gpumc.measures import Gibbs, LocalEntropy, Ramp
     from gpumc.messages import (

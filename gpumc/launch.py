@@ -23,7 +23,9 @@ def item_chains(device: Device, model: Model) -> int:
 def share(device: Device, model: Model, traced: bool, beta: np.ndarray | None) -> int:
     """The patterns that each lane of a warp keeps in registers (SHARE of kernels/registers.cuh), 0 where they stay in memory:
     ``beta`` is the rule's, in fixed point."""
-    if device.kind != "cuda" or not model.dense or model.machine.rectified or traced or beta.max() >= 2**31:
+    if device.kind != "cuda" or not model.dense or model.machine.rectified or traced:
+        return 0
+    if beta is None or beta.max() >= 2**31:
         return 0
     patterns = -(-model.pattern_count // 32)
     twice_change = 2 * model.pattern_count * np.abs(np.diff(model.tables)).max()

@@ -58,13 +58,9 @@ class CrossEntropy:
         """The loss of a pattern at each readout -r, -r + 2, ..., r for each gamma: int64 (gammas, r + 1), in units of 2^-20."""
         stability = _readouts(machine) * machine.stability_scale
         values = [np.logaddexp(0.0, -2 * g * stability) / (2 * g) for g in np.atleast_1d(self.gamma)]
-        table = np.rint(np.array(values) / self.unit).astype(np.int64)
-        if table.max() >= 2**31:
-            raise ConfigError(
-                f"cross-entropy: gamma = {np.min(self.gamma):g} at n = {machine.n} gives a loss of "
-                f"{table.max() * self.unit:.3g} for one pattern: the fixed-point table holds less than 2048, use a larger gamma"
-            )
-        return table
+        return _fixed_point(
+            np.array(values), f"cross-entropy: gamma = {np.min(self.gamma):g}", machine, "a larger gamma"
+        )
 
     def values(self, stability: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
         """f_gamma of each real stability."""
@@ -75,16 +71,60 @@ class CrossEntropy:
         return 0.5 * (array_module(stability).tanh(gamma * stability) - 1)
 
 
+@dataclass(frozen=True)
+class SquaredHinge:
+    """sum over patterns of max(0, margin - Delta)^2 / 2."""
+
+    margin: float = 0.0
+    kind: ClassVar[str] = "squared-hinge"
+    unit: ClassVar[float] = FIXED_POINT
+    gamma: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.margin):
+            raise ConfigError(f"squared-hinge: margin = {self.margin}: a finite number is needed")
+        object.__setattr__(self, "margin", float(self.margin))
+
+    def tables(self, machine: Machine) -> np.ndarray:
+        """The loss of a pattern at each readout -r, -r + 2, ..., r: int64 (1, r + 1), in units of 2^-20."""
+        stability = _readouts(machine) * machine.stability_scale
+        if self.margin > stability[-1]:
+            raise ConfigError(
+                f"squared-hinge: margin = {self.margin:g} is more than any stability of this {machine.kind}: at most {stability[-1]:.4g}"
+            )
+        values = self.values(stability)
+        return _fixed_point(values[None, :], f"squared-hinge: margin = {self.margin:g}", machine, "a smaller machine")
+
+    def values(self, stability: np.ndarray, gamma: np.ndarray | float = 0.0) -> np.ndarray:
+        """The loss of each real stability."""
+        return array_module(stability).maximum(0.0, self.margin - stability) ** 2 / 2
+
+    def slopes(self, stability: np.ndarray, gamma: np.ndarray | float = 0.0) -> np.ndarray:
+        """Its derivative."""
+        return -array_module(stability).maximum(0.0, self.margin - stability)
+
+
 def wrong(stability: np.ndarray) -> np.ndarray:
     """Whether stabilities are errors: Delta < 0, and Delta = 0, which only silent ReLU units give."""
     return stability <= 0
 
 
-Loss = ErrorCount | CrossEntropy
+Loss = ErrorCount | CrossEntropy | SquaredHinge
 
 #: Every loss by the name that a config gives it.
-LOSSES: dict[str, type[ErrorCount] | type[CrossEntropy]] = {"error-count": ErrorCount, "cross-entropy": CrossEntropy}
+LOSSES: dict[str, type[Loss]] = {loss.kind: loss for loss in (ErrorCount, CrossEntropy, SquaredHinge)}
 
 
 def _readouts(machine: Machine) -> np.ndarray:
     return np.arange(-machine.largest_readout, machine.largest_readout + 1, 2)
+
+
+def _fixed_point(values: np.ndarray, what: str, machine: Machine, remedy: str) -> np.ndarray:
+    """Losses in units of 2^-20. Raises ConfigError where a table of int32 would not hold them."""
+    table = np.rint(values / FIXED_POINT).astype(np.int64)
+    if table.max() >= 2**31:
+        raise ConfigError(
+            f"{what} at n = {machine.n} gives a loss of {values.max():.3g} for one pattern: the fixed-point table holds less than "
+            f"2048, use {remedy}"
+        )
+    return table

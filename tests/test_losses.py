@@ -62,6 +62,30 @@ def test_both_signs(machine, gamma):
     assert f[0] > f[-1]
 
 
+@by_name
+@pytest.mark.parametrize("margin", [0.0, 0.7])
+def test_squared_hinge(machine, margin):
+    x, loss = stabilities(machine), gpumc.SquaredHinge(margin)
+    formula = np.where(x < margin, (x - margin) ** 2 / 2, 0)
+    np.testing.assert_allclose(loss.tables(machine)[0] * FIXED_POINT, formula, rtol=0, atol=ROUNDING * (1 + 1e-6))
+    np.testing.assert_allclose(loss.values(x), formula, rtol=1e-14)
+    slopes = (loss.values(x + 1e-6) - loss.values(x - 1e-6)) / 2e-6
+    np.testing.assert_allclose(loss.slopes(x), slopes, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (lambda: gpumc.SquaredHinge(np.nan), "margin"),
+        (lambda: gpumc.SquaredHinge().tables(gpumc.Perceptron(5001)), "2048"),
+        (lambda: gpumc.SquaredHinge(3).tables(gpumc.Perceptron(7)), "at most 2.646"),
+    ],
+)
+def test_squared_hinges_that_make_no_sense(loss, words):
+    with pytest.raises(ConfigError, match=words):
+        loss()
+
+
 def test_several_gammas_are_rows():
     machine, gammas = MACHINES[0], [0.5, 1, 2]
     loss = gpumc.CrossEntropy(gamma=gammas)

@@ -23,7 +23,7 @@ from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Replicas
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
 from gpumc.messages.spheres import SphericalReplicas, normalised
-from gpumc.messages.volume import BeliefPropagation, check_spherical
+from gpumc.messages.volume import BeliefPropagation, check_problem
 from gpumc.patterns import Patterns
 
 #: Protocols that need no arguments, by name.
@@ -88,7 +88,7 @@ def focusing_bp(
     centre (nats per weight), ``overlap_centre`` <W W~>, ``q`` and ``q_centre``, the mean squared magnetisations of a replica
     and of the centre. Raises ConfigError for a protocol that never starts.
     """
-    check_spherical(machine)
+    check_problem(machine, ErrorCount())
     patterns.check(machine)
     if isinstance(protocol, str):
         if protocol not in PROTOCOLS:

@@ -66,8 +66,12 @@ class BeliefPropagation:
         return FORMS[small if self.form == "auto" else self.form]
 
 
-def check_spherical(machine: Machine) -> None:
-    """Raise ConfigError for hidden units and spherical weights that belief propagation is not for."""
+def check_problem(machine: Machine, loss: Loss) -> None:
+    """Raise ConfigError for losses, hidden units and spherical weights that belief propagation is not for."""
+    if loss.kind not in ("error-count", "cross-entropy"):
+        raise ConfigError(
+            f"belief propagation is for the error count and the cross-entropy, not for loss {loss.kind!r}"
+        )
     if machine.rectified and not machine.spherical:
         raise ConfigError(
             f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"

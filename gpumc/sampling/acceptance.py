@@ -133,9 +133,7 @@ def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bat
 
 def _fixed_point(beta: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if np.max(beta) >= 2**11:
-        raise ConfigError(
-            f"beta = {np.max(beta):g}: with the cross-entropy beta must be below 2048 (rescale, or lower gamma)"
-        )
+        raise ConfigError(f"beta = {np.max(beta):g}: with any loss but the error count beta must be below 2048")
     return np.rint(beta / BETA_UNIT).astype(np.int64), np.rint(gain / PRODUCT_UNIT).astype(np.int64)
 
 

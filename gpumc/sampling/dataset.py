@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import xarray as xr
 
+from gpumc.losses import SquaredHinge
 from gpumc.machines import Machine
 from gpumc.measures import LocalEntropy, Measure, Ramp
 from gpumc.observables import StabilityBins
@@ -145,6 +146,7 @@ def dataset(
         **({"slope": machine.slope} if machine.activation in ("erf", "tanh") else {}),
         "alpha": pattern_count / machine.weight_count,
         "loss": measure.loss.kind,
+        **({"margin": measure.loss.margin} if isinstance(measure.loss, SquaredHinge) else {}),
         "replicas": measure.replicas,
     }
     for name, value in (("gamma", measure.loss.gamma), ("beta", measure.beta), ("coupling", measure.coupling)):

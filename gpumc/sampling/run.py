@@ -138,7 +138,7 @@ def check_measure(machine: Machine, measure: Measure, sampler: str) -> None:
             "Metropolis at beta = 0 without coupling accepts every flip, so that a sweep sends W to -W: use sampler 'heat-bath'"
         )
     if np.any(np.isinf(values_of(measure.beta))) and measure.loss.kind != "error-count":
-        raise ConfigError("beta = inf is for the error count: the cross-entropy needs a finite beta")
+        raise ConfigError(f"beta = inf is for the error count: the loss {measure.loss.kind!r} needs a finite beta")
     if machine.spherical and machine.fan_in < 2:
         raise ConfigError(
             f"{machine.kind}: each unit has one weight, which cannot move on its sphere: use n/k of at least 2"
@@ -281,7 +281,7 @@ class _Run:
         if self.measure.loss.kind != "error-count" and product >= 2**62:
             raise ConfigError(
                 f"beta = {np.max(self.schedule.beta):g} with {self.patterns.count} patterns overflows the fixed point of the "
-                "cross-entropy: use a smaller beta"
+                f"{self.measure.loss.kind}: use a smaller beta"
             )
 
     def _population(self, model: Model, part: Part, starts: _Starts) -> Population:

@@ -25,10 +25,10 @@ from pydantic import (
 from gpumc.activations import ACTIVATIONS
 from gpumc.device.philox import SEED_LIMIT
 from gpumc.errors import ConfigError, nearest
-from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss
+from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss, SquaredHinge
 from gpumc.machines import MACHINES, WEIGHTS, Machine
 from gpumc.measures import SCALES, SPANS, Gibbs, LocalEntropy, Measure, Ramp
-from gpumc.messages.volume import check_spherical
+from gpumc.messages.volume import check_problem
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sampling.acceptance import SAMPLERS
 from gpumc.sampling.run import check_measure, default_sampler
@@ -176,14 +176,18 @@ class LossSection(_Section):
 
     kind: Literal[tuple(LOSSES)]  # type: ignore[valid-type]
     gamma: Annotated[Numbers, _within(lambda g: 0 < g < np.inf, "a positive finite number")] | None = None
+    margin: Annotated[float, _within(np.isfinite, "a finite number")] | None = None
 
     @model_validator(mode="after")
     def _loss_exists(self) -> LossSection:
-        if self.kind == "error-count" and self.gamma is not None:
-            raise ValueError("gamma has no meaning for the error count: leave it out")
+        for name, kind in (("gamma", "cross-entropy"), ("margin", "squared-hinge")):
+            if self.kind != kind and getattr(self, name) is not None:
+                raise ValueError(f"{name} has no meaning for the loss '{self.kind}': leave it out")
         return self
 
     def loss(self) -> Loss:
+        if self.kind == "squared-hinge":
+            return SquaredHinge(self.margin or 0.0)
         return ErrorCount() if self.kind == "error-count" else CrossEntropy(1.0 if self.gamma is None else self.gamma)
 
 
@@ -352,7 +356,7 @@ def _misfits(table: dict) -> list[str]:
         if patterns:
             mistakes += [m for a in listed(patterns.alpha) if a for m in what_fails(described.pattern_count, a)]
             mistakes += what_fails(patterns.teacher.machine, n, machine.weights) if patterns.teacher else []
-        mistakes += what_fails(check_spherical, described) if volumes else []
+        mistakes += what_fails(check_problem, described, loss.loss()) if volumes and loss else []
     if volumes and sampler and (volumes.every or 1) > sampler.sweeps:
         mistakes.append(
             f"[volumes] every = {volumes.every} is more than [sampler] sweeps = {sampler.sweeps}: nothing would be measured"

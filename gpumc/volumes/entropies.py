@@ -17,7 +17,7 @@ from gpumc.errors import ConfigError
 from gpumc.losses import CrossEntropy, ErrorCount, Loss
 from gpumc.machines import Machine, require_binary
 from gpumc.messages import BeliefPropagation, Problems, volumes
-from gpumc.messages.volume import check_spherical
+from gpumc.messages.volume import check_problem
 from gpumc.patterns import Patterns
 from gpumc.volumes.grid import Grid, distances, fields, instances, references
 from gpumc.volumes.integration import Estimate, ThermodynamicIntegration, around, whole
@@ -66,7 +66,7 @@ def entropy(
     not. Raises ConfigError for what makes no sense.
     """
     loss, how = loss or ErrorCount(), _method(method)
-    _check(machine, how)
+    _check(machine, loss, how)
     patterns.check(machine)
     grid = Grid.of(loss, beta, instance=instances(patterns))
     empty = _empty(machine, patterns, grid)
@@ -119,7 +119,7 @@ def local_entropy(
     distance in every unit, "bp" its mean.
     """
     loss, how = loss or ErrorCount(), _method(method)
-    _check(machine, how)
+    _check(machine, loss, how)
     patterns.check(machine)
     if distance is None and field is not None:
         name, along = "field", fields(field)
@@ -157,12 +157,12 @@ def local_entropy(
     )
 
 
-def _check(machine: Machine, how: How) -> None:
-    """Raise ConfigError for a machine that the method is not for."""
+def _check(machine: Machine, loss: Loss, how: How) -> None:
+    """Raise ConfigError for a machine or loss that the method is not for."""
     if isinstance(how, ThermodynamicIntegration):
         require_binary(machine, "thermodynamic integration")
     elif isinstance(how, BeliefPropagation):
-        check_spherical(machine)
+        check_problem(machine, loss)
     elif not machine.spherical or machine.fan_in < 3:
         raise ConfigError(f"splitting is for spherical weights, 3 or more a unit, and this is {machine}")
 

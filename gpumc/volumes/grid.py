@@ -33,7 +33,7 @@ class Grid:
             raise ConfigError(f"beta = {beta!r}: non-negative numbers are needed")
         if loss.kind != "error-count" and np.any(np.isinf(betas)):
             raise ConfigError(
-                "beta = inf is for the error count: the cross-entropy needs a finite beta, such as beta=5.0"
+                f"beta = inf is for the error count: the loss {loss.kind!r} needs a finite beta, such as beta=5.0"
             )
         gammas = parameter("gamma", 0.0 if loss.gamma is None else loss.gamma)
         last = [name for name in places if name in ("distance", "field")]

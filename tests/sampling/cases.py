@@ -62,8 +62,9 @@ class Case:
 
 
 def cases(machines) -> list[Case]:
-    """Every combination for these machines."""
-    return [Case(*case) for case in product(machines, LOSSES, SAMPLERS, CENTRES)]
+    """Every combination for these machines; a loss that has no kernel of its own, once for each."""
+    hinges = [Case(machine, gpumc.SquaredHinge(0.3), "metropolis", "explicit") for machine in machines]
+    return [Case(*case) for case in product(machines, LOSSES, SAMPLERS, CENTRES)] + hinges
 
 
 #: What a run gives that must not depend on anything but its arguments.

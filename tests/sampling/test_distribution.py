@@ -27,7 +27,7 @@ def losses_of(case, weights: np.ndarray, patterns) -> np.ndarray:
     stability = case.machine.stabilities(weights, patterns.xi[0], patterns.labels[0])
     if case.loss.kind == "error-count":
         return (stability <= 0).sum(axis=1)
-    losses = np.logaddexp(0, -2 * case.loss.gamma * stability) / (2 * case.loss.gamma)
+    losses = case.loss.values(stability, case.loss.gamma)
     return np.rint(losses / case.loss.unit).astype(np.int64).sum(axis=1)
 
 

@@ -73,6 +73,7 @@ def weighted(weight, loss, beta):
 
 GIBBS = [
     *((machine, gpumc.CrossEntropy(1.0), 3.0, "hmc") for machine in (CIRCLE, GLOBE, RELU, TANH, ERF)),
+    *((machine, gpumc.SquaredHinge(0.5), 3.0, "hmc") for machine in (GLOBE, RELU)),
     *((machine, gpumc.CrossEntropy(1.0), 3.0, "rotations") for machine in (GLOBE, RELU, SIGNS, PARITY)),
     *((machine, gpumc.ErrorCount(), 1.5, "rotations") for machine in (CIRCLE, GLOBE, SIGNS, PARITY, TANH)),
     *((machine, gpumc.ErrorCount(), 1.5, "hit-and-run") for machine in (CIRCLE, GLOBE, SIGNS, PARITY)),
@@ -170,9 +171,12 @@ def test_centres_follow_their_distribution(dimension):
     assert np.all(np.abs(cos.mean(axis=0) - expected) < max(ALLOWED * cos.std() / len(walkers) ** 0.5, slope * 1e-3))
 
 
-def potential_of(machine, centre):
+CROSS_ENTROPY = gpumc.CrossEntropy(1.3)
+
+
+def potential_of(machine, centre, loss=CROSS_ENTROPY):
     patterns = patterns_of(machine, 7)
-    target = Target.of(choose("numpy"), machine, gpumc.CrossEntropy(1.3), patterns.xi[0], patterns.labels[0])
+    target = Target.of(choose("numpy"), machine, loss, patterns.xi[0], patterns.labels[0])
     x = normalised(RNG(3).normal(size=(6, machine.k, machine.fan_in)))
     coupling = RNG(4).uniform(0.2, 1, 2)
     pull = Pull(np.repeat(coupling, 3), normalised(RNG(5).normal(size=x.shape))) if centre == "explicit" else None
@@ -186,9 +190,10 @@ centres = pytest.mark.parametrize("centre", ["none", "explicit", "traced"])
 
 @differentiable
 @centres
-def test_gradients(machine, centre):
+@pytest.mark.parametrize("loss", [CROSS_ENTROPY, gpumc.SquaredHinge(0.5)], ids=lambda loss: loss.kind)
+def test_gradients(machine, centre, loss):
     """Against finite differences of the potential, 1e-6 to either side."""
-    potential, x = potential_of(machine, centre)
+    potential, x = potential_of(machine, centre, loss)
     gradient = potential.gradient(x, potential.target.fields(x))
 
     def total(x):

@@ -104,7 +104,8 @@ def test_overrides():
         ("[loss]", "[volumes]\ndistance = 0.1\nevery = 500\n[loss]", ["[volumes] every = 500", "nothing would be"]),
         ("[loss]", "[volume]\ndistance = 0.1\n[loss]", ["volume", "did you mean 'volumes'"]),
         ("k = 3\n", 'k = 3\nweights = "spheric"\n', ["did you mean 'spherical'"]),
-        ("k = 3\n", 'k = 3\nactivation = "relu"\n', ["'relu' with binary weights"]),
+        ("k = 3\n", 'k = 3\nactivation = "tanh"\n', ["'tanh' with binary weights"]),
+        ("k = 3\n", 'k = 3\nactivation = "relu"\n', ["k = 3 is odd", "use 4"]),
         ("k = 3\n", 'k = 3\nweights = "spherical"\nslope = 0.0\n', ["slope = 0.0"]),
         (
             "k = 3\n",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import Device, array_module
-from gpumc.losses import CrossEntropy, Loss, wrong
+from gpumc.losses import ErrorCount, Loss, wrong
 from gpumc.machines import Machine
 from gpumc.sampling.spheres.geometry import log_mean_exp, norms
 from gpumc.sampling.spheres.slopes import slopes
@@ -59,7 +59,7 @@ class Target:
 
     def gradient(self, fields: np.ndarray, beta: np.ndarray, gamma: np.ndarray) -> np.ndarray:
         """The gradient of beta times a loss that has one by the weights, (rows, units, fan_in); it may overwrite ``fields``."""
-        assert isinstance(self.loss, CrossEntropy)
+        assert not isinstance(self.loss, ErrorCount)
         found = slopes(self.device, self.machine, self.loss, fields.swapaxes(0, 1), self.labels, beta, gamma)
         return array_module(found).matmul(found, self.inputs).swapaxes(0, 1)
 
