@@ -56,10 +56,11 @@ __all__ = [
     "sample",
     "save",
     "teacher_patterns",
+    "theory",
 ]
 
 if TYPE_CHECKING:
-    from gpumc import exact
+    from gpumc import exact, theory
     from gpumc.losses import CrossEntropy, ErrorCount, SquaredHinge
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
     from gpumc.measures import Gibbs, LocalEntropy, Ramp
@@ -80,7 +81,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
         return getattr(importlib.import_module(_HOME_OF[name]), name)
-    if name in ("exact", "machines", "losses", "measures", "patterns"):
+    if name in ("exact", "machines", "losses", "measures", "patterns", "theory"):
         return importlib.import_module(f"gpumc.{name}")
     raise AttributeError(f"module 'gpumc' has no attribute {name!r}")
 

@@ -146,6 +146,67 @@ def merge(
 
 
 @app.command()
+def theory(
+    machine: Annotated[str, typer.Argument(help="binary- or spherical- perceptron, tree-committee or tree-parity.")],
+    alpha: Annotated[str | None, typer.Option(help="Patterns per weight; without it the capacity is printed.")] = None,
+    beta: Annotated[str, typer.Option(help="Inverse temperature, of references where there are distances.")] = "inf",
+    gamma: Annotated[str | None, typer.Option(help="gamma of the cross-entropy [the error count].")] = None,
+    margin: Annotated[float | None, typer.Option(help="Margin of the squared hinge [the error count].")] = None,
+    k: Annotated[float, typer.Option(help="Hidden units, or inf.")] = 1,
+    activation: Annotated[str, typer.Option(help="sign, or relu with k = inf.")] = "sign",
+    distance: Annotated[
+        str | None, typer.Option(help="Distances D: local entropies around typical references.")
+    ] = None,
+    replicas: Annotated[str | None, typer.Option(help="y, or inf: with distances, of dense clusters.")] = None,
+    coupling: Annotated[str | None, typer.Option(help="To the centre: the local-entropy measure of replicas.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file to write.", metavar="FILE.h5")] = None,
+) -> None:
+    """Replica theory as n tends to infinity. Numbers may be lists, 0.5,1,2, or ranges, 0.02:0.3:15 for 15 of them."""
+    from gpumc.losses import CrossEntropy, ErrorCount, Loss, SquaredHinge
+    from gpumc.results import save
+    from gpumc.theory.ask import asked, capacity_text, numbers
+
+    if alpha is None:
+        typer.echo(capacity_text(machine, k, activation))
+        return
+    given = {"distance": distance, "replicas": replicas, "coupling": coupling}
+    loss: Loss = ErrorCount() if margin is None else SquaredHinge(margin)
+    if gamma is not None:
+        loss = CrossEntropy(numbers("gamma", gamma))
+    places = {name: numbers(name, text) for name, text in given.items() if text is not None}
+    data = asked(machine, loss, numbers("alpha", alpha), numbers("beta", beta), places, k, activation)
+    _print_theory(data)
+    if output:
+        typer.echo(f"data: {save(data, output)}")
+
+
+def _print_theory(data: xr.Dataset) -> None:
+    """A row for every point."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    axes = [dim for dim in data.dims if dim != "stability"]
+    hidden = ("free_entropy", "stability_density", "quadrature_error", "residual", "iterations")
+    columns = [name for name in data.data_vars if name not in hidden and not data[name].isnull().all()]
+    for column in (*axes, *columns):
+        table.add_column(str(column).replace("_", " "), justify="right", overflow="fold")
+    rows = data[columns].stack(point=axes) if axes else data[columns].expand_dims("point")
+    for place in range(rows.sizes["point"]):
+        row = rows.isel(point=place)
+        numbers = [float(row[axis]) for axis in axes]
+        table.add_row(*(f"{x:g}" for x in numbers), *(_cell(row[name].item()) for name in columns))
+    Console().print(table)
+
+
+def _cell(value: float | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}"
+
+
+@app.command()
 def bench(
     device: Annotated[str | None, typer.Option(help="cpu, numpy, cuda or cuda:<index> [every compiled one].")] = None,
     peers: Annotated[bool, typer.Option("--peers", help="Time the same work in Numba and JAX, too.")] = False,

@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     {"machines", "losses", "patterns", "measures", "state"},
     {"launch"},
     {"observables"},
-    {"sampling", "exact", "messages"},
+    {"sampling", "exact", "messages", "theory"},
     {"volumes"},
     {"results"},
     {"sweeps", "bench"},

@@ -1,0 +1,58 @@
+"""What a command line asks of the theory: lists of numbers, and which of its functions answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from gpumc.errors import ConfigError
+from gpumc.losses import ErrorCount, Loss
+from gpumc.theory.capacity import capacity
+from gpumc.theory.clusters import dense_clusters
+from gpumc.theory.franz_parisi import franz_parisi
+from gpumc.theory.replica_symmetric import replica_symmetric
+from gpumc.theory.replicated import local_entropy_measure
+
+
+def numbers(name: str, text: str) -> float | list[float]:
+    """One number, a list "0.5,1,2", or a range "0.02:0.3:15" of 15 numbers. Raises ConfigError."""
+    try:
+        if ":" in text:
+            first, last, count = text.split(":")
+            return np.linspace(float(first), float(last), int(count)).tolist()
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"--{name} {text}: a number, a list such as 0.5,1,2, or a range such as 0.02:0.3:15 is needed"
+        ) from None
+    return values if "," in text else values[0]
+
+
+def capacity_text(machine: str, k: float, activation: str) -> str:
+    """A sentence about the capacity."""
+    return f"alpha_c = {capacity(machine, k=k, activation=activation):.6g}, replica-symmetric"
+
+
+def asked(
+    machine: str, loss: Loss, alpha, beta, places: Mapping[str, float | list[float]], k: float, activation: str
+) -> xr.Dataset:
+    """Dense clusters where there are distances and replicas, Franz-Parisi entropies where there are distances, the local-entropy measure
+    where there are replicas and a coupling, else replica symmetry. Raises ConfigError for other combinations."""
+    given = set(places)
+    if given == {"distance", "replicas"}:
+        if not isinstance(loss, ErrorCount) or not np.all(np.isinf(beta)):
+            raise ConfigError(
+                "dense clusters are of configurations without error: leave --beta, --gamma and --margin out"
+            )
+        return dense_clusters(machine, alpha=alpha, k=k, activation=activation, **places)
+    if given == {"distance"}:
+        return franz_parisi(machine=machine, alpha=alpha, reference_loss=loss, reference_beta=beta, **places)
+    if given == {"replicas", "coupling"}:
+        return local_entropy_measure(machine, alpha=alpha, beta=beta, loss=loss, **places)
+    if given:
+        raise ConfigError(
+            f"--{' and --'.join(sorted(given))}: --distance, --distance with --replicas, or --replicas with --coupling are possible"
+        )
+    return replica_symmetric(machine, alpha=alpha, loss=loss, beta=beta, k=k, activation=activation)

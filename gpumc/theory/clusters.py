@@ -1,0 +1,362 @@
+"""Large deviations of the local entropy: y configurations without error, of given overlap with one another.
+
+C. Baldassi, A. Ingrosso, C. Lucibello, L. Saglietti, R. Zecchina, Phys. Rev. Lett. 115, 128101 (2015) and J. Stat. Mech. (2016) 023301
+for the binary perceptron; C. Baldassi, F. Pittorino, R. Zecchina, PNAS 117, 161 (2020) for spherical committees of many units. The
+1-step action with m -> y and the inner overlap q1 fixed: per replica and weight,
+
+    F = extr_{q0} G_S(q0, q1) + (alpha / y) E log E_1 g(sqrt(Q0) z0 + sqrt(Q1 - Q0) z1, 1 - Q1)^y,
+
+E_1 being over z1 and Q the output's overlap. As y -> infinity with y (q1 - q0) fixed, log E_1 (...)^y / y becomes the highest value of
+log g(u) - z1^2 / 2. The ansatz is symmetric between the groups of y and inside of them. It holds near their best while the external
+entropy is not negative; where it is, as for the binary perceptron at large y and small distance, and wherever symmetry inside
+of a group breaks, F is an upper bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+from scipy.special import entr, logsumexp
+
+from gpumc.device import choose
+from gpumc.errors import ConfigError
+from gpumc.losses import ErrorCount
+from gpumc.machines import Machine
+from gpumc.theory.factors import Factor
+from gpumc.theory.grid import Grid
+from gpumc.theory.limits import Limit
+from gpumc.theory.parity import log_right_together
+from gpumc.theory.quadrature import DZ2, Z2, Z, average, log_2cosh, log_normal
+from gpumc.theory.replica_symmetric import saddle_points
+from gpumc.theory.solve import fixed_point, root
+
+#: Beyond so many replicas the limit of infinitely many is to be asked for.
+MOST_REPLICAS = 100
+#: The largest variance of fields, and the largest y times its excess within a group.
+LARGEST_VARIANCE, LARGEST_PULL = 1e4, 50.0
+#: Newton steps to a highest value.
+NEWTON_STEPS = 20
+
+
+VARIABLES = (
+    *(
+        "entropy",
+        "entropy_bound",
+        "log_volume",
+        "overlap_others",
+        "local_entropy",
+        "external_entropy",
+        "distance_centre",
+    ),
+    *("converged", "residual", "iterations"),
+)
+
+
+class Side(NamedTuple):
+    """The weights' answer to the variance r0, (rows,): q0 (or y (q1 - q0) as y -> infinity), G_S, and d(y G_S)/dy."""
+
+    overlap: np.ndarray
+    free_entropy: np.ndarray
+    local: np.ndarray
+
+
+class FewBinary:
+    """Binary weights of y replicas: ``q1`` and ``y`` (rows,)."""
+
+    def __init__(self, q1: np.ndarray, y: np.ndarray):
+        self.q1, self.y, self.inner = q1, y, Inner.of(y)
+
+    def answer(self, r0: np.ndarray) -> Side:
+        """At r0; the variance r1 gives q1."""
+
+        def excess(r1: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return FewBinary(self.q1[rows], self.y[rows])._inner(r0[rows], r1)[1] - self.q1[rows]
+
+        r1 = root(excess, r0, np.full(len(r0), LARGEST_VARIANCE))
+        q0, _, log_z, local = self._inner(r0, r1)
+        y, q1 = self.y, self.q1
+        free = -r1 / 2 - ((y - 1) * r1 * q1 - y * r0 * q0) / 2 + log_z / y
+        return Side(q0, free, -r1 / 2 - ((2 * y - 1) * r1 * q1 - 2 * y * r0 * q0) / 2 + local)
+
+    def _inner(self, r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, ...]:
+        """E <tanh>^2, E <tanh^2>, E log E_1 (2 cosh h)^y, and E <log 2 cosh h>."""
+        h = np.sqrt(r0)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(r1 - r0, 0))[:, None, None] * self.inner.z
+        log_cosh = log_2cosh(h)
+        log_z, weight = self.inner.tilted(self.y, log_cosh)
+        tanh = np.tanh(h)
+        averages = (
+            (weight * tanh).sum(axis=-1) ** 2,
+            (weight * tanh**2).sum(axis=-1),
+            log_z,
+            (weight * log_cosh).sum(axis=-1),
+        )
+        return tuple(values @ DZ2 for values in averages)
+
+
+class FewSpherical:
+    """Spherical weights of y replicas."""
+
+    def __init__(self, q1: np.ndarray, y: np.ndarray):
+        self.q1, self.y = q1, y
+
+    def answer(self, r0: np.ndarray) -> Side:
+        """At r0 = q0 / w^2, w = 1 - q1 + y (q1 - q0)."""
+        y, q1 = self.y, self.q1
+        whole = 1 - q1 + y * q1
+        q0 = 2 * r0 * whole**2 / (2 * r0 * whole * y + 1 + np.sqrt(4 * r0 * whole * y + 1))
+        w = whole - y * q0
+        free = 0.5 * np.log1p(-q1) + np.log(w / (1 - q1)) / (2 * y) + q0 / (2 * w)
+        local = 0.5 * np.log1p(-q1) + (q1 - q0) / (2 * w) + q0 / (2 * w) - y * q0 * (q1 - q0) / (2 * w**2)
+        return Side(q0, free, local)
+
+
+class ManyBinary:
+    """Binary weights as y -> infinity."""
+
+    def __init__(self, q1: np.ndarray):
+        self.q1 = q1
+
+    def answer(self, r: np.ndarray) -> Side:
+        """At r, the variance of all replicas' fields; rho = y (r1 - r0) gives q1."""
+
+        # As rho -> infinity every weight is magnetised.
+        def excess(rho: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return average(np.tanh(self._field(r[rows], rho)) ** 2) - self.q1[rows]
+
+        rho = root(excess, 0 * r, 0 * r + LARGEST_PULL)
+        h = self._field(r, rho)
+        tanh = np.tanh(h)
+        spread = np.maximum(np.sqrt(r), 1e-9)
+        delta = average(np.abs(Z) * tanh) / spread - (1 - self.q1)
+        highest = average(log_2cosh(h) - rho[:, None] * tanh**2 / 2)
+        free = -r * (1 - self.q1) / 2 - (r * delta + rho * self.q1) / 2 + highest
+        return Side(delta, free, free)
+
+    def _field(self, r: np.ndarray, rho: np.ndarray) -> np.ndarray:
+        """h = sqrt(r) |z| + rho tanh(h), the highest of its roots, (rows, Z): Newton's method from above, where the function is convex."""
+        outer, rho = np.sqrt(r)[:, None] * np.abs(Z), rho[:, None]
+        h = outer + rho
+        for _ in range(NEWTON_STEPS):
+            tanh = np.tanh(h)
+            h = h - (h - outer - rho * tanh) / np.maximum(1 - rho * (1 - tanh**2), 1e-3)
+        return h
+
+
+class ManySpherical:
+    """Spherical weights as y -> infinity."""
+
+    def __init__(self, q1: np.ndarray):
+        self.q1 = q1
+
+    def answer(self, r: np.ndarray) -> Side:
+        """At r = q1 / (1 - q1 + delta)^2."""
+        width = np.sqrt(self.q1 / np.maximum(r, 1e-12))
+        free = 0.5 * np.log1p(-self.q1) + self.q1 / (2 * width)
+        return Side(width - (1 - self.q1), free, free)
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The rule of averages over z1, which many replicas pull far out: points ``z``, and the logs of their weights."""
+
+    z: np.ndarray
+    log_weight: np.ndarray
+
+    @classmethod
+    def of(cls, y: np.ndarray) -> Inner:
+        reach = 8 + 2 * np.sqrt(np.max(y))
+        z = np.linspace(-reach, reach, 2 * round(6 * reach) + 1)
+        return cls(z, log_normal(z) + np.log(z[1] - z[0]))
+
+    def tilted(self, y: np.ndarray, log_value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """log E_1 exp(y log_value), values (rows, Z2, z), and the weights of averages under it."""
+        exponent = y[:, None, None] * log_value + self.log_weight
+        log_z = logsumexp(exponent, axis=-1)
+        return log_z, np.exp(exponent - log_z[..., None])
+
+
+class Patterns(NamedTuple):
+    """The patterns' part, (rows,): r0 / alpha, G_E, and d(y G_E)/dy."""
+
+    field: np.ndarray
+    free_entropy: np.ndarray
+    local: np.ndarray
+
+
+def few_patterns(limit: Limit, q0: np.ndarray, q1: np.ndarray, y: np.ndarray) -> Patterns:
+    """The patterns of y replicas."""
+    kernel, inner = limit.kernel, Inner.of(y)
+    outer, whole = kernel.overlap(q0), kernel.overlap(q1)
+    u = np.sqrt(outer)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(whole - outer, 0))[:, None, None] * inner.z
+    moments = errors(len(q0)).moments(u, 1 - whole)
+    log_z, weight = inner.tilted(y, moments.log_g)
+    slope = (weight * moments.slope).sum(axis=-1)
+    return Patterns(kernel.slope(q0) * (slope**2 @ DZ2), log_z @ DZ2 / y, (weight * moments.log_g).sum(axis=-1) @ DZ2)
+
+
+def many_patterns(limit: Limit, delta: np.ndarray, q1: np.ndarray) -> Patterns:
+    """The patterns as y -> infinity."""
+    kernel = limit.kernel
+    whole, spread = kernel.overlap(q1), np.sqrt(kernel.slope(q1) * delta)[:, None]
+    factor, outer = errors(len(q1)), np.sqrt(whole)[:, None] * Z
+
+    x = 0 * outer
+    # The highest value of log g - x^2 / 2, by Newton's method from below, where its slope is convex.
+    for _ in range(NEWTON_STEPS):
+        moments = factor.moments(outer + spread * x, 1 - whole)
+        x = x + (spread * moments.slope - x) / (1 - spread**2 * moments.curvature)
+    moments = factor.moments(outer + spread * x, 1 - whole)
+    free = average(moments.log_g - x**2 / 2)
+    return Patterns(kernel.slope(q1) * average(moments.slope**2), free, free)
+
+
+def errors(rows: int) -> Factor:
+    """The factor of configurations without error."""
+    return Factor(ErrorCount(), np.full(rows, np.inf), np.zeros(rows))
+
+
+def dense_clusters(
+    machine: Machine | Limit | str,
+    *,
+    alpha: ArrayLike,
+    distance: ArrayLike,
+    replicas: ArrayLike = np.inf,
+    k: float = np.inf,
+    activation: str = "sign",
+) -> xr.Dataset:
+    """Entropies of groups of replicas without error at a ``distance`` of one another, over ([alpha,] [replicas,] [distance]).
+
+    Distances are D = (1 - q1)/2.
+    ``machine``: "binary-perceptron", "spherical-perceptron", "spherical-tree-committee" (k = inf, ``activation`` "sign" or "relu"), or
+    a tree parity of any k. ``replicas`` y are from 2 to 100, not necessarily whole, or inf. Groups of parities do not overlap, and
+    log_volume is (alpha / y) log E P^y: flat at -alpha log 2 for k = inf; for a finite k, y is whole, and y -> infinity would give
+    the bound alone. Returns float64 per replica and weight ``entropy`` F
+    (spherical: relative to the sphere), ``entropy_bound`` without patterns and ``log_volume``, the difference; ``overlap_others`` q0;
+    for finite y ``local_entropy`` = d(y F)/dy and ``external_entropy`` = y (F - local_entropy); as y -> infinity
+    ``distance_centre``, (1 - sqrt(q1))/2, at which all replicas are from their centre (for parities these are not given); ``converged``,
+    ``residual``, ``iterations``.
+    NaN where the iteration did not converge, and where typical configurations are closer to one another than ``distance``. For the
+    ansatz, and where F is only an upper bound, see this module. Raises ConfigError.
+    """
+    perceptron = isinstance(machine, str) and machine.endswith("perceptron")
+    limit = Limit.of(machine, 1 if perceptron else k, activation)
+    parity = limit.kind == "tree-parity"
+    if not parity and (not limit.gaussian or (limit.weights == "binary" and limit.many)):
+        raise ConfigError("theory.dense_clusters is for perceptrons, spherical committees of k = inf, and parities")
+    grid = Grid.of(ErrorCount(), alpha=alpha, replicas=replicas, distance=distance)
+    own = grid.columns
+    y = own["replicas"]
+    if np.any((y < 2) | ((y > MOST_REPLICAS) & np.isfinite(y))):
+        raise ConfigError(f"theory: replicas = {replicas!r}: numbers from 2 to {MOST_REPLICAS}, or inf, are needed")
+    if np.any(own["distance"] >= 0.5):
+        raise ConfigError(
+            "theory: distance = 0.5: replicas that do not overlap are not held together, use a smaller one"
+        )
+    if parity and not limit.many and np.any(y != np.floor(np.where(np.isinf(y), 0.5, y))):
+        raise ConfigError(f"theory: replicas = {replicas!r}: of parities with finite k whole numbers are needed")
+    q1 = 1 - 2 * own["distance"]
+    if parity:
+        return grid.dataset(_parity(limit, own["alpha"], q1, y), limit, ErrorCount())
+    closer = q1 > _typical_overlap(limit, own["alpha"])
+    columns = {name: np.full(len(y), np.nan) for name in VARIABLES}
+    for few in (True, False):
+        chosen = np.flatnonzero(closer & (np.isfinite(y) == few))
+        if len(chosen):
+            solve = _few if few else _many
+            for name, values in solve(limit, own["alpha"][chosen], q1[chosen], y[chosen]).items():
+                columns[name][chosen] = values
+    columns["converged"] = columns["converged"] == 1
+    columns["log_volume"] = columns["entropy"] - columns["entropy_bound"]
+    return grid.dataset(columns, limit, ErrorCount())
+
+
+def _typical_overlap(limit: Limit, alpha: np.ndarray) -> np.ndarray:
+    """The replica-symmetric overlap at each alpha (rows,); 0 where there is none."""
+    different, back = np.unique(alpha, return_inverse=True)
+    nothing = np.zeros_like(different)
+    found = saddle_points(limit, ErrorCount(), different, nothing + np.inf, nothing, choose("numpy"))
+    return np.where(found.converged, found.q, 0.0)[back.reshape(-1)]
+
+
+def _parity(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    few = np.where(np.isinf(y), 2.0, y)
+    volume = np.array([log_right_together(q, int(count), limit.k) / count for q, count in zip(q1, few, strict=True)])
+    bound = _bound(limit, q1, y)
+    nothing = np.zeros(len(y))
+    return {
+        "entropy": bound + alpha * volume,
+        "entropy_bound": bound,
+        "log_volume": alpha * volume,
+        "overlap_others": nothing,
+        "converged": nothing == 0,
+        "residual": nothing,
+        "iterations": nothing.astype(int),
+    }
+
+
+def _bound(limit: Limit, q1: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """F without patterns."""
+    centre = (1 - np.sqrt(q1)) / 2
+    many = entr(centre) + entr(1 - centre) if limit.weights == "binary" else 0.5 * np.log1p(-q1)
+    side = FewBinary if limit.weights == "binary" else FewSpherical
+    few = side(q1, np.where(np.isinf(y), 2.0, y)).answer(np.zeros_like(q1)).free_entropy
+    return np.where(np.isinf(y), many, few)
+
+
+def _few(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    side = FewBinary if limit.weights == "binary" else FewSpherical
+
+    def step(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        q0 = np.clip(x[:, 0], 0.0, q1[rows] * (1 - 1e-9))
+        r0 = alpha[rows] * few_patterns(limit, q0, q1[rows], y[rows]).field
+        return side(q1[rows], y[rows]).answer(r0).overlap[:, None]
+
+    with np.errstate(all="ignore"):
+        found = fixed_point(step, [q1[:, None] * share for share in (0.3, 0.9, 0.02)], -1e-9, 1.0)
+    q0 = np.clip(np.where(found.converged, found.x[:, 0], 0.0), 0.0, q1)
+    patterns = few_patterns(limit, q0, q1, y)
+    weights = side(q1, y).answer(alpha * patterns.field)
+    lost = np.where(found.converged, 1.0, np.nan)
+    entropy, local = (
+        (getattr(weights, name) + alpha * getattr(patterns, name)) * lost for name in ("free_entropy", "local")
+    )
+    return {
+        "entropy": entropy,
+        "entropy_bound": _bound(limit, q1, y),
+        "overlap_others": q0 * lost,
+        "local_entropy": local,
+        "external_entropy": y * (entropy - local),
+        "converged": found.converged,
+        "residual": found.residual,
+        "iterations": found.iterations,
+    }
+
+
+def _many(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    side = ManyBinary if limit.weights == "binary" else ManySpherical
+
+    def step(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        share = np.clip(x[:, 0], 1e-12, 1 - 1e-12)
+        r = alpha[rows] * many_patterns(limit, share / (1 - share), q1[rows]).field
+        delta = np.maximum(side(q1[rows]).answer(r).overlap, 0.0)
+        return (delta / (1 + delta))[:, None]
+
+    with np.errstate(all="ignore"):
+        found = fixed_point(step, [np.full((len(q1), 1), share) for share in (0.5, 0.1, 0.9)], 0.0, 1.0)
+    share = np.where(found.converged, found.x[:, 0], 0.5)
+    patterns = many_patterns(limit, share / (1 - share), q1)
+    lost = np.where(found.converged, 1.0, np.nan)
+    entropy = (side(q1).answer(alpha * patterns.field).free_entropy + alpha * patterns.free_entropy) * lost
+    return {
+        "entropy": entropy,
+        "entropy_bound": _bound(limit, q1, y),
+        "overlap_others": q1 * lost,
+        "distance_centre": (1 - np.sqrt(q1)) / 2,
+        "converged": found.converged,
+        "residual": found.residual,
+        "iterations": found.iterations,
+    }

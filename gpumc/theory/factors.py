@@ -1,0 +1,132 @@
+"""A pattern's factor where the output is Gaussian: g(u) = E exp(-beta f(u + sqrt(v) x)) over a standard normal x, f being the loss at a
+stability, and what follows from it.
+
+E. Gardner, B. Derrida, J. Phys. A 21, 271 (1988), section 2, has the error count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gpumc.losses import CrossEntropy, ErrorCount, Loss, SquaredHinge
+from gpumc.theory.quadrature import log_normal, log_tail
+
+#: Points of an integral over x around the mode of its integrand, and how far they reach.
+X = np.linspace(-9.0, 9.0, 161)
+#: Of the mode, which need not be exact.
+BISECTIONS = 25
+
+
+class Moments(NamedTuple):
+    """Arrays of one shape: log g, its first and second derivative by u, and the mean loss <f>."""
+
+    log_g: np.ndarray
+    slope: np.ndarray
+    curvature: np.ndarray
+    loss: np.ndarray
+
+
+class Factor:
+    """The factor of one loss; ``scale`` times the Gaussian output is the stability. Its ``beta`` and ``gamma`` are (rows,)."""
+
+    def __init__(self, loss: Loss, beta: np.ndarray, gamma: np.ndarray, scale: float = 1.0, points: np.ndarray = X):
+        self.loss, self.beta, self.gamma, self.scale = loss, np.asarray(beta, float), np.asarray(gamma, float), scale
+        self.points = points
+
+    def rows(self, chosen: np.ndarray) -> Factor:
+        """The same for some of the rows."""
+        return Factor(self.loss, self.beta[chosen], self.gamma[chosen], self.scale, self.points)
+
+    def coarser(self) -> Factor:
+        """The same with half of the points, which tells the error of the integrals."""
+        return Factor(self.loss, self.beta, self.gamma, self.scale, self.points[::2])
+
+    def moments(self, u: np.ndarray, v: np.ndarray) -> Moments:
+        """At means ``u`` (rows, ...) and variances ``v`` (rows,)."""
+        spread = np.sqrt(_beside(v, u))
+        return self._errors(u, spread) if isinstance(self.loss, ErrorCount) else self._smooth(u, spread)
+
+    def _errors(self, u: np.ndarray, spread: np.ndarray) -> Moments:
+        """In closed form: g = H(-u/sqrt(v)) + exp(-beta) H(u/sqrt(v))."""
+        beta = _beside(self.beta, u)
+        x = u / spread
+        wrong = log_tail(x) - beta
+        log_g = np.logaddexp(log_tail(-x), wrong)
+        slope = -np.expm1(-beta) * np.exp(log_normal(x) - log_g) / spread
+        return Moments(log_g, slope, -x / spread * slope - slope**2, np.exp(wrong - log_g))
+
+    def _smooth(self, u: np.ndarray, spread: np.ndarray) -> Moments:
+        mode = self._mode(u, spread)
+        x = mode[..., None] + self.points
+        loss = self._loss(u[..., None] + spread[..., None] * x)
+        log_weight = -_beside(self.beta, x) * loss - x**2 / 2
+        highest = log_weight.max(axis=-1, keepdims=True)
+        weight = np.exp(log_weight - highest)
+        total = weight.sum(axis=-1)
+        mean = (weight * x).sum(axis=-1) / total
+        variance = (weight * (x - mean[..., None]) ** 2).sum(axis=-1) / total
+        log_g = highest[..., 0] + np.log(total * (self.points[1] - self.points[0]) / np.sqrt(2 * np.pi))
+        return Moments(log_g, mean / spread, (variance - 1) / spread**2, (weight * loss).sum(axis=-1) / total)
+
+    def _mode(self, u: np.ndarray, spread: np.ndarray) -> np.ndarray:
+        """Where -beta f - x^2/2 is highest, for a convex f that falls: the root of x + beta sqrt(v) f', by bisection."""
+        beta = _beside(self.beta, u)
+        low, high = np.zeros_like(u), -beta * spread * self._slope(u)
+        for _ in range(BISECTIONS):
+            x = (low + high) / 2
+            short = x < -beta * spread * self._slope(u + spread * x)
+            low, high = np.where(short, x, low), np.where(short, high, x)
+        return (low + high) / 2
+
+    def _loss(self, field: np.ndarray) -> np.ndarray:
+        return self.loss.values(self.scale * field, _beside(self.gamma, field))
+
+    def _slope(self, field: np.ndarray) -> np.ndarray:
+        assert isinstance(self.loss, (CrossEntropy, SquaredHinge))
+        return self.scale * self.loss.slopes(self.scale * field, _beside(self.gamma, field))
+
+    def log_boltzmann(self, field: np.ndarray) -> np.ndarray:
+        """-beta f at the Gaussian output ``field`` (rows, ...)."""
+        loss = self._loss(field)
+        beta = _beside(self.beta, field)
+        return np.where(loss > 0, -beta * np.where(loss > 0, loss, 1.0), 0.0)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How the overlap of the hidden fields becomes that of a committee's output as k -> infinity, the output's variance being
+    ``scale`` squared: ``overlap(q)`` in [0, 1], its derivative and its second derivative."""
+
+    scale: float
+    overlap: Callable[[np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray], np.ndarray]
+    curvature: Callable[[np.ndarray], np.ndarray]
+
+
+#: The perceptron, which has none.
+IDENTITY = Kernel(1.0, lambda q: q, np.ones_like, np.zeros_like)
+#: Hidden signs: (2/pi) arcsin q (E. Barkai, D. Hansel, H. Sompolinsky, Phys. Rev. A 45, 4146 (1992)).
+SIGN = Kernel(
+    1.0,
+    lambda q: 2 / np.pi * np.arcsin(q),
+    lambda q: 2 / np.pi / np.sqrt(1 - q**2),
+    lambda q: 2 / np.pi * q / (1 - q**2) ** 1.5,
+)
+#: E max(0, x)^2 - (E max(0, x))^2, the variance of a ReLU unit with output weights of mean zero.
+RELU_VARIANCE = 0.5 - 0.5 / np.pi
+#: ReLU units (C. Baldassi, E. M. Malatesta, R. Zecchina, Phys. Rev. Lett. 123, 170602 (2019), eq. 8 with balanced output weights).
+RELU = Kernel(
+    float(np.sqrt(RELU_VARIANCE)),
+    lambda q: ((np.sqrt(1 - q**2) + q * (np.pi - np.arccos(q)) - 1) / (2 * np.pi)) / RELU_VARIANCE,
+    lambda q: (np.pi - np.arccos(q)) / (2 * np.pi) / RELU_VARIANCE,
+    lambda q: 1 / (2 * np.pi * np.sqrt(1 - q**2)) / RELU_VARIANCE,
+)
+
+
+def _beside(rows: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """(rows,) with dimensions of size 1 behind, as many as ``array`` has."""
+    return np.asarray(rows).reshape(-1, *[1] * (np.ndim(array) - 1))

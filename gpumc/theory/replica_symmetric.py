@@ -1,0 +1,294 @@
+"""Replica-symmetric saddle points at any beta.
+
+phi = extr_q G_S(q) + alpha G_E(q), per weight; G_S is in :mod:`weights`. Where the output is Gaussian, G_E = E log g(sqrt(Q) z, 1 - Q)
+with Q the output's overlap (q for the perceptron: H. Gutfreund, Y. Stein, J. Phys. A 23, 2613 (1990)); a tree of k units has k fields
+(E. Barkai, D. Hansel, I. Kanter, Phys. Rev. Lett. 65, 2312 (1990) for parities, E. Barkai, D. Hansel, H. Sompolinsky, Phys. Rev. A 45,
+4146 (1992) for committees). The replicon is 1 - alpha (curvature of a pattern's factor) (response of a weight); symmetry is
+broken where it is negative (J. R. L. de Almeida, D. J. Thouless, J. Phys. A 11, 983 (1978)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from gpumc.device import Device, choose
+from gpumc.errors import ConfigError
+from gpumc.losses import ErrorCount, Loss
+from gpumc.machines import Machine
+from gpumc.theory.factors import Factor
+from gpumc.theory.grid import Grid
+from gpumc.theory.ground import ground_state, stability_density
+from gpumc.theory.limits import Limit
+from gpumc.theory.quadrature import DZ, Z, average, average_error, log_normal
+from gpumc.theory.solve import fixed_point
+from gpumc.theory.units import Units
+from gpumc.theory.weights import WEIGHTS
+
+#: The overlaps that iterations start from.
+STARTS = (0.3, 0.7, 0.02)
+#: An overlap below this is none.
+NONE = 1e-12
+#: The largest beta at which zero entropy is looked for.
+FARTHEST = 1e5
+#: Stabilities of the distribution.
+STABILITY = np.linspace(-6.0, 8.0, 281)
+
+
+class Energetic(NamedTuple):
+    """Of the patterns, arrays (rows,): G_E, its error by quadrature, r / alpha, the replicon's part, the mean loss, the errors."""
+
+    free_entropy: np.ndarray
+    error: np.ndarray
+    field: np.ndarray
+    replicon: np.ndarray
+    loss: np.ndarray
+    errors: np.ndarray
+
+
+@dataclass(frozen=True)
+class SaddlePoints:
+    """Overlaps ``q`` and conjugate variances ``r`` (rows,), NaN where not ``converged``, and what follows from them."""
+
+    q: np.ndarray
+    r: np.ndarray
+    converged: np.ndarray
+    residual: np.ndarray
+    iterations: np.ndarray
+    free_entropy: np.ndarray
+    replicon: np.ndarray
+    energetic: Energetic
+
+
+class GaussianOutput:
+    """The patterns of a perceptron, or of infinitely many units."""
+
+    def __init__(self, limit: Limit, factor: Factor):
+        self.kernel, self.factor = limit.kernel, factor
+
+    def field(self, q: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """r / alpha at overlaps ``q`` of ``rows``."""
+        overlap = self.kernel.overlap(q)
+        return self.kernel.slope(q) * average(self._moments(overlap, self.factor.rows(rows)).slope ** 2)
+
+    def energetic(self, q: np.ndarray) -> Energetic:
+        """Everything at overlaps ``q``."""
+        overlap, slope = self.kernel.overlap(q), self.kernel.slope(q)
+        moments = self._moments(overlap, self.factor)
+        squared = average(moments.slope**2)
+        loss = average(moments.loss)
+        free = average(moments.log_g)
+        coarser = average(self._moments(overlap, self.factor.coarser()).log_g)
+        return Energetic(
+            free,
+            average_error(moments.log_g) + np.abs(free - coarser),
+            slope * squared,
+            slope**2 * average(moments.curvature**2) + self.kernel.curvature(q) * squared,
+            loss,
+            loss if isinstance(self.factor.loss, ErrorCount) else self._errors(overlap, moments.log_g),
+        )
+
+    def _moments(self, overlap: np.ndarray, factor: Factor):
+        return factor.moments(np.sqrt(overlap)[:, None] * Z, 1 - overlap)
+
+    def density(self, overlap: np.ndarray, log_g: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """The distribution of the Gaussian output at points (points,): (rows, points)."""
+        spread = np.sqrt(1 - overlap)[:, None, None]
+        x = (output[:, None] - np.sqrt(overlap)[:, None, None] * Z) / spread
+        boltzmann = self.factor.log_boltzmann(np.broadcast_to(output, (len(overlap), len(output))))[..., None]
+        return np.exp(log_normal(x) - log_g[:, None, :] + boltzmann) @ DZ / spread[..., 0]
+
+    def _errors(self, overlap: np.ndarray, log_g: np.ndarray) -> np.ndarray:
+        points, weights = np.polynomial.legendre.leggauss(80)
+        return 4 * self.density(overlap, log_g, 4 * (points - 1)) @ weights
+
+    def stability_density(self, q: np.ndarray) -> np.ndarray:
+        """The distribution of stabilities at STABILITY: (rows, points)."""
+        overlap = self.kernel.overlap(q)
+        log_g = self._moments(overlap, self.factor).log_g
+        return self.density(overlap, log_g, STABILITY / self.kernel.scale) / self.kernel.scale
+
+
+class TreeOutput:
+    """The patterns of a tree of k sign units."""
+
+    def __init__(self, limit: Limit, factor: Factor, device: Device):
+        self.units, self.factor = Units(limit, factor.loss, device), factor
+
+    def field(self, q: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """r / alpha at overlaps ``q`` of ``rows``."""
+        own = self.factor.rows(rows)
+        return np.array([self.units.slope(*row) for row in zip(q, own.beta, own.gamma, strict=True)])
+
+    def energetic(self, q: np.ndarray) -> Energetic:
+        """Everything at overlaps ``q``."""
+        rows = list(zip(q, self.factor.beta, self.factor.gamma, strict=True))
+        found = [self.units.averages(*row) for row in rows]
+        columns = {name: np.array([getattr(one, name) for one in found]) for name in found[0]._fields}
+        error = np.array(
+            [abs(one.log_z - self.units.log_z(*row, coarse=True)) for one, row in zip(found, rows, strict=True)]
+        )
+        return Energetic(
+            columns["log_z"],
+            error,
+            columns["slope"],
+            self.units.k * columns["curvature"],
+            columns["loss"],
+            columns["errors"],
+        )
+
+
+def saddle_points(
+    limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray, device: Device
+) -> SaddlePoints:
+    """The saddle points of rows of parameters, (rows,) each."""
+    weights, factor = WEIGHTS[limit.weights], Factor(loss, beta, gamma, limit.kernel.scale)
+    patterns = GaussianOutput(limit, factor) if limit.gaussian else TreeOutput(limit, factor, device)
+
+    def step(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        q = np.clip(x[:, 0], 0.0, 1 - 1e-9)
+        return weights.overlap(alpha[rows] * patterns.field(q, rows))[:, None]
+
+    with np.errstate(all="ignore"):  # where q -> 1 factors underflow, and the row does not converge
+        found = fixed_point(step, [np.full((len(alpha), 1), start) for start in STARTS], -1e-9, 1 - 1e-9)
+    q = np.where(found.x[:, 0] < NONE, 0.0, found.x[:, 0])
+    known = np.where(found.converged, q, 0.0)
+    energetic = patterns.energetic(known)
+    r = alpha * energetic.field
+    r = np.where(known > 0, r, 0.0) if not limit.gaussian else r
+    free = weights.free_entropy(known, r) + alpha * energetic.free_entropy
+    replicon = 1 - alpha * energetic.replicon * weights.response(known, r)
+    lost = np.where(found.converged, 1.0, np.nan)
+    return SaddlePoints(
+        q,
+        r * lost,
+        found.converged,
+        found.residual,
+        found.iterations,
+        free * lost,
+        replicon * lost,
+        Energetic(*(part * lost for part in energetic)),
+    )
+
+
+def replica_symmetric(
+    machine: Machine | Limit | str,
+    *,
+    alpha: ArrayLike,
+    loss: Loss | None = None,
+    beta: ArrayLike = np.inf,
+    k: float = 1,
+    activation: str = "sign",
+    device: str = "numpy",
+) -> xr.Dataset:
+    """The replica-symmetric theory over ([alpha,] [beta,] [gamma]), those that are arrays.
+
+    ``machine``: "binary-perceptron", "spherical-tree-committee" and the like, with ``k`` hidden units (inf for a committee's limit
+    of many, with ``activation`` "sign" or "relu"), or a machine, whose n tends to infinity. ``loss`` is the error count by default.
+    Returns float64 variables: ``free_entropy`` (log of the partition function), ``entropy`` (spherical: relative to the sphere; of
+    zero-error configurations at beta = inf) and ``overlap`` q per weight; ``energy_per_pattern``, ``error_rate``; ``replicon``,
+    with ``stable`` where it is not negative; ``quadrature_error`` of free_entropy, ``converged``, ``residual``, ``iterations``; and,
+    of Gaussian outputs, ``stability_density``. NaN where the iteration did not converge. beta = inf of other losses than the error count
+    is the lowest loss: of the spherical perceptron by q -> 1; of binary weights at ``beta_frozen``, where their entropy vanishes.
+    Raises ConfigError.
+    """
+    limit, loss = Limit.of(machine, k, activation), loss or ErrorCount()
+    if limit.many and not limit.gaussian:
+        raise ConfigError("theory: k = inf: a parity of infinitely many units has q = 0 at every alpha; use a finite k")
+    grid = Grid.of(loss, alpha=alpha, beta=beta)
+    alpha, beta, gamma = (grid.columns[name] for name in ("alpha", "beta", "gamma"))
+    cold = np.isinf(beta) & (loss.kind != "error-count")
+    frozen = np.where(cold, _frozen(limit, loss, alpha, gamma, cold), beta)
+    with np.errstate(invalid="ignore"):  # where there is no beta that beta = inf stands for
+        points = saddle_points(limit, loss, alpha, frozen, gamma, choose(device))
+    energetic = points.energetic
+    cost = np.where(np.isinf(frozen), 0.0, np.where(np.isinf(frozen), 0.0, frozen) * energetic.loss)
+    variables = {
+        "free_entropy": np.where(cold & points.converged, -np.inf, points.free_entropy),
+        "entropy": points.free_entropy + alpha * cost,
+        "energy_per_pattern": energetic.loss,
+        "error_rate": energetic.errors,
+        "overlap": points.q,
+        "replicon": points.replicon,
+        "stable": points.replicon >= 0,
+        "quadrature_error": alpha * energetic.error,
+        "converged": points.converged,
+        "residual": points.residual,
+        "iterations": points.iterations,
+    }
+    density = np.full((len(alpha), len(STABILITY)), np.nan)
+    if limit.gaussian:
+        factor = Factor(loss, np.where(points.converged, frozen, 1.0), gamma, limit.kernel.scale)
+        known = GaussianOutput(limit, factor).stability_density(np.where(points.converged, points.q, 0.0))
+        density[points.converged] = known[points.converged]
+    if cold.any() and limit.weights == "binary":
+        variables["beta_frozen"] = np.where(cold, frozen, np.nan)
+    elif cold.any():
+        _lowest(variables, density, loss, alpha, gamma, cold)
+    data = grid.dataset(variables, limit, loss)
+    if limit.gaussian:
+        data["stability_density"] = grid.variable(density, "stability", "density of the stability Delta")
+        data = data.assign_coords(stability=("stability", STABILITY, {"long_name": "stability Delta", "units": "1"}))
+    return data
+
+
+def _frozen(limit: Limit, loss: Loss, alpha: np.ndarray, gamma: np.ndarray, cold: np.ndarray) -> np.ndarray:
+    """What beta = inf stands for in the ``cold`` rows of a loss that no configuration need make 0: that of zero entropy for binary weights;
+    NaN on spheres, where :func:`_lowest` answers."""
+    if cold.any() and limit.weights != "binary" and limit.kind != "perceptron":
+        raise ConfigError(
+            f"theory: beta = inf of the loss {loss.kind!r} is for binary weights and the spherical perceptron"
+        )
+    if limit.weights != "binary":
+        return np.full(len(alpha), np.nan)
+    rows = zip(alpha, gamma, cold, strict=True)
+    found = [zero_entropy(limit, loss, a, g) if own else np.nan for a, g, own in rows]
+    return np.where(np.isinf(found), np.nan, found)
+
+
+def _lowest(
+    variables: dict, density: np.ndarray, loss: Loss, alpha: np.ndarray, gamma: np.ndarray, cold: np.ndarray
+) -> None:
+    """Put the spherical perceptron's lowest loss into the ``cold`` rows."""
+    assert not isinstance(loss, ErrorCount)
+    for row in np.flatnonzero(cold):
+        state = ground_state(alpha[row], loss, gamma[row])
+        if state is None:
+            continue
+        given = {
+            "free_entropy": -np.inf,
+            "entropy": -np.inf,
+            "overlap": 1.0,
+            "quadrature_error": np.nan,
+            "converged": True,
+            "residual": 0.0,
+        }
+        given |= {name: getattr(state, name) for name in ("energy_per_pattern", "error_rate", "replicon")}
+        for name, value in (given | {"stable": state.replicon >= 0}).items():
+            variables[name][row] = value
+        density[row] = stability_density(STABILITY, state.stiffness, loss, gamma[row])
+
+
+def zero_entropy(limit: Limit, loss: Loss, alpha: float, gamma: float) -> float:
+    """The beta at which the entropy of binary weights vanishes: below it in temperature the measure is frozen in its lowest states (W.
+    Krauth, M. Mezard, J. Physique 50, 3057 (1989), section 3). inf where it stays positive. Raises ConfigError for other weights."""
+    if limit.weights != "binary":
+        raise ConfigError("the zero-entropy condition is for binary weights: those of a sphere have no lowest entropy")
+
+    def entropy(beta: float) -> float:
+        one = saddle_points(limit, loss, np.array([alpha]), np.array([beta]), np.array([gamma]), choose("numpy"))
+        return float(one.free_entropy[0] + alpha * beta * one.energetic.loss[0])
+
+    low, high = 0.1, 0.2
+    while entropy(high) > 0:
+        low, high = high, 2 * high
+        if high > FARTHEST:
+            return np.inf
+    for _ in range(40):
+        middle = np.sqrt(low * high)
+        low, high = (middle, high) if entropy(middle) > 0 else (low, middle)
+    return float(np.sqrt(low * high))

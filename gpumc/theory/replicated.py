@@ -1,0 +1,122 @@
+"""The local-entropy measure of the binary perceptron: y replicas that a centre attracts, as n -> infinity.
+
+The measure that :func:`gpumc.sample` samples, its centre summed out, by the 1-step action with m = y (C. Baldassi et al., PNAS 113,
+E7655 (2016), SI): replicas of one centre overlap by q1, of different ones by q0. Per replica and weight,
+
+    F = extr -r1/2 - ((y - 1) r1 q1 - y r0 q0)/2 + (1/y) E log E_1 sum_W~ (2 cosh(h + coupling W~))^y - coupling
+        + (alpha/y) E log E_1 g(sqrt(q0) z0 + sqrt(q1 - q0) z1, 1 - q1)^y,   h = sqrt(r0) z0 + sqrt(r1 - r0) z1.
+
+y = 1 is the replica-symmetric measure of a single machine, and coupling = 0 that of independent ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+from scipy.special import logsumexp
+
+from gpumc.errors import ConfigError
+from gpumc.losses import ErrorCount, Loss
+from gpumc.machines import Machine
+from gpumc.theory.clusters import MOST_REPLICAS, Inner
+from gpumc.theory.factors import Factor
+from gpumc.theory.grid import Grid
+from gpumc.theory.limits import Limit
+from gpumc.theory.quadrature import DZ2, Z2, log_2cosh
+from gpumc.theory.solve import fixed_point
+
+
+def local_entropy_measure(
+    machine: Machine | Limit | str = "binary-perceptron",
+    *,
+    alpha: ArrayLike,
+    beta: ArrayLike,
+    coupling: ArrayLike,
+    replicas: ArrayLike,
+    loss: Loss | None = None,
+) -> xr.Dataset:
+    """The theory of ``LocalEntropy(loss, beta, coupling, replicas)`` over ([alpha,] [beta,] [coupling,] [replicas,] [gamma]).
+
+    Returns float64, per replica: ``free_entropy`` per weight, ``energy_per_pattern``, ``overlap_replicas`` q1, ``overlap_others`` q0
+    (of replicas around different centres), ``overlap_centre``; ``converged``, ``residual``, ``iterations``. NaN where the iteration did
+    not converge. Raises ConfigError.
+    """
+    limit, loss = Limit.of(machine), loss or ErrorCount()
+    if limit != Limit("perceptron", "binary"):
+        raise ConfigError("theory.local_entropy_measure is for the binary perceptron")
+    grid = Grid.of(loss, alpha=alpha, beta=beta, coupling=coupling, replicas=replicas)
+    own = grid.columns
+    if np.any(own["replicas"] > MOST_REPLICAS):
+        raise ConfigError(f"theory: replicas = {replicas!r}: numbers up to {MOST_REPLICAS} are needed")
+    problem = _Problem(own["alpha"], own["coupling"], own["replicas"], Factor(loss, own["beta"], own["gamma"]))
+    starts = [
+        np.stack([np.full(len(own["alpha"]), q) for q in pair], axis=1)
+        for pair in ((0.2, 0.5), (0.5, 0.9), (0.02, 0.1))
+    ]
+    with np.errstate(all="ignore"):
+        found = fixed_point(lambda x, rows: problem.rows(rows).step(x), starts, -1e-9, 1 - 1e-9)
+    q0, q1 = np.where(found.converged[:, None], found.x, 0.0).T
+    free, energy, centre = problem.averages(q0, q1)
+    lost = np.where(found.converged, 1.0, np.nan)
+    variables = {
+        "free_entropy": free * lost,
+        "energy_per_pattern": energy * lost,
+        "overlap_replicas": q1 * lost,
+        "overlap_others": q0 * lost,
+        "overlap_centre": centre * lost,
+        "converged": found.converged,
+        "residual": found.residual,
+        "iterations": found.iterations,
+    }
+    return grid.dataset(variables, limit, loss)
+
+
+class _Problem:
+    """Rows of parameters."""
+
+    def __init__(self, alpha: np.ndarray, coupling: np.ndarray, y: np.ndarray, factor: Factor):
+        self.alpha, self.coupling, self.y, self.factor, self.inner = alpha, coupling, y, factor, Inner.of(y)
+
+    def rows(self, chosen: np.ndarray) -> _Problem:
+        return _Problem(self.alpha[chosen], self.coupling[chosen], self.y[chosen], self.factor.rows(chosen))
+
+    def step(self, x: np.ndarray) -> np.ndarray:
+        """From (q0, q1) to the next."""
+        q0, q1 = np.clip(x, 0.0, 1 - 1e-9).T
+        r0, r1, _, _ = self._patterns(np.minimum(q0, q1), q1)
+        return np.stack(self._weights(r0, r1)[:2], axis=1)
+
+    def averages(self, q0: np.ndarray, q1: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The free entropy, the mean loss, and the overlap with the centre."""
+        r0, r1, patterns, energy = self._patterns(q0, q1)
+        _, _, centre, weights = self._weights(r0, r1)
+        y = self.y
+        free = -r1 / 2 - ((y - 1) * r1 * q1 - y * r0 * q0) / 2 + weights / y - self.coupling + self.alpha * patterns / y
+        return free, energy, centre
+
+    def _patterns(self, q0: np.ndarray, q1: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """r0, r1, E log E_1 g^y, and the mean loss."""
+        u = np.sqrt(q0)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(q1 - q0, 0))[:, None, None] * self.inner.z
+        moments = self.factor.moments(u, 1 - q1)
+        log_z, weight = self.inner.tilted(self.y, moments.log_g)
+        mean, square, loss = (
+            (weight * values).sum(axis=-1) for values in (moments.slope, moments.slope**2, moments.loss)
+        )
+        return self.alpha * (mean**2 @ DZ2), self.alpha * (square @ DZ2), log_z @ DZ2, loss @ DZ2
+
+    def _weights(self, r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """q0, q1, the overlap with the centre, and E log E_1 of the sum over its sign."""
+        h = np.sqrt(r0)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(r1 - r0, 0))[:, None, None] * self.inner.z
+        pull = self.coupling[:, None, None]
+        fields = np.stack([h + pull, h - pull])
+        y = self.y[:, None, None]
+        exponent = y * log_2cosh(fields)
+        either = logsumexp(exponent, axis=0)
+        log_z, weight = self.inner.tilted(np.ones_like(self.y), either)
+        share, tanh = np.exp(exponent - either), np.tanh(fields)
+        mean, square = (share * tanh).sum(axis=0), (share * tanh**2).sum(axis=0)
+        towards = share[0] * tanh[0] - share[1] * tanh[1]
+        q0 = (weight * mean).sum(axis=-1) ** 2 @ DZ2
+        q1, centre = (((weight * values).sum(axis=-1)) @ DZ2 for values in (square, towards))
+        return q0, q1, centre, log_z @ DZ2

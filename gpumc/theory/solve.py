@@ -1,0 +1,99 @@
+"""Fixed points of many rows at once: damped iteration, then Newton's method; rows that are done stop costing time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize.elementwise import find_root
+
+#: x (rows, unknowns) and the rows' places in the whole to the next x.
+Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
+TOLERANCE = 1e-10
+#: Iterations before Newton's method, and in all.
+DAMPED, ITERATIONS = 6, 400
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """``x`` (rows, unknowns), NaN where not ``converged`` (rows,); ``residual``, the largest |step(x) - x|; ``iterations``."""
+
+    x: np.ndarray
+    converged: np.ndarray
+    residual: np.ndarray
+    iterations: np.ndarray
+
+
+def fixed_point(
+    step: Step, starts: Sequence[np.ndarray], low: np.ndarray | float, high: np.ndarray | float, *, damping: float = 0.5
+) -> FixedPoint:
+    """Solve step(x) = x within ``low`` < x < ``high`` for all rows, from each of ``starts`` (rows, unknowns) until one leads there."""
+    found = _from(step, np.array(starts[0], float), np.arange(len(starts[0])), low, high, damping)
+    for start in starts[1:]:
+        left = np.flatnonzero(~found.converged)
+        if len(left) == 0:
+            break
+        again = _from(step, np.array(start[left], float), left, low, high, damping)
+        for name in ("x", "converged", "residual"):
+            getattr(found, name)[left] = getattr(again, name)
+        found.iterations[left] += again.iterations
+    return found
+
+
+def _from(step: Step, x: np.ndarray, rows: np.ndarray, low, high, damping: float) -> FixedPoint:
+    residual, iterations = np.full(len(x), np.inf), np.zeros(len(x), int)
+    left = np.arange(len(x))
+    moved = step(x, rows)
+    for iteration in range(ITERATIONS):
+        change = moved - x[left]
+        residual[left] = np.where(np.isfinite(change).all(axis=1), np.abs(change).max(axis=1), np.inf)
+        going = (residual[left] > TOLERANCE) & np.isfinite(residual[left])
+        left, change, moved = left[going], change[going], moved[going]
+        if len(left) == 0:
+            break
+        iterations[left] += 1
+        here, own = x[left], rows[left]
+        guess, ahead = here + damping * change, None
+        if iteration >= DAMPED:
+            newton = here + _newton(step, here, change, own)
+            inside = np.isfinite(newton).all(axis=1) & ((newton > low) & (newton < high)).all(axis=1)
+            guess = np.where(inside[:, None], newton, guess)
+            ahead = step(guess, own)
+            worse = ~(np.abs(ahead - guess).max(axis=1) < residual[left])
+            if worse.any():
+                guess[worse] = (here + damping * change)[worse]
+                ahead[worse] = step(guess[worse], own[worse])
+        x[left] = guess
+        moved = step(guess, own) if ahead is None else ahead
+    converged = residual <= TOLERANCE
+    x[~converged] = np.nan
+    return FixedPoint(x, converged, residual, iterations)
+
+
+def _newton(step: Step, x: np.ndarray, change: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Newton's step toward step(x) = x, derivatives by differences; NaN where they are singular."""
+    unknowns = x.shape[1]
+    jacobian = np.empty((len(x), unknowns, unknowns))
+    for j in range(unknowns):
+        shift = np.zeros(unknowns)
+        shift[j] = 1e-7
+        jacobian[:, :, j] = (step(x + shift, rows) - x - shift - change) / 1e-7
+    try:
+        return np.linalg.solve(jacobian, -change[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        return np.full_like(x, np.nan)
+
+
+def root(function: Callable[[np.ndarray, np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The root x of a rising function(x, rows) between ``low`` and ``high`` (rows,), for the rows given; an end where it is beyond that."""
+    rows = np.arange(len(low))
+    # The rows come back as numbers of the ends' kind.
+    found = find_root(
+        lambda x, own: function(x, own.astype(int)),
+        (low, high),
+        args=(rows,),
+        tolerances={"xatol": 1e-13, "xrtol": 1e-13},
+    )
+    beyond = np.where(function(low, rows) >= 0, low, high)
+    return np.where(found.success, found.x, beyond)
