@@ -36,9 +36,8 @@ def slopes(
     ``gamma`` (rows,)."""
     if has_kernel(device, machine, loss):
         units, rows, patterns = fields.shape
-        scale = 1.0 if machine.readout == "linear" else machine.stability_scale
         run = kernel(device, "slopes.cu", "slopes", SIGNATURE, variant(machine))
-        run(rows, fields, labels, beta, gamma, units, rows, patterns, scale, machine.slope)
+        run(rows, fields, labels, beta, gamma, units, rows, patterns, machine.k**-0.5, machine.slope)
         return fields
     output, found = machine.differentiated(fields.swapaxes(0, 1))
     outer = loss.slopes(output * labels, gamma[:, None]) * labels * beta[:, None]
