@@ -203,7 +203,7 @@ def _print_theory(data: xr.Dataset) -> None:
 def _cell(value: float | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}"
+    return f"{value:.4g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
 
 
 @app.command()

@@ -48,7 +48,9 @@ class Factor:
     def moments(self, u: np.ndarray, v: np.ndarray) -> Moments:
         """At means ``u`` (rows, ...) and variances ``v`` (rows,)."""
         spread = np.sqrt(_beside(v, u))
-        return self._errors(u, spread) if isinstance(self.loss, ErrorCount) else self._smooth(u, spread)
+        if isinstance(self.loss, ErrorCount):
+            return self._errors(u, spread)
+        return self._hinge(u, spread) if isinstance(self.loss, SquaredHinge) else self._smooth(u, spread)
 
     def _errors(self, u: np.ndarray, spread: np.ndarray) -> Moments:
         """In closed form: g = H(-u/sqrt(v)) + exp(-beta) H(u/sqrt(v))."""
@@ -58,6 +60,26 @@ class Factor:
         log_g = np.logaddexp(log_tail(-x), wrong)
         slope = -np.expm1(-beta) * np.exp(log_normal(x) - log_g) / spread
         return Moments(log_g, slope, -x / spread * slope - slope**2, np.exp(wrong - log_g))
+
+    def _hinge(self, u: np.ndarray, spread: np.ndarray) -> Moments:
+        """In closed form: normal variables on either side of the margin, those below with a smaller spread."""
+        assert isinstance(self.loss, SquaredHinge)
+        stiffness = _beside(self.beta, u) * self.scale**2
+        margin = self.loss.margin / self.scale
+        shrunk = 1 + stiffness * spread**2
+        inner, mean = spread / np.sqrt(shrunk), (u + stiffness * spread**2 * margin) / shrunk
+        above = log_tail((margin - u) / spread)
+        below = log_tail((mean - margin) / inner) - np.log(shrunk) / 2 - stiffness * (margin - u) ** 2 / (2 * shrunk)
+        log_g = np.logaddexp(above, below)
+        share = np.exp(below - log_g)
+        # Mean and mean square of the way to the margin on either side.
+        ups = _beyond(u - margin, spread)
+        downs = _beyond(margin - mean, inner)
+        first = (1 - share) * ups[0] - share * downs[0]
+        second = (1 - share) * ups[1] + share * downs[1]
+        slope = (first + margin - u) / spread**2
+        curvature = (second - first**2) / spread**4 - 1 / spread**2
+        return Moments(log_g, slope, curvature, self.scale**2 * share * downs[1] / 2)
 
     def _smooth(self, u: np.ndarray, spread: np.ndarray) -> Moments:
         mode = self._mode(u, spread)
@@ -73,7 +95,7 @@ class Factor:
         return Moments(log_g, mean / spread, (variance - 1) / spread**2, (weight * loss).sum(axis=-1) / total)
 
     def _mode(self, u: np.ndarray, spread: np.ndarray) -> np.ndarray:
-        """Where -beta f - x^2/2 is highest, for a convex f that falls: the root of x + beta sqrt(v) f', by bisection."""
+        """Where -beta f - x^2/2 is highest, f being convex and falling: the root of x + beta sqrt(v) f', by bisection."""
         beta = _beside(self.beta, u)
         low, high = np.zeros_like(u), -beta * spread * self._slope(u)
         for _ in range(BISECTIONS):
@@ -86,7 +108,7 @@ class Factor:
         return self.loss.values(self.scale * field, _beside(self.gamma, field))
 
     def _slope(self, field: np.ndarray) -> np.ndarray:
-        assert isinstance(self.loss, (CrossEntropy, SquaredHinge))
+        assert isinstance(self.loss, CrossEntropy)
         return self.scale * self.loss.slopes(self.scale * field, _beside(self.gamma, field))
 
     def log_boltzmann(self, field: np.ndarray) -> np.ndarray:
@@ -125,6 +147,13 @@ RELU = Kernel(
     lambda q: (np.pi - np.arccos(q)) / (2 * np.pi) / RELU_VARIANCE,
     lambda q: 1 / (2 * np.pi * np.sqrt(1 - q**2)) / RELU_VARIANCE,
 )
+
+
+def _beyond(mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and mean square of a normal variable given that it is above 0."""
+    ratio = np.exp(log_normal(mean / spread) - log_tail(-mean / spread))
+    first = mean + spread * ratio
+    return first, spread**2 + mean * first
 
 
 def _beside(rows: np.ndarray, array: np.ndarray) -> np.ndarray:

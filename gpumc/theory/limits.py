@@ -11,8 +11,6 @@ from gpumc.machines import WEIGHTS, Machine
 from gpumc.theory.factors import IDENTITY, RELU, SIGN, Kernel
 
 KINDS = ("perceptron", "tree-committee", "tree-parity")
-#: Units of which all products of quadrature points are affordable.
-LARGEST_K = 9
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,9 @@ class Limit:
             )
         if self.kind == "perceptron" and self.k != 1:
             raise ConfigError(f"theory: k = {self.k:g}: a perceptron has one unit, k = 1")
-        whole = self.k == np.inf if self.many else float(self.k).is_integer() and 1 <= self.k <= LARGEST_K
+        whole = self.k == np.inf if self.many else float(self.k).is_integer() and self.k >= 1
         if not whole:
-            raise ConfigError(f"theory: k = {self.k:g}: whole numbers from 1 to {LARGEST_K} are possible, and inf")
+            raise ConfigError(f"theory: k = {self.k:g}: whole numbers from 1 are possible, and inf")
         if self.kind == "tree-committee" and not self.many and self.k % 2 == 0:
             raise ConfigError(
                 f"theory: k = {self.k:g} is even, and the hidden units would tie: use {self.k - 1:g} or {self.k + 1:g}"

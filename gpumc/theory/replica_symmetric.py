@@ -32,7 +32,9 @@ from gpumc.theory.weights import WEIGHTS
 #: The overlaps that iterations start from.
 STARTS = (0.3, 0.7, 0.02)
 #: An overlap below this is none.
-NONE = 1e-12
+NONE = 1e-9
+#: At an overlap above 1 less this, nothing is left of the measure.
+FULL = 1e-6
 #: The largest beta at which zero entropy is looked for.
 FARTHEST = 1e5
 #: Stabilities of the distribution.
@@ -136,7 +138,7 @@ class TreeOutput:
             columns["log_z"],
             error,
             columns["slope"],
-            self.units.k * columns["curvature"],
+            columns["curvature"],
             columns["loss"],
             columns["errors"],
         )
@@ -155,18 +157,19 @@ def saddle_points(
 
     with np.errstate(all="ignore"):  # where q -> 1 factors underflow, and the row does not converge
         found = fixed_point(step, [np.full((len(alpha), 1), start) for start in STARTS], -1e-9, 1 - 1e-9)
-    q = np.where(found.x[:, 0] < NONE, 0.0, found.x[:, 0])
-    known = np.where(found.converged, q, 0.0)
+    converged = found.converged & (found.x[:, 0] < 1 - FULL)
+    q = np.where(converged, np.where(found.x[:, 0] < NONE, 0.0, found.x[:, 0]), np.nan)
+    known = np.where(converged, q, 0.0)
     energetic = patterns.energetic(known)
     r = alpha * energetic.field
     r = np.where(known > 0, r, 0.0) if not limit.gaussian else r
     free = weights.free_entropy(known, r) + alpha * energetic.free_entropy
     replicon = 1 - alpha * energetic.replicon * weights.response(known, r)
-    lost = np.where(found.converged, 1.0, np.nan)
+    lost = np.where(converged, 1.0, np.nan)
     return SaddlePoints(
         q,
         r * lost,
-        found.converged,
+        converged,
         found.residual,
         found.iterations,
         free * lost,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gpumc.device import Device
+from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss, wrong
 from gpumc.theory.limits import Limit
 
@@ -18,8 +19,8 @@ FEWER = 2
 
 
 class Averages(NamedTuple):
-    """Over the fields: E log Z, the sum over units of E (d_l log Z)^2, the largest eigenvalue of E (d_l d_m log Z)^2, the mean loss
-    and the fraction of errors."""
+    """Over the fields: E log Z, the sums over units of E (d_l log Z)^2 and over pairs, also of a unit and itself, of
+    E (d_l d_m log Z)^2, which is k times the largest eigenvalue of that matrix; the mean loss, and the fraction of errors."""
 
     log_z: float
     slope: float
@@ -34,6 +35,10 @@ class Units:
     def __init__(self, limit: Limit, loss: Loss, device: Device):
         self.limit, self.loss, self.device = limit, loss, device
         self.k = int(limit.k)
+        if self.k >= len(POINTS):
+            raise ConfigError(
+                f"theory: k = {self.k}: averages over the fields of at most {len(POINTS) - 1} units are affordable; use k = inf"
+            )
         #: The stability with 0, 1, ..., k positive units.
         positive = np.arange(self.k + 1)
         if limit.kind == "tree-parity":
@@ -68,7 +73,11 @@ class Units:
         fields, weight = self._rules[0]
         up, density = self._up(fields, q)
         total = self._total(self._counts(up), beta, gamma)
-        return self.k * float(weight @ (density[0] * self._difference(up, (0,), beta, gamma) / total) ** 2)
+        # Fields are in their order: only what is the same for all units may be averaged.
+        return sum(
+            float(weight @ (density[unit] * self._difference(up, (unit,), beta, gamma) / total) ** 2)
+            for unit in range(self.k)
+        )
 
     def averages(self, q: float, beta: float, gamma: float) -> Averages:
         """What follows at the overlap ``q``."""
@@ -77,13 +86,14 @@ class Units:
         up, density = self._up(fields, q)
         counts = self._counts(up)
         total = self._total(counts, beta, gamma)
-        slope = [density[unit] * self._difference(up, (unit,), beta, gamma) / total for unit in range(min(2, self.k))]
-        spread = xp.sqrt(1 - q)
-        own = -fields[0] * np.sqrt(q) / spread**2 * slope[0] - slope[0] ** 2
-        curvature = weight @ own**2
-        if self.k > 1:
-            both = density[0] * density[1] * self._difference(up, (0, 1), beta, gamma) / total
-            curvature = curvature + (self.k - 1) * (weight @ (both - slope[0] * slope[1]) ** 2)
+        slope = [density[unit] * self._difference(up, (unit,), beta, gamma) / total for unit in range(self.k)]
+        curvature = 0.0
+        for unit in range(self.k):
+            own = -fields[unit] * np.sqrt(q) / (1 - q) * slope[unit] - slope[unit] ** 2
+            curvature += float(weight @ own**2)
+            for other in range(unit):
+                both = density[unit] * density[other] * self._difference(up, (unit, other), beta, gamma) / total
+                curvature += 2 * float(weight @ (both - slope[unit] * slope[other]) ** 2)
         losses = self._losses(gamma)
         boltzmann = self._boltzmann(beta, gamma)
         loss = sum(float(f * b) * counts[m] for m, (f, b) in enumerate(zip(losses, boltzmann, strict=True)) if b > 0)
@@ -92,8 +102,8 @@ class Units:
         )
         return Averages(
             float(weight @ xp.log(total)),
-            self.k * float(weight @ slope[0] ** 2),
-            float(curvature),
+            sum(float(weight @ own**2) for own in slope),
+            curvature,
             float(weight @ (loss / total)),
             float(weight @ (errors / total)),
         )
