@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gpumc
-from tests import replica_symmetric
+from gpumc import theory
 
 MACHINE = gpumc.Perceptron(1001)
 ALPHA = 0.4
@@ -35,9 +35,7 @@ class Point:
     @property
     def theory(self) -> float:
         alpha = MACHINE.pattern_count(ALPHA) / MACHINE.n
-        gamma = self.loss.gamma
-        loss = replica_symmetric.ErrorCount() if gamma is None else replica_symmetric.cross_entropy(gamma)
-        return replica_symmetric.solve(alpha, self.beta, loss).energy_per_pattern
+        return theory.replica_symmetric(MACHINE, alpha=alpha, loss=self.loss, beta=self.beta).energy_per_pattern.item()
 
 
 def energies(point: Point, beta, seed: int) -> np.ndarray:
@@ -76,14 +74,14 @@ ALL = [
 def check(point: Point) -> None:
     hot = energies(point, point.beta, seed=2)
     cold = energies(point, gpumc.Ramp(4 * point.beta, point.beta, over="burn_in"), seed=3)
-    theory = point.theory
+    expected = point.theory
     for name, found in (("hot", hot), ("cold", cold)):
         error = found.std(ddof=1) / np.sqrt(len(found))
-        distance = (found.mean() - theory) / error
+        distance = (found.mean() - expected) / error
         print(
-            f"{point} {name}: {found.mean():.5f} +- {error:.5f}, theory {theory:.5f}, {distance:+.1f} standard errors"
+            f"{point} {name}: {found.mean():.5f} +- {error:.5f}, theory {expected:.5f}, {distance:+.1f} standard errors"
         )
-        assert error < 0.01 * theory
+        assert error < 0.01 * expected
         assert abs(distance) < 3
     # The instances are the same, so that their scatter cancels in the difference.
     difference = hot - cold
@@ -113,12 +111,10 @@ def test_energy_on_a_sphere(n, chains):
     found = data.energy.mean(["chain", "replica", "draw"]).values / patterns.count
     error = found.std(ddof=1) / np.sqrt(len(found))
     alpha = patterns.count / n
-    theory = replica_symmetric.solve(alpha, 5.0, replica_symmetric.cross_entropy(1.0), replica_symmetric.Spherical())
-    distance = (found.mean() - theory.energy_per_pattern) / error
-    print(
-        f"n = {n}: {found.mean():.5f} +- {error:.5f}, theory {theory.energy_per_pattern:.5f}, {distance:+.1f} standard errors"
-    )
-    assert error < 0.005 * theory.energy_per_pattern
+    expected = theory.replica_symmetric(machine, alpha=alpha, loss=loss, beta=5.0).energy_per_pattern.item()
+    distance = (found.mean() - expected) / error
+    print(f"n = {n}: {found.mean():.5f} +- {error:.5f}, theory {expected:.5f}, {distance:+.1f} standard errors")
+    assert error < 0.005 * expected
     assert abs(distance) < 3
 
 
@@ -143,7 +139,6 @@ def test_overlap_of_solutions_on_a_sphere(alpha, burn_in, sweeps):
     assert data.energy.max() == 0
     found = data.weights.values[:, :, 0]
     pairs = np.einsum("icw,idw->icd", found, found)[:, *np.triu_indices(6, 1)] / machine.n
-    alpha = patterns.count / machine.n
-    loss, sphere = replica_symmetric.ErrorCount(), replica_symmetric.Spherical()
+    q = theory.replica_symmetric(machine, alpha=patterns.count / machine.n).overlap.item()
     print(pairs.mean(), pairs.mean(axis=1).std(ddof=1) / len(pairs) ** 0.5)
-    assert abs(pairs.mean() - replica_symmetric.solve(alpha, np.inf, loss, sphere).q) < 0.02
+    assert abs(pairs.mean() - q) < 0.02

@@ -30,7 +30,18 @@ from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
 from gpumc.theory.limits import Limit
 from gpumc.theory.parity import log_right_together
-from gpumc.theory.quadrature import DZ2, Z2, Z, average, log_2cosh, log_normal
+from gpumc.theory.quadrature import (
+    DZ2,
+    DZ_FIELD,
+    Z2,
+    Z_FIELD,
+    Z,
+    average,
+    average_error,
+    halving_error,
+    log_2cosh,
+    log_normal,
+)
 from gpumc.theory.replica_symmetric import saddle_points
 from gpumc.theory.solve import fixed_point, root
 
@@ -52,16 +63,17 @@ VARIABLES = (
         "external_entropy",
         "distance_centre",
     ),
-    *("converged", "residual", "iterations"),
+    *("quadrature_error", "converged", "residual", "iterations"),
 )
 
 
 class Side(NamedTuple):
-    """The weights' answer to the variance r0, (rows,): q0 (or y (q1 - q0) as y -> infinity), G_S, and d(y G_S)/dy."""
+    """The weights' answer to the variance r0, (rows,): q0 (or y (q1 - q0) as y -> infinity), G_S, d(y G_S)/dy, and the error of G_S."""
 
     overlap: np.ndarray
     free_entropy: np.ndarray
     local: np.ndarray
+    error: np.ndarray | float = 0.0
 
 
 class FewBinary:
@@ -77,14 +89,17 @@ class FewBinary:
             return FewBinary(self.q1[rows], self.y[rows])._inner(r0[rows], r1)[1] - self.q1[rows]
 
         r1 = root(excess, r0, np.full(len(r0), LARGEST_VARIANCE))
-        q0, _, log_z, local = self._inner(r0, r1)
+        q0, _, log_z, local, error = self._inner(r0, r1)
         y, q1 = self.y, self.q1
         free = -r1 / 2 - ((y - 1) * r1 * q1 - y * r0 * q0) / 2 + log_z / y
-        return Side(q0, free, -r1 / 2 - ((2 * y - 1) * r1 * q1 - 2 * y * r0 * q0) / 2 + local)
+        return Side(q0, free, -r1 / 2 - ((2 * y - 1) * r1 * q1 - 2 * y * r0 * q0) / 2 + local, error / y)
 
     def _inner(self, r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, ...]:
-        """E <tanh>^2, E <tanh^2>, E log E_1 (2 cosh h)^y, and E <log 2 cosh h>."""
-        h = np.sqrt(r0)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(r1 - r0, 0))[:, None, None] * self.inner.z
+        """E <tanh>^2, E <tanh^2>, E log E_1 (2 cosh h)^y, E <log 2 cosh h>, and the error of the third."""
+        h = (
+            np.sqrt(r0)[:, None, None] * Z_FIELD[:, None]
+            + np.sqrt(np.maximum(r1 - r0, 0))[:, None, None] * self.inner.z
+        )
         log_cosh = log_2cosh(h)
         log_z, weight = self.inner.tilted(self.y, log_cosh)
         tanh = np.tanh(h)
@@ -94,7 +109,7 @@ class FewBinary:
             log_z,
             (weight * log_cosh).sum(axis=-1),
         )
-        return tuple(values @ DZ2 for values in averages)
+        return *(values @ DZ_FIELD for values in averages), halving_error(log_z, DZ_FIELD)
 
 
 class FewSpherical:
@@ -132,9 +147,9 @@ class ManyBinary:
         tanh = np.tanh(h)
         spread = np.maximum(np.sqrt(r), 1e-9)
         delta = average(np.abs(Z) * tanh) / spread - (1 - self.q1)
-        highest = average(log_2cosh(h) - rho[:, None] * tanh**2 / 2)
-        free = -r * (1 - self.q1) / 2 - (r * delta + rho * self.q1) / 2 + highest
-        return Side(delta, free, free)
+        highest = log_2cosh(h) - rho[:, None] * tanh**2 / 2
+        free = -r * (1 - self.q1) / 2 - (r * delta + rho * self.q1) / 2 + average(highest)
+        return Side(delta, free, free, average_error(highest))
 
     def _field(self, r: np.ndarray, rho: np.ndarray) -> np.ndarray:
         """h = sqrt(r) |z| + rho tanh(h), the highest of its roots, (rows, Z): Newton's method from above, where the function is convex."""
@@ -180,11 +195,12 @@ class Inner:
 
 
 class Patterns(NamedTuple):
-    """The patterns' part, (rows,): r0 / alpha, G_E, and d(y G_E)/dy."""
+    """The patterns' part, (rows,): r0 / alpha, G_E, d(y G_E)/dy, and the error of G_E."""
 
     field: np.ndarray
     free_entropy: np.ndarray
     local: np.ndarray
+    error: np.ndarray
 
 
 def few_patterns(limit: Limit, q0: np.ndarray, q1: np.ndarray, y: np.ndarray) -> Patterns:
@@ -195,7 +211,8 @@ def few_patterns(limit: Limit, q0: np.ndarray, q1: np.ndarray, y: np.ndarray) ->
     moments = errors(len(q0)).moments(u, 1 - whole)
     log_z, weight = inner.tilted(y, moments.log_g)
     slope = (weight * moments.slope).sum(axis=-1)
-    return Patterns(kernel.slope(q0) * (slope**2 @ DZ2), log_z @ DZ2 / y, (weight * moments.log_g).sum(axis=-1) @ DZ2)
+    local = (weight * moments.log_g).sum(axis=-1)
+    return Patterns(kernel.slope(q0) * (slope**2 @ DZ2), log_z @ DZ2 / y, local @ DZ2, halving_error(log_z, DZ2) / y)
 
 
 def many_patterns(limit: Limit, delta: np.ndarray, q1: np.ndarray) -> Patterns:
@@ -210,8 +227,9 @@ def many_patterns(limit: Limit, delta: np.ndarray, q1: np.ndarray) -> Patterns:
         moments = factor.moments(outer + spread * x, 1 - whole)
         x = x + (spread * moments.slope - x) / (1 - spread**2 * moments.curvature)
     moments = factor.moments(outer + spread * x, 1 - whole)
-    free = average(moments.log_g - x**2 / 2)
-    return Patterns(kernel.slope(q1) * average(moments.slope**2), free, free)
+    highest = moments.log_g - x**2 / 2
+    free = average(highest)
+    return Patterns(kernel.slope(q1) * average(moments.slope**2), free, free, average_error(highest))
 
 
 def errors(rows: int) -> Factor:
@@ -237,8 +255,8 @@ def dense_clusters(
     the bound alone. Returns float64 per replica and weight ``entropy`` F
     (spherical: relative to the sphere), ``entropy_bound`` without patterns and ``log_volume``, the difference; ``overlap_others`` q0;
     for finite y ``local_entropy`` = d(y F)/dy and ``external_entropy`` = y (F - local_entropy); as y -> infinity
-    ``distance_centre``, (1 - sqrt(q1))/2, at which all replicas are from their centre (for parities these are not given); ``converged``,
-    ``residual``, ``iterations``.
+    ``distance_centre``, (1 - sqrt(q1))/2, at which all replicas are from their centre (for parities these are not given);
+    ``quadrature_error`` of the entropy, ``converged``, ``residual``, ``iterations``.
     NaN where the iteration did not converge, and where typical configurations are closer to one another than ``distance``. For the
     ansatz, and where F is only an upper bound, see this module. Raises ConfigError.
     """
@@ -292,6 +310,7 @@ def _parity(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> d
         "entropy_bound": bound,
         "log_volume": alpha * volume,
         "overlap_others": nothing,
+        "quadrature_error": nothing,
         "converged": nothing == 0,
         "residual": nothing,
         "iterations": nothing.astype(int),
@@ -330,6 +349,7 @@ def _few(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict
         "overlap_others": q0 * lost,
         "local_entropy": local,
         "external_entropy": y * (entropy - local),
+        "quadrature_error": (weights.error + alpha * patterns.error) * lost,
         "converged": found.converged,
         "residual": found.residual,
         "iterations": found.iterations,
@@ -350,9 +370,10 @@ def _many(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dic
     share = np.where(found.converged, found.x[:, 0], 0.5)
     patterns = many_patterns(limit, share / (1 - share), q1)
     lost = np.where(found.converged, 1.0, np.nan)
-    entropy = (side(q1).answer(alpha * patterns.field).free_entropy + alpha * patterns.free_entropy) * lost
+    weights = side(q1).answer(alpha * patterns.field)
     return {
-        "entropy": entropy,
+        "entropy": (weights.free_entropy + alpha * patterns.free_entropy) * lost,
+        "quadrature_error": (weights.error + alpha * patterns.error) * lost,
         "entropy_bound": _bound(limit, q1, y),
         "overlap_others": q1 * lost,
         "distance_centre": (1 - np.sqrt(q1)) / 2,

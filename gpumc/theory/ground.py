@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from gpumc.losses import CrossEntropy, SquaredHinge
-from gpumc.theory.quadrature import Z, average, log_normal
+from gpumc.theory.quadrature import DZ_EVEN, Z_EVEN, log_normal
 from gpumc.theory.solve import root
 
 #: The largest log x that is tried.
@@ -33,13 +34,15 @@ def ground_state(alpha: float, loss: CrossEntropy | SquaredHinge, gamma: float) 
     """The lowest loss at ``alpha`` > 0; None where it is 0, which many configurations have."""
 
     def moved(x: float) -> np.ndarray:
-        """v at every u = Z: the root of v - u + x f'(v), which rises."""
+        """v at every u = Z_EVEN: the root of v - u + x f'(v), which rises."""
         return root(
-            lambda v, rows: v - Z[rows] + x * loss.slopes(v, gamma), Z - 1e-9, Z - x * loss.slopes(Z, gamma) + 1e-9
+            lambda v, rows: v - Z_EVEN[rows] + x * loss.slopes(v, gamma),
+            Z_EVEN - 1e-9,
+            Z_EVEN - x * loss.slopes(Z_EVEN, gamma) + 1e-9,
         )
 
     def excess(log_x: float) -> float:
-        return float(alpha * average((moved(np.exp(log_x)) - Z) ** 2)) - 1
+        return float(alpha * (moved(np.exp(log_x)) - Z_EVEN) ** 2 @ DZ_EVEN) - 1
 
     high = 0.0
     while excess(high) < 0:
@@ -51,9 +54,9 @@ def ground_state(alpha: float, loss: CrossEntropy | SquaredHinge, gamma: float) 
     bend = 1 / (1 + x * np.gradient(loss.slopes(v, gamma), v))
     return GroundState(
         x,
-        float(average(loss.values(v, gamma))),
-        float(np.interp(0.0, v, np.cumsum(np.exp(log_normal(Z))) * (Z[1] - Z[0]))),
-        float(1 - alpha * average((1 - bend) ** 2)),
+        float(loss.values(v, gamma) @ DZ_EVEN),
+        float(ndtr(x * loss.slopes(np.zeros(1), gamma)[0])),
+        float(1 - alpha * (1 - bend) ** 2 @ DZ_EVEN),
     )
 
 

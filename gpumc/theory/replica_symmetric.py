@@ -20,11 +20,11 @@ from gpumc.device import Device, choose
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss
 from gpumc.machines import Machine
-from gpumc.theory.factors import Factor
+from gpumc.theory.factors import Factor, Moments
 from gpumc.theory.grid import Grid
 from gpumc.theory.ground import ground_state, stability_density
 from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import DZ, Z, average, average_error, log_normal
+from gpumc.theory.quadrature import DZ_EVEN, Z_EVEN, Z, average, average_error, log_normal
 from gpumc.theory.solve import fixed_point
 from gpumc.theory.units import Units
 from gpumc.theory.weights import WEIGHTS
@@ -65,6 +65,11 @@ class SaddlePoints:
     replicon: np.ndarray
     energetic: Energetic
 
+    def entropy(self, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        """The entropy per weight: of configurations of the mean loss, which at beta = inf is 0."""
+        with np.errstate(invalid="ignore"):
+            return self.free_entropy + alpha * np.where(np.isinf(beta), 0.0, beta * self.energetic.loss)
+
 
 class GaussianOutput:
     """The patterns of a perceptron, or of infinitely many units."""
@@ -91,28 +96,28 @@ class GaussianOutput:
             slope * squared,
             slope**2 * average(moments.curvature**2) + self.kernel.curvature(q) * squared,
             loss,
-            loss if isinstance(self.factor.loss, ErrorCount) else self._errors(overlap, moments.log_g),
+            loss if isinstance(self.factor.loss, ErrorCount) else self._errors(overlap),
         )
 
-    def _moments(self, overlap: np.ndarray, factor: Factor):
-        return factor.moments(np.sqrt(overlap)[:, None] * Z, 1 - overlap)
+    def _moments(self, overlap: np.ndarray, factor: Factor, z: np.ndarray = Z) -> Moments:
+        return factor.moments(np.sqrt(overlap)[:, None] * z, 1 - overlap)
 
-    def density(self, overlap: np.ndarray, log_g: np.ndarray, output: np.ndarray) -> np.ndarray:
+    def density(self, overlap: np.ndarray, output: np.ndarray) -> np.ndarray:
         """The distribution of the Gaussian output at points (points,): (rows, points)."""
+        log_g = self._moments(overlap, self.factor, Z_EVEN).log_g
         spread = np.sqrt(1 - overlap)[:, None, None]
-        x = (output[:, None] - np.sqrt(overlap)[:, None, None] * Z) / spread
+        x = (output[:, None] - np.sqrt(overlap)[:, None, None] * Z_EVEN) / spread
         boltzmann = self.factor.log_boltzmann(np.broadcast_to(output, (len(overlap), len(output))))[..., None]
-        return np.exp(log_normal(x) - log_g[:, None, :] + boltzmann) @ DZ / spread[..., 0]
+        return np.exp(log_normal(x) - log_g[:, None, :] + boltzmann) @ DZ_EVEN / spread[..., 0]
 
-    def _errors(self, overlap: np.ndarray, log_g: np.ndarray) -> np.ndarray:
+    def _errors(self, overlap: np.ndarray) -> np.ndarray:
         points, weights = np.polynomial.legendre.leggauss(80)
-        return 4 * self.density(overlap, log_g, 4 * (points - 1)) @ weights
+        return 4 * self.density(overlap, 4 * (points - 1)) @ weights
 
     def stability_density(self, q: np.ndarray) -> np.ndarray:
         """The distribution of stabilities at STABILITY: (rows, points)."""
         overlap = self.kernel.overlap(q)
-        log_g = self._moments(overlap, self.factor).log_g
-        return self.density(overlap, log_g, STABILITY / self.kernel.scale) / self.kernel.scale
+        return self.density(overlap, STABILITY / self.kernel.scale) / self.kernel.scale
 
 
 class TreeOutput:
@@ -209,10 +214,9 @@ def replica_symmetric(
     with np.errstate(invalid="ignore"):  # where there is no beta that beta = inf stands for
         points = saddle_points(limit, loss, alpha, frozen, gamma, choose(device))
     energetic = points.energetic
-    cost = np.where(np.isinf(frozen), 0.0, np.where(np.isinf(frozen), 0.0, frozen) * energetic.loss)
     variables = {
         "free_entropy": np.where(cold & points.converged, -np.inf, points.free_entropy),
-        "entropy": points.free_entropy + alpha * cost,
+        "entropy": points.entropy(alpha, frozen),
         "energy_per_pattern": energetic.loss,
         "error_rate": energetic.errors,
         "overlap": points.q,
@@ -283,8 +287,8 @@ def zero_entropy(limit: Limit, loss: Loss, alpha: float, gamma: float) -> float:
         raise ConfigError("the zero-entropy condition is for binary weights: those of a sphere have no lowest entropy")
 
     def entropy(beta: float) -> float:
-        one = saddle_points(limit, loss, np.array([alpha]), np.array([beta]), np.array([gamma]), choose("numpy"))
-        return float(one.free_entropy[0] + alpha * beta * one.energetic.loss[0])
+        row = np.array([alpha]), np.array([beta])
+        return float(saddle_points(limit, loss, *row, np.array([gamma]), choose("numpy")).entropy(*row)[0])
 
     low, high = 0.1, 0.2
     while entropy(high) > 0:

@@ -23,7 +23,7 @@ from gpumc.theory.clusters import MOST_REPLICAS, Inner
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
 from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import DZ2, Z2, log_2cosh
+from gpumc.theory.quadrature import DZ2, DZ_FIELD, Z2, Z_FIELD, halving_error, log_2cosh
 from gpumc.theory.solve import fixed_point
 
 
@@ -39,8 +39,9 @@ def local_entropy_measure(
     """The theory of ``LocalEntropy(loss, beta, coupling, replicas)`` over ([alpha,] [beta,] [coupling,] [replicas,] [gamma]).
 
     Returns float64, per replica: ``free_entropy`` per weight, ``energy_per_pattern``, ``overlap_replicas`` q1, ``overlap_others`` q0
-    (of replicas around different centres), ``overlap_centre``; ``converged``, ``residual``, ``iterations``. NaN where the iteration did
-    not converge. Raises ConfigError.
+    (of replicas around different centres), ``overlap_centre``; ``quadrature_error`` of the free entropy, ``converged``, ``residual``,
+    ``iterations``. NaN where the iteration did not converge. Replica symmetry is assumed inside of a group and between groups. Raises
+    ConfigError.
     """
     limit, loss = Limit.of(machine), loss or ErrorCount()
     if limit != Limit("perceptron", "binary"):
@@ -57,7 +58,7 @@ def local_entropy_measure(
     with np.errstate(all="ignore"):
         found = fixed_point(lambda x, rows: problem.rows(rows).step(x), starts, -1e-9, 1 - 1e-9)
     q0, q1 = np.where(found.converged[:, None], found.x, 0.0).T
-    free, energy, centre = problem.averages(q0, q1)
+    free, energy, centre, error = problem.averages(q0, q1)
     lost = np.where(found.converged, 1.0, np.nan)
     variables = {
         "free_entropy": free * lost,
@@ -65,6 +66,7 @@ def local_entropy_measure(
         "overlap_replicas": q1 * lost,
         "overlap_others": q0 * lost,
         "overlap_centre": centre * lost,
+        "quadrature_error": error * lost,
         "converged": found.converged,
         "residual": found.residual,
         "iterations": found.iterations,
@@ -87,27 +89,31 @@ class _Problem:
         r0, r1, _, _ = self._patterns(np.minimum(q0, q1), q1)
         return np.stack(self._weights(r0, r1)[:2], axis=1)
 
-    def averages(self, q0: np.ndarray, q1: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The free entropy, the mean loss, and the overlap with the centre."""
+    def averages(self, q0: np.ndarray, q1: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The free entropy, the mean loss, the overlap with the centre, and the error of the first by quadrature."""
         r0, r1, patterns, energy = self._patterns(q0, q1)
         _, _, centre, weights = self._weights(r0, r1)
         y = self.y
-        free = -r1 / 2 - ((y - 1) * r1 * q1 - y * r0 * q0) / 2 + weights / y - self.coupling + self.alpha * patterns / y
-        return free, energy, centre
+        free = -r1 / 2 - ((y - 1) * r1 * q1 - y * r0 * q0) / 2 - self.coupling
+        error = halving_error(weights, DZ_FIELD) + self.alpha * halving_error(patterns, DZ2)
+        return free + (weights @ DZ_FIELD + self.alpha * (patterns @ DZ2)) / y, energy, centre, error / y
 
     def _patterns(self, q0: np.ndarray, q1: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """r0, r1, E log E_1 g^y, and the mean loss."""
+        """r0, r1, log E_1 g^y at every z0, and the mean loss."""
         u = np.sqrt(q0)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(q1 - q0, 0))[:, None, None] * self.inner.z
         moments = self.factor.moments(u, 1 - q1)
         log_z, weight = self.inner.tilted(self.y, moments.log_g)
         mean, square, loss = (
             (weight * values).sum(axis=-1) for values in (moments.slope, moments.slope**2, moments.loss)
         )
-        return self.alpha * (mean**2 @ DZ2), self.alpha * (square @ DZ2), log_z @ DZ2, loss @ DZ2
+        return self.alpha * (mean**2 @ DZ2), self.alpha * (square @ DZ2), log_z, loss @ DZ2
 
     def _weights(self, r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """q0, q1, the overlap with the centre, and E log E_1 of the sum over its sign."""
-        h = np.sqrt(r0)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(r1 - r0, 0))[:, None, None] * self.inner.z
+        """q0, q1, the overlap with the centre, and log E_1 of the sum over its sign at every z0."""
+        h = (
+            np.sqrt(r0)[:, None, None] * Z_FIELD[:, None]
+            + np.sqrt(np.maximum(r1 - r0, 0))[:, None, None] * self.inner.z
+        )
         pull = self.coupling[:, None, None]
         fields = np.stack([h + pull, h - pull])
         y = self.y[:, None, None]
@@ -117,6 +123,6 @@ class _Problem:
         share, tanh = np.exp(exponent - either), np.tanh(fields)
         mean, square = (share * tanh).sum(axis=0), (share * tanh**2).sum(axis=0)
         towards = share[0] * tanh[0] - share[1] * tanh[1]
-        q0 = (weight * mean).sum(axis=-1) ** 2 @ DZ2
-        q1, centre = (((weight * values).sum(axis=-1)) @ DZ2 for values in (square, towards))
-        return q0, q1, centre, log_z @ DZ2
+        q0 = (weight * mean).sum(axis=-1) ** 2 @ DZ_FIELD
+        q1, centre = (((weight * values).sum(axis=-1)) @ DZ_FIELD for values in (square, towards))
+        return q0, q1, centre, log_z

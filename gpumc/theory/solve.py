@@ -12,7 +12,7 @@ from scipy.optimize.elementwise import find_root
 Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
 TOLERANCE = 1e-10
 #: Iterations before Newton's method, and in all.
-DAMPED, ITERATIONS = 6, 400
+DAMPED, ITERATIONS = 6, 150
 
 
 @dataclass(frozen=True)

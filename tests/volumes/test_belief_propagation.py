@@ -7,9 +7,8 @@ import pytest
 import xarray as xr
 
 import gpumc
-from gpumc import exact
+from gpumc import exact, theory
 from gpumc.errors import ConfigError
-from tests import replica_symmetric
 from tests.volumes.enumeration import at_fields, middle_solutions, satisfiable
 
 SMALL = (
@@ -91,9 +90,9 @@ def test_perceptron_entropies_are_the_theory_s(alpha):
     machine = gpumc.Perceptron(1001)
     patterns = gpumc.random_patterns(machine, alpha, 24, seed=3)
     found = gpumc.entropy(machine, patterns, device="numpy")
-    theory = replica_symmetric.solve(patterns.count / 1001, np.inf, replica_symmetric.ErrorCount()).entropy
+    expected = theory.replica_symmetric(machine, alpha=patterns.count / 1001).entropy.item()
     error = found.entropy.std("instance", ddof=1) / np.sqrt(24)
-    assert abs(found.entropy.mean() - theory) < 3 * error < 0.007
+    assert abs(found.entropy.mean() - expected) < 3 * error < 0.007
 
 
 @pytest.mark.long
@@ -104,9 +103,9 @@ def test_large_perceptron_entropies_are_the_theory_s(alpha):
     for seed in range(8):
         patterns = gpumc.random_patterns(machine, alpha, 1, seed)
         values.append(gpumc.entropy(machine, patterns, device="numpy").entropy.item())
-    theory = replica_symmetric.solve(patterns.count / 10001, np.inf, replica_symmetric.ErrorCount()).entropy
-    print(f"alpha = {alpha}: {np.mean(values):.5f} +- {np.std(values, ddof=1) / np.sqrt(8):.5f}, theory {theory:.5f}")
-    assert np.mean(values) == pytest.approx(theory, abs=0.003)
+    expected = theory.replica_symmetric(machine, alpha=patterns.count / 10001).entropy.item()
+    print(f"alpha = {alpha}: {np.mean(values):.5f} +- {np.std(values, ddof=1) / np.sqrt(8):.5f}, theory {expected:.5f}")
+    assert np.mean(values) == pytest.approx(expected, abs=0.003)
 
 
 ENERGIES = [(gpumc.ErrorCount(), beta) for beta in (0.5, 1.0, 2.0)] + [
@@ -120,10 +119,9 @@ def test_perceptron_energies_are_the_theory_s(loss, beta):
     machine = gpumc.Perceptron(1001)
     patterns = gpumc.random_patterns(machine, 0.4, 24, seed=4)
     found = gpumc.entropy(machine, patterns, loss=loss, beta=beta, device="numpy")
-    theory_loss = replica_symmetric.ErrorCount() if loss.gamma is None else replica_symmetric.cross_entropy(loss.gamma)
-    theory = replica_symmetric.solve(patterns.count / 1001, beta, theory_loss).energy_per_pattern
+    expected = theory.replica_symmetric(machine, alpha=patterns.count / 1001, loss=loss, beta=beta).energy_per_pattern
     energy = found.energy / patterns.count
-    assert abs(energy.mean() - theory) < 3 * energy.std("instance", ddof=1) / np.sqrt(24)
+    assert abs(energy.mean() - expected) < 3 * energy.std("instance", ddof=1) / np.sqrt(24)
 
 
 def test_parity_entropy():

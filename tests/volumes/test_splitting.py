@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gpumc
+from gpumc import theory
 from gpumc.errors import ConfigError
-from tests import replica_symmetric
 
 #: Comparisons with uniform sampling are at 4 standard errors over populations (few of them: Student's t), at fixed seeds: about 5 % in all.
 FAR = 4.0
@@ -137,13 +137,11 @@ def test_gardners_volume(n, alpha, instances):
     found = gpumc.entropy(
         machine, gpumc.random_patterns(machine, alpha, instances, seed=1), method="splitting", **CPU
     ).entropy.values
-    theory = replica_symmetric.solve(
-        alpha, np.inf, replica_symmetric.ErrorCount(), replica_symmetric.Spherical()
-    ).entropy
+    expected = theory.replica_symmetric(machine, alpha=alpha).entropy.item()
     error = found.std(ddof=1) / len(found) ** 0.5
-    print(f"n = {n}, alpha = {alpha}: {found.mean():.4f} +- {error:.4f}, theory {theory:.4f}")
+    print(f"n = {n}, alpha = {alpha}: {found.mean():.4f} +- {error:.4f}, theory {expected:.4f}")
     assert error <= 0.01
-    assert abs(found.mean() - theory) < 3 * error
+    assert abs(found.mean() - expected) < 3 * error
 
 
 @pytest.mark.parametrize(

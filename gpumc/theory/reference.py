@@ -1,0 +1,113 @@
+"""Typical configurations of a measure of the binary perceptron, and the fields of patterns that others share with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from gpumc.device import choose
+from gpumc.losses import CrossEntropy, ErrorCount, Loss
+from gpumc.theory.factors import Factor
+from gpumc.theory.limits import Limit
+from gpumc.theory.quadrature import Z2
+from gpumc.theory.replica_symmetric import saddle_points, zero_entropy
+
+#: Means at which a factor is tabulated.
+TABLE = np.linspace(-18.0, 18.0, 2401)
+#: Places of an average around its mode, from -1 to 1, how far they reach in standard deviations, and bisections to the mode.
+PLACES, REACH, BISECTIONS = np.linspace(-1.0, 1.0, 101), 9.0, 30
+#: How much lower the log of a density is at its standard deviation.
+DROP = 0.5
+#: An overlap that stands for none, and how far an entropy may be below 0 by rounding.
+NO_OVERLAP, FROZEN = 1e-10, 1e-6
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Typical configurations of a measure: its factor g~, overlaps ``q`` and field variances ``r``, (rows,); NaN where there are none."""
+
+    factor: Factor
+    q: np.ndarray
+    r: np.ndarray
+
+    @classmethod
+    def of(cls, limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray) -> Reference:
+        """By replica symmetry, for rows of parameters, each different one solved once; beta = inf of the cross-entropy is that of zero
+        entropy. There is none where the entropy is negative."""
+        different, back = np.unique(np.stack([alpha, beta, gamma], axis=1), axis=0, return_inverse=True)
+        for row in different:
+            if np.isinf(row[1]) and isinstance(loss, CrossEntropy):
+                row[1] = zero_entropy(limit, loss, row[0], row[2])
+        alphas, betas, gammas = different.T
+        points = saddle_points(limit, loss, alphas, betas, gammas, choose("numpy"))
+        there = points.entropy(alphas, betas) > -FROZEN
+        q, r = (np.where(there, np.maximum(x, NO_OVERLAP), np.nan) for x in (points.q, points.r))
+        return cls(Factor(loss, betas, gammas), q, r).rows(back.reshape(-1))
+
+    def rows(self, chosen: np.ndarray) -> Reference:
+        """The same for some of the rows."""
+        return Reference(self.factor.rows(chosen), self.q[chosen], self.r[chosen])
+
+    def slope(self) -> np.ndarray:
+        """That of log g~ at sqrt(q) z, (rows, Z2)."""
+        return self.factor.moments(np.sqrt(self.q)[:, None] * Z2, 1 - self.q).slope
+
+    def parts(self, variance: np.ndarray) -> list[Part]:
+        """Functions of means (rows, ...) whose exponentials sum to g~ at variances (rows,); each rises and is concave."""
+        if isinstance(self.factor.loss, ErrorCount):
+            beta, right = self.factor.beta, Factor(ErrorCount(), np.full(len(variance), np.inf), self.factor.gamma)
+            free = Part(-beta, lambda mean: (0 * mean, 0 * mean))
+            solved = Part(np.log(-np.expm1(-beta)), lambda mean: right.moments(mean, variance)[:2])
+            return [solved] if np.isinf(beta).all() else [solved, free]
+        table = self.factor.moments(np.broadcast_to(TABLE, (len(variance), len(TABLE))), variance)
+        value, slope = ([CubicSpline(TABLE, row) for row in kind] for kind in table[:2])
+
+        def interpolated(splines: list[CubicSpline], mean: np.ndarray) -> np.ndarray:
+            return np.stack([spline(m) for spline, m in zip(splines, mean, strict=True)])
+
+        return [Part(0 * variance, lambda mean: (interpolated(value, mean), interpolated(slope, mean)))]
+
+
+class Part(NamedTuple):
+    """A log of what is constant, (rows,), and a function of the mean, with its slope."""
+
+    log_constant: np.ndarray
+    of: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+    def points(self, alone: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of averages over a standard normal z under the part at means alone (rows, Z2) + shared (rows,) z: z, log weights and slopes,
+        (rows, Z2, PLACES), around the mode and denser near to it."""
+        column = (slice(None), None, None)
+        z, width = self._around_mode(alone, shared[:, None])
+        log_weight, slope = self.of(alone[:, :, None] + shared[column] * z)
+        return z, self.log_constant[column] + log_weight + np.log(width) - z**2 / 2, slope
+
+    def _around_mode(self, alone: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def slope(z: np.ndarray) -> np.ndarray:
+            return shared * self.of(alone + shared * z)[1]
+
+        def height(z: np.ndarray) -> np.ndarray:
+            return self.of(alone + shared * z)[0] - z**2 / 2
+
+        mode, _ = _bisect(lambda z: z < slope(z), *np.sort([0 * alone, slope(0 * alone)], axis=0))
+        low = height(mode) - DROP
+        _, left = _bisect(lambda d: height(mode - d) > low, 0 * mode, 0 * mode + REACH)
+        _, right = _bisect(lambda d: height(mode + d) > low, 0 * mode, 0 * mode + REACH)
+        narrow = np.minimum(left, right)[:, :, None]
+        stretch = np.arcsinh(REACH / narrow)
+        return mode[:, :, None] + narrow * np.sinh(stretch * PLACES), narrow * stretch * np.cosh(stretch * PLACES)
+
+
+def _bisect(
+    short: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The last places that are ``short`` and the first that are not, between ``low`` and ``high``."""
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        still = short(middle)
+        low, high = np.where(still, middle, low), np.where(still, high, middle)
+    return low, high
