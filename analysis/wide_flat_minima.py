@@ -5,7 +5,8 @@
 
 draws results/wide-flat-minima/wide_flat_minima.png. The committee's solutions are those of the run, as far as sign units make no error with
 them, and those that focusing belief propagation finds. A parity machine's typical solution is planted: its patterns get the labels that
-random weights give them. All curves are by belief propagation, means and standard errors over instances.
+random weights give them. Curves with points are by belief propagation, means and standard errors over instances. The line without points is
+theory: large deviations of the committee of infinitely many units, around the best centres.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 import gpumc
+from gpumc import theory
 
 DISTANCE = np.concatenate([np.geomspace(1e-3, 0.03, 8), np.linspace(0.05, 0.5, 16)])
 
@@ -59,6 +61,13 @@ def volume(machine, patterns: gpumc.Patterns, references) -> tuple[np.ndarray, n
     return means.mean("instance").values, (means.std("instance", ddof=1) / np.sqrt(means.sizes["instance"])).values
 
 
+def best_centres(alpha: float) -> xr.Dataset:
+    """The volume around the best centres of k -> infinity, an upper bound."""
+    # Replicas at 1 - 2 D' = (1 - 2 D)^2 of one another are at D from their centre.
+    between = (1 - (1 - 2 * DISTANCE[:-1]) ** 2) / 2
+    return theory.dense_clusters("spherical-tree-committee", alpha=alpha, distance=between, k=np.inf)
+
+
 def draw(lines: dict[str, tuple[np.ndarray, np.ndarray]], alpha: float, k: int, path: Path) -> None:
     """The picture."""
     figure, panel = plt.subplots(figsize=(6.2, 4.4), layout="constrained")
@@ -67,6 +76,14 @@ def draw(lines: dict[str, tuple[np.ndarray, np.ndarray]], alpha: float, k: int, 
         panel.errorbar(
             DISTANCE, mean, error, color=colour, marker=marker, markersize=4, capsize=2, linewidth=1.2, label=name
         )
+    best = best_centres(alpha)
+    panel.plot(
+        best.distance_centre,
+        best.log_volume,
+        color="#009E73",
+        linewidth=1.6,
+        label=r"committee, best centres, $k\to\infty$",
+    )
     overlap = 2 / np.pi * np.arcsin(1 - 2 * DISTANCE)
     panel.plot(
         DISTANCE,

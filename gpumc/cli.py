@@ -152,7 +152,7 @@ def theory(
     beta: Annotated[str, typer.Option(help="Inverse temperature, of references where there are distances.")] = "inf",
     gamma: Annotated[str | None, typer.Option(help="gamma of the cross-entropy [the error count].")] = None,
     margin: Annotated[float | None, typer.Option(help="Margin of the squared hinge [the error count].")] = None,
-    k: Annotated[float, typer.Option(help="Hidden units, or inf.")] = 1,
+    k: Annotated[float | None, typer.Option(help="Hidden units of a tree, or inf.")] = None,
     activation: Annotated[str, typer.Option(help="sign, or relu with k = inf.")] = "sign",
     distance: Annotated[
         str | None, typer.Option(help="Distances D: local entropies around typical references.")
@@ -162,6 +162,7 @@ def theory(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file to write.", metavar="FILE.h5")] = None,
 ) -> None:
     """Replica theory as n tends to infinity. Numbers may be lists, 0.5,1,2, or ranges, 0.02:0.3:15 for 15 of them."""
+    from gpumc.errors import ConfigError
     from gpumc.losses import CrossEntropy, ErrorCount, Loss, SquaredHinge
     from gpumc.results import save
     from gpumc.theory.ask import asked, capacity_text, numbers
@@ -169,6 +170,8 @@ def theory(
     if alpha is None:
         typer.echo(capacity_text(machine, k, activation))
         return
+    if gamma is not None and margin is not None:
+        raise ConfigError("--gamma and --margin: a loss has one of them, the cross-entropy or the squared hinge")
     given = {"distance": distance, "replicas": replicas, "coupling": coupling}
     loss: Loss = ErrorCount() if margin is None else SquaredHinge(margin)
     if gamma is not None:
@@ -191,13 +194,15 @@ def _print_theory(data: xr.Dataset) -> None:
     hidden = ("free_entropy", "stability_density", "quadrature_error", "residual", "iterations")
     columns = [name for name in data.data_vars if name not in hidden and not data[name].isnull().all()]
     for column in (*axes, *columns):
-        table.add_column(str(column).replace("_", " "), justify="right", overflow="fold")
+        table.add_column(str(column).replace("_", "\n"), justify="right", no_wrap=True)
     rows = data[columns].stack(point=axes) if axes else data[columns].expand_dims("point")
     for place in range(rows.sizes["point"]):
         row = rows.isel(point=place)
         numbers = [float(row[axis]) for axis in axes]
         table.add_row(*(f"{x:g}" for x in numbers), *(_cell(row[name].item()) for name in columns))
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
+    console.print(table)
 
 
 def _cell(value: float | bool) -> str:

@@ -67,8 +67,9 @@ class CrossEntropy:
         return array_module(stability).logaddexp(0.0, -2 * gamma * stability) / (2 * gamma)
 
     def slopes(self, stability: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
-        """The derivative of f_gamma at each real stability, -1 / (1 + exp(2 gamma Delta))."""
-        return 0.5 * (array_module(stability).tanh(gamma * stability) - 1)
+        """The derivative of f_gamma at each real stability, -1 / (1 + exp(2 gamma Delta)), to all digits also where it is small."""
+        xp = array_module(stability)
+        return -xp.exp(-xp.logaddexp(0.0, 2 * gamma * stability))
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,13 @@ def numbers(name: str, text: str) -> float | list[float]:
     return values if "," in text else values[0]
 
 
-def capacity_text(machine: str, k: float, activation: str) -> str:
+def capacity_text(machine: str, k: float | None, activation: str) -> str:
     """A sentence about the capacity."""
     return f"alpha_c = {capacity(machine, k=k, activation=activation):.6g}, replica-symmetric"
 
 
 def asked(
-    machine: str, loss: Loss, alpha, beta, places: Mapping[str, float | list[float]], k: float, activation: str
+    machine: str, loss: Loss, alpha, beta, places: Mapping[str, float | list[float]], k: float | None, activation: str
 ) -> xr.Dataset:
     """Dense clusters where there are distances and replicas, Franz-Parisi entropies where there are distances, the local-entropy measure
     where there are replicas and a coupling, else replica symmetry. Raises ConfigError for other combinations."""
@@ -46,7 +46,7 @@ def asked(
             raise ConfigError(
                 "dense clusters are of configurations without error: leave --beta, --gamma and --margin out"
             )
-        return dense_clusters(machine, alpha=alpha, k=k, activation=activation, **places)
+        return dense_clusters(machine, alpha=alpha, k=np.inf if k is None else k, activation=activation, **places)
     if given == {"distance"}:
         return franz_parisi(machine=machine, alpha=alpha, reference_loss=loss, reference_beta=beta, **places)
     if given == {"replicas", "coupling"}:

@@ -15,10 +15,11 @@ import numpy as np
 from gpumc.losses import CrossEntropy, ErrorCount, Loss, SquaredHinge
 from gpumc.theory.quadrature import log_normal, log_tail
 
-#: Points of an integral over x around the mode of its integrand, and how far they reach.
-X = np.linspace(-9.0, 9.0, 161)
-#: Of the mode, which need not be exact.
-BISECTIONS = 25
+#: Integrals over x reach so far to either side of the mode of their integrand; their steps are the smaller of these, the second in
+#: units of 1/(2 gamma), over which the loss bends.
+REACH, STEP, STEP_BEND = 8.0, 0.1, 0.5
+#: How near to the mode the points' middle is.
+NEAR = 0.01
 
 
 class Moments(NamedTuple):
@@ -33,17 +34,17 @@ class Moments(NamedTuple):
 class Factor:
     """The factor of one loss; ``scale`` times the Gaussian output is the stability. Its ``beta`` and ``gamma`` are (rows,)."""
 
-    def __init__(self, loss: Loss, beta: np.ndarray, gamma: np.ndarray, scale: float = 1.0, points: np.ndarray = X):
+    def __init__(self, loss: Loss, beta: np.ndarray, gamma: np.ndarray, scale: float = 1.0, coarse: float = 1.0):
         self.loss, self.beta, self.gamma, self.scale = loss, np.asarray(beta, float), np.asarray(gamma, float), scale
-        self.points = points
+        self.coarse = coarse
 
     def rows(self, chosen: np.ndarray) -> Factor:
         """The same for some of the rows."""
-        return Factor(self.loss, self.beta[chosen], self.gamma[chosen], self.scale, self.points)
+        return Factor(self.loss, self.beta[chosen], self.gamma[chosen], self.scale, self.coarse)
 
     def coarser(self) -> Factor:
         """The same with half of the points, which tells the error of the integrals."""
-        return Factor(self.loss, self.beta, self.gamma, self.scale, self.points[::2])
+        return Factor(self.loss, self.beta, self.gamma, self.scale, 2 * self.coarse)
 
     def moments(self, u: np.ndarray, v: np.ndarray) -> Moments:
         """At means ``u`` (rows, ...) and variances ``v`` (rows,)."""
@@ -82,38 +83,46 @@ class Factor:
         return Moments(log_g, slope, curvature, self.scale**2 * share * downs[1] / 2)
 
     def _smooth(self, u: np.ndarray, spread: np.ndarray) -> Moments:
-        mode = self._mode(u, spread)
-        x = mode[..., None] + self.points
-        loss = self._loss(u[..., None] + spread[..., None] * x)
-        log_weight = -_beside(self.beta, x) * loss - x**2 / 2
+        """By integrals, row by row, as their steps differ."""
+        rows = [
+            self._integrals(u[row], float(spread[row].flat[0]), self.beta[row], self.gamma[row])
+            for row in range(len(u))
+        ]
+        return Moments(*(np.stack(part) for part in zip(*rows, strict=True))) if rows else Moments(u, u, u, u)
+
+    def _integrals(self, u: np.ndarray, spread: float, beta: float, gamma: float) -> tuple[np.ndarray, ...]:
+        bend = STEP_BEND / (2 * gamma * self.scale * spread)
+        steps = int(np.ceil(REACH / (self.coarse * min(STEP, bend))))
+        points = np.linspace(-REACH, REACH, 2 * steps + 1)
+        x = self._mode(u, spread, beta, gamma)[..., None] + points
+        loss = self.loss.values(self.scale * (u[..., None] + spread * x), gamma)
+        log_weight = -beta * loss - x**2 / 2
         highest = log_weight.max(axis=-1, keepdims=True)
         weight = np.exp(log_weight - highest)
         total = weight.sum(axis=-1)
         mean = (weight * x).sum(axis=-1) / total
         variance = (weight * (x - mean[..., None]) ** 2).sum(axis=-1) / total
-        log_g = highest[..., 0] + np.log(total * (self.points[1] - self.points[0]) / np.sqrt(2 * np.pi))
-        return Moments(log_g, mean / spread, (variance - 1) / spread**2, (weight * loss).sum(axis=-1) / total)
+        log_g = highest[..., 0] + np.log(total * (points[1] - points[0]) / np.sqrt(2 * np.pi))
+        return log_g, mean / spread, (variance - 1) / spread**2, (weight * loss).sum(axis=-1) / total
 
-    def _mode(self, u: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    def _mode(self, u: np.ndarray, spread: float, beta: float, gamma: float) -> np.ndarray:
         """Where -beta f - x^2/2 is highest, f being convex and falling: the root of x + beta sqrt(v) f', by bisection."""
-        beta = _beside(self.beta, u)
-        low, high = np.zeros_like(u), -beta * spread * self._slope(u)
-        for _ in range(BISECTIONS):
+        assert isinstance(self.loss, CrossEntropy)
+        slopes = self.loss.slopes
+
+        def pull(x: np.ndarray) -> np.ndarray:
+            return -beta * spread * self.scale * slopes(self.scale * (u + spread * x), gamma)
+
+        low, high = np.zeros_like(u), pull(np.zeros_like(u))
+        for _ in range(int(np.ceil(np.log2(1 + high.max() / NEAR)))):
             x = (low + high) / 2
-            short = x < -beta * spread * self._slope(u + spread * x)
+            short = x < pull(x)
             low, high = np.where(short, x, low), np.where(short, high, x)
         return (low + high) / 2
 
-    def _loss(self, field: np.ndarray) -> np.ndarray:
-        return self.loss.values(self.scale * field, _beside(self.gamma, field))
-
-    def _slope(self, field: np.ndarray) -> np.ndarray:
-        assert isinstance(self.loss, CrossEntropy)
-        return self.scale * self.loss.slopes(self.scale * field, _beside(self.gamma, field))
-
     def log_boltzmann(self, field: np.ndarray) -> np.ndarray:
         """-beta f at the Gaussian output ``field`` (rows, ...)."""
-        loss = self._loss(field)
+        loss = self.loss.values(self.scale * field, _beside(self.gamma, field))
         beta = _beside(self.beta, field)
         return np.where(loss > 0, -beta * np.where(loss > 0, loss, 1.0), 0.0)
 

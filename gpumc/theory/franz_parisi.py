@@ -36,6 +36,10 @@ SMALLEST, FARTHEST = 1e-12, 1e4
 #: Of squared overlaps; and the error by quadrature beyond which there is no answer.
 ROUNDING, ALLOWED_ERROR = 1e-9, 1e-4
 LIMIT = Limit("perceptron", "binary")
+VARIABLES = (
+    *("entropy", "entropy_bound", "log_volume", "field", "overlap", "overlap_references"),
+    *("quadrature_error", "converged", "residual", "iterations"),
+)
 
 
 @dataclass(frozen=True)
@@ -175,29 +179,31 @@ def franz_parisi(
     reference = Reference.of(LIMIT, loss, own["alpha"], own["reference_beta"], own["gamma"])
     none = np.zeros(len(own["alpha"]))
     around = Factor(ErrorCount(), np.full(len(none), np.inf), none)
+    there = np.flatnonzero(np.isfinite(reference.q))
     problem = Problem(reference, 1 - 2 * own["distance"], own["alpha"], around)
+    columns = {name: np.full(len(none), np.nan) for name in VARIABLES}
+    columns["residual"][:] = np.inf
+    columns["iterations"] = np.zeros(len(none), int)
+    for name, values in _solved(problem.rows(there)).items():
+        columns[name][there] = values
+    columns["converged"] = columns["converged"] == 1
+    columns["entropy_bound"] = entr(own["distance"]) + entr(1 - own["distance"])
+    columns["log_volume"] = columns["entropy"] - columns["entropy_bound"]
+    return grid.dataset(columns, LIMIT, loss)
+
+
+def _solved(problem: Problem) -> dict[str, np.ndarray]:
+    """What follows from the saddle points of all rows, (rows,) each."""
     starts = [problem.start(share) for share in (0.5, 0.9, 0.2)]
     with np.errstate(all="ignore"):
         found = fixed_point(lambda x, rows: problem.rows(rows).step(x), starts, -1.0, 1.0)
     converged = found.converged & problem.possible(*found.x.T)
     good = np.flatnonzero(converged)
-    entropy, field, error, overlap, across = np.full((5, len(none)), np.nan)
-    overlap[good], across[good] = found.x[good].T
-    entropy[good], field[good], error[good] = problem.rows(good).entropy(overlap[good], across[good])
-    converged &= error < ALLOWED_ERROR
-    for values in (entropy, field, overlap, across):
-        values[~converged] = np.nan
-    bound = entr(own["distance"]) + entr(1 - own["distance"])
-    variables = {
-        "entropy": entropy,
-        "entropy_bound": bound,
-        "log_volume": entropy - bound,
-        "field": field,
-        "overlap": overlap,
-        "overlap_references": across,
-        "quadrature_error": error,
-        "converged": converged,
-        "residual": found.residual,
-        "iterations": found.iterations,
-    }
-    return grid.dataset(variables, LIMIT, loss)
+    answers = np.full((5, len(converged)), np.nan)
+    answers[:2, good] = found.x[good].T
+    answers[2:, good] = problem.rows(good).entropy(*answers[:2, good])
+    converged &= answers[4] < ALLOWED_ERROR
+    answers[:4, ~converged] = np.nan
+    names = ("overlap", "overlap_references", "entropy", "field", "quadrature_error")
+    answered = dict(zip(names, answers, strict=True))
+    return answered | {"converged": converged, "residual": found.residual, "iterations": found.iterations}

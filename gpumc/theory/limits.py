@@ -46,9 +46,9 @@ class Limit:
             )
 
     @classmethod
-    def of(cls, machine: Machine | Limit | str, k: float = 1, activation: str = "sign") -> Limit:
-        """Of a name such as "binary-perceptron" or "spherical-tree-committee", with ``k`` and ``activation``; or of a machine, whose n
-        tends to infinity at its k."""
+    def of(cls, machine: Machine | Limit | str, k: float | None = None, activation: str = "sign") -> Limit:
+        """Of a name such as "binary-perceptron" or "spherical-tree-committee", with ``k`` (of a perceptron 1) and ``activation``; or of
+        a machine, whose n tends to infinity at its k."""
         if isinstance(machine, Limit):
             return machine
         if isinstance(machine, Machine):
@@ -57,7 +57,11 @@ class Limit:
         if machine not in names:
             raise ConfigError(f"theory: machine {machine!r}: {nearest(str(machine), names)}")
         weights, kind = machine.split("-", 1)
-        return cls(kind, weights, k, activation)
+        if k is None and kind != "perceptron":
+            raise ConfigError(
+                f"theory: {machine}: the number of hidden units is needed, k = 3, or inf for a committee of many"
+            )
+        return cls(kind, weights, 1 if k is None else k, activation)
 
     @property
     def many(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from gpumc.device import choose
-from gpumc.losses import CrossEntropy, ErrorCount, Loss
+from gpumc.losses import ErrorCount, Loss
 from gpumc.theory.factors import Factor
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import Z2
@@ -40,8 +40,9 @@ class Reference:
         entropy. There is none where the entropy is negative."""
         different, back = np.unique(np.stack([alpha, beta, gamma], axis=1), axis=0, return_inverse=True)
         for row in different:
-            if np.isinf(row[1]) and isinstance(loss, CrossEntropy):
-                row[1] = zero_entropy(limit, loss, row[0], row[2])
+            if np.isinf(row[1]) and not isinstance(loss, ErrorCount):
+                frozen = zero_entropy(limit, loss, row[0], row[2])
+                row[1] = frozen if np.isfinite(frozen) else np.nan
         alphas, betas, gammas = different.T
         points = saddle_points(limit, loss, alphas, betas, gammas, choose("numpy"))
         there = points.entropy(alphas, betas) > -FROZEN

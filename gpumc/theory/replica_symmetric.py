@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 
 from gpumc.device import Device, choose
 from gpumc.errors import ConfigError
@@ -36,7 +37,7 @@ NONE = 1e-9
 #: At an overlap above 1 less this, nothing is left of the measure.
 FULL = 1e-6
 #: The largest beta at which zero entropy is looked for.
-FARTHEST = 1e5
+FARTHEST = 1e12
 #: Stabilities of the distribution.
 STABILITY = np.linspace(-6.0, 8.0, 281)
 
@@ -152,7 +153,8 @@ class TreeOutput:
 def saddle_points(
     limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray, device: Device
 ) -> SaddlePoints:
-    """The saddle points of rows of parameters, (rows,) each."""
+    """The saddle points of rows of parameters, (rows,) each; there is none where beta is NaN."""
+    asked, beta = ~np.isnan(beta), np.where(np.isnan(beta), 1.0, beta)
     weights, factor = WEIGHTS[limit.weights], Factor(loss, beta, gamma, limit.kernel.scale)
     patterns = GaussianOutput(limit, factor) if limit.gaussian else TreeOutput(limit, factor, device)
 
@@ -162,7 +164,7 @@ def saddle_points(
 
     with np.errstate(all="ignore"):  # where q -> 1 factors underflow, and the row does not converge
         found = fixed_point(step, [np.full((len(alpha), 1), start) for start in STARTS], -1e-9, 1 - 1e-9)
-    converged = found.converged & (found.x[:, 0] < 1 - FULL)
+    converged = asked & found.converged & (found.x[:, 0] < 1 - FULL)
     q = np.where(converged, np.where(found.x[:, 0] < NONE, 0.0, found.x[:, 0]), np.nan)
     known = np.where(converged, q, 0.0)
     energetic = patterns.energetic(known)
@@ -189,7 +191,7 @@ def replica_symmetric(
     alpha: ArrayLike,
     loss: Loss | None = None,
     beta: ArrayLike = np.inf,
-    k: float = 1,
+    k: float | None = None,
     activation: str = "sign",
     device: str = "numpy",
 ) -> xr.Dataset:
@@ -211,8 +213,7 @@ def replica_symmetric(
     alpha, beta, gamma = (grid.columns[name] for name in ("alpha", "beta", "gamma"))
     cold = np.isinf(beta) & (loss.kind != "error-count")
     frozen = np.where(cold, _frozen(limit, loss, alpha, gamma, cold), beta)
-    with np.errstate(invalid="ignore"):  # where there is no beta that beta = inf stands for
-        points = saddle_points(limit, loss, alpha, frozen, gamma, choose(device))
+    points = saddle_points(limit, loss, alpha, frozen, gamma, choose(device))
     energetic = points.energetic
     variables = {
         "free_entropy": np.where(cold & points.converged, -np.inf, points.free_entropy),
@@ -254,7 +255,7 @@ def _frozen(limit: Limit, loss: Loss, alpha: np.ndarray, gamma: np.ndarray, cold
         return np.full(len(alpha), np.nan)
     rows = zip(alpha, gamma, cold, strict=True)
     found = [zero_entropy(limit, loss, a, g) if own else np.nan for a, g, own in rows]
-    return np.where(np.isinf(found), np.nan, found)
+    return np.where(np.isinf(found), np.nan, found)  # NaN, too, where there is no beta that stands for inf
 
 
 def _lowest(
@@ -282,20 +283,22 @@ def _lowest(
 
 def zero_entropy(limit: Limit, loss: Loss, alpha: float, gamma: float) -> float:
     """The beta at which the entropy of binary weights vanishes: below it in temperature the measure is frozen in its lowest states (W.
-    Krauth, M. Mezard, J. Physique 50, 3057 (1989), section 3). inf where it stays positive. Raises ConfigError for other weights."""
+    Krauth, M. Mezard, J. Physique 50, 3057 (1989), section 3). inf where it stays positive, NaN where no saddle point was found. Raises
+    ConfigError for other weights."""
     if limit.weights != "binary":
         raise ConfigError("the zero-entropy condition is for binary weights: those of a sphere have no lowest entropy")
 
-    def entropy(beta: float) -> float:
-        row = np.array([alpha]), np.array([beta])
+    def entropy(log_beta: float) -> float:
+        row = np.array([alpha]), np.exp([log_beta])
         return float(saddle_points(limit, loss, *row, np.array([gamma]), choose("numpy")).entropy(*row)[0])
 
-    low, high = 0.1, 0.2
-    while entropy(high) > 0:
-        low, high = high, 2 * high
-        if high > FARTHEST:
+    # Entropies are positive at small beta: from beta = 1 down, or up, to where their sign changes.
+    step = np.log(4.0)
+    cold = 0.0
+    while entropy(cold - step) <= 0:
+        cold -= step
+    while (found := entropy(cold)) > 0:
+        cold += step
+        if cold > np.log(FARTHEST):
             return np.inf
-    for _ in range(40):
-        middle = np.sqrt(low * high)
-        low, high = (middle, high) if entropy(middle) > 0 else (low, middle)
-    return float(np.sqrt(low * high))
+    return float(np.exp(brentq(entropy, cold - step, cold, xtol=1e-11))) if np.isfinite(found) else np.nan

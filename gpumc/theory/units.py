@@ -1,4 +1,7 @@
-"""A pattern's factor for a tree of k sign units: a sum over the number of positive units, averaged over k Gaussian fields."""
+"""A pattern's factor for a tree of k sign units: a sum over the number of positive units, averaged over k Gaussian fields.
+
+Units are alike: an average over their fields is one over the fields of one or two of them, and over those of the others in their order.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,40 @@ class Averages(NamedTuple):
     errors: float
 
 
+class Rule(NamedTuple):
+    """Gauss-Hermite points ``z`` (points,) of one field with their weights, and products of them for ``others`` (units, products), in their
+    order, with weights that count the orders."""
+
+    z: np.ndarray
+    weight: np.ndarray
+    others: np.ndarray
+    weight_others: np.ndarray
+
+    @classmethod
+    def of(cls, device: Device, points: int, units: int) -> Rule:
+        """With so many other units."""
+        z, weight = np.polynomial.hermite_e.hermegauss(points)
+        weight = weight / weight.sum()
+        places = np.array(list(combinations_with_replacement(range(points), units)), int)
+        # The number of orders: (units)! over the factorials of how often each point occurs.
+        same, run = np.ones(len(places)), np.ones(len(places))
+        for j in range(1, units):
+            run = np.where(places[:, j] == places[:, j - 1], run + 1, 1)
+            same *= run
+        orders = factorial(units) / same
+        others = np.ascontiguousarray(z[places].T)
+        return cls(*map(device.asarray, (z, weight, others, weight[places].prod(axis=1) * orders)))
+
+
+class Field(NamedTuple):
+    """Of one unit at every point, a column: the probability of its being positive, its derivative by the mean preactivation, and the
+    second derivative over the first."""
+
+    up: np.ndarray
+    density: np.ndarray
+    bend: np.ndarray
+
+
 class Units:
     """The units of ``limit``; on ``device``."""
 
@@ -45,68 +82,58 @@ class Units:
             self.stability = (-1.0) ** (self.k - positive)
         else:
             self.stability = (2 * positive - self.k) / np.sqrt(self.k)
-        self._rules = [self._rule(POINTS[self.k]), self._rule(POINTS[self.k] - FEWER)]
-
-    def _rule(self, points: int) -> tuple[np.ndarray, np.ndarray]:
-        """Fields (k, points) up to their order, and weights that count the orders: all products of a Gauss-Hermite rule."""
-        z, weight = np.polynomial.hermite_e.hermegauss(points)
-        weight = weight / weight.sum()
-        places = np.array(list(combinations_with_replacement(range(points), self.k)))
-        # The number of orders: k! over the factorials of how often each point occurs.
-        same = np.ones(len(places))
-        run = np.ones(len(places))
-        for j in range(1, self.k):
-            run = np.where(places[:, j] == places[:, j - 1], run + 1, 1)
-            same *= run
-        orders = factorial(self.k) / same
-        fields = np.ascontiguousarray(z[places].T)
-        return self.device.asarray(fields), self.device.asarray(weight[places].prod(axis=1) * orders)
+        points = POINTS[self.k]
+        self._rules = [Rule.of(device, count, self.k - 1) for count in (points, points - FEWER)]
+        self._pairs = Rule.of(device, points, self.k - 2) if self.k > 1 else None
 
     def log_z(self, q: float, beta: float, gamma: float, coarse: bool = False) -> float:
         """E log Z, by the finer rule or by the coarser."""
-        fields, weight = self._rules[coarse]
-        total = self._total(self._counts(self._up(fields, q)[0]), beta, gamma)
-        return float(weight @ self.device.xp.log(total))
+        rule = self._rules[coarse]
+        one = self._field(rule, q)
+        down, up = self._given(self._counts(rule.others, q), self._boltzmann(beta, gamma))
+        return self._average(rule, self.device.xp.log(_mixed(one.up, down, up)))
 
     def slope(self, q: float, beta: float, gamma: float) -> float:
         """The sum over units of E (d_l log Z)^2."""
-        fields, weight = self._rules[0]
-        up, density = self._up(fields, q)
-        total = self._total(self._counts(up), beta, gamma)
-        # Fields are in their order: only what is the same for all units may be averaged.
-        return sum(
-            float(weight @ (density[unit] * self._difference(up, (unit,), beta, gamma) / total) ** 2)
-            for unit in range(self.k)
-        )
+        rule = self._rules[0]
+        one = self._field(rule, q)
+        down, up = self._given(self._counts(rule.others, q), self._boltzmann(beta, gamma))
+        return self.k * self._average(rule, (one.density * (up - down) / _mixed(one.up, down, up)) ** 2)
 
     def averages(self, q: float, beta: float, gamma: float) -> Averages:
         """What follows at the overlap ``q``."""
-        xp = self.device.xp
-        fields, weight = self._rules[0]
-        up, density = self._up(fields, q)
-        counts = self._counts(up)
-        total = self._total(counts, beta, gamma)
-        slope = [density[unit] * self._difference(up, (unit,), beta, gamma) / total for unit in range(self.k)]
-        curvature = 0.0
-        for unit in range(self.k):
-            own = -fields[unit] * np.sqrt(q) / (1 - q) * slope[unit] - slope[unit] ** 2
-            curvature += float(weight @ own**2)
-            for other in range(unit):
-                both = density[unit] * density[other] * self._difference(up, (unit, other), beta, gamma) / total
-                curvature += 2 * float(weight @ (both - slope[unit] * slope[other]) ** 2)
-        losses = self._losses(gamma)
-        boltzmann = self._boltzmann(beta, gamma)
-        loss = sum(float(f * b) * counts[m] for m, (f, b) in enumerate(zip(losses, boltzmann, strict=True)) if b > 0)
-        errors = sum(
-            float(b) * counts[m] for m, (s, b) in enumerate(zip(self.stability, boltzmann, strict=True)) if wrong(s)
-        )
+        rule, xp = self._rules[0], self.device.xp
+        one, counts = self._field(rule, q), self._counts(rule.others, q)
+        losses, boltzmann = self._losses(gamma), self._boltzmann(beta, gamma)
+        down, up = self._given(counts, boltzmann)
+        total = _mixed(one.up, down, up)
+        slope = one.density * (up - down) / total
+        lost = np.where(boltzmann > 0, losses, 0.0) * boltzmann
+        in_error = wrong(self.stability) * boltzmann
         return Averages(
-            float(weight @ xp.log(total)),
-            sum(float(weight @ own**2) for own in slope),
-            curvature,
-            float(weight @ (loss / total)),
-            float(weight @ (errors / total)),
+            self._average(rule, xp.log(total)),
+            self.k * self._average(rule, slope**2),
+            self.k * (self._average(rule, (one.bend * slope - slope**2) ** 2) + self._mixed_curvature(q, boltzmann)),
+            *(self._average(rule, _mixed(one.up, *self._given(counts, value)) / total) for value in (lost, in_error)),
         )
+
+    def _mixed_curvature(self, q: float, boltzmann: np.ndarray) -> float:
+        """The sum over the others m of a unit l of E (d_l d_m log Z)^2."""
+        rule = self._pairs
+        if rule is None:
+            return 0.0
+        counts = self._counts(rule.others, q)
+        none, one, two = (self.device.asarray(boltzmann[shift : shift + len(counts)]) @ counts for shift in range(3))
+        field, found = self._field(rule, q), 0.0
+        for up, density, weight in zip(field.up, field.density, rule.weight, strict=True):
+            down, above = _mixed(up, none, one), _mixed(up, one, two)
+            total = _mixed(field.up, down, above)
+            both = field.density * density * (two - 2 * one + none) / total
+            product = (
+                field.density * (above - down) * density * (_mixed(field.up, one, two) - _mixed(field.up, none, one))
+            )
+            found += float(weight) * self._average(rule, (both - product / total**2) ** 2)
+        return (self.k - 1) * found
 
     def _losses(self, gamma: float) -> np.ndarray:
         if isinstance(self.loss, ErrorCount):
@@ -117,29 +144,30 @@ class Units:
         losses = self._losses(gamma)
         return np.where(losses > 0, np.exp(-beta * np.where(losses > 0, losses, 1)), 1.0)
 
-    def _up(self, fields: np.ndarray, q: float) -> tuple[np.ndarray, np.ndarray]:
-        """The probability of each unit's being positive, and its derivative by the mean of the unit's preactivation."""
-        xp = self.device.xp
-        x = fields * np.sqrt(q / (1 - q))
-        return self.device.special.ndtr(x), xp.exp(-(x**2) / 2) / np.sqrt(2 * np.pi * (1 - q))
+    def _field(self, rule: Rule, q: float) -> Field:
+        x = rule.z[:, None] * np.sqrt(q / (1 - q))
+        density = self.device.xp.exp(-(x**2) / 2) / np.sqrt(2 * np.pi * (1 - q))
+        return Field(self.device.special.ndtr(x), density, -x / np.sqrt(1 - q))
 
-    def _counts(self, up: np.ndarray) -> np.ndarray:
-        """The distribution of the number of positive units among ``up`` (units, points): (units + 1, points)."""
+    def _counts(self, fields: np.ndarray, q: float) -> np.ndarray:
+        """The distribution of the number of positive units among those of ``fields`` (units, products): (units + 1, products)."""
         xp = self.device.xp
-        counts = xp.ones((1, up.shape[1]))
-        none = xp.zeros((1, up.shape[1]))
-        for p in up:
+        counts = xp.ones((1, fields.shape[1]))
+        none = xp.zeros((1, fields.shape[1]))
+        for p in self.device.special.ndtr(fields * np.sqrt(q / (1 - q))):
             counts = xp.concatenate([counts * (1 - p), none]) + xp.concatenate([none, counts * p])
         return counts
 
-    def _total(self, counts: np.ndarray, beta: float, gamma: float, shift: int = 0) -> np.ndarray:
-        """Z of counts of some units, ``shift`` of the others being positive."""
-        boltzmann = self._boltzmann(beta, gamma)[shift : shift + len(counts)]
-        return self.device.asarray(boltzmann) @ counts
+    def _given(self, counts: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means of ``values``, of 0, 1, ..., k positive units, given that the one beside those of ``counts`` is negative, and positive."""
+        values = self.device.asarray(values)
+        return values[:-1] @ counts, values[1:] @ counts
 
-    def _difference(self, up: np.ndarray, units: tuple[int, ...], beta: float, gamma: float) -> np.ndarray:
-        """Z with ``units`` positive less Z with them negative (for two units: the mixed difference)."""
-        others = [unit for unit in range(self.k) if unit not in units]
-        counts = self._counts(up[others])
-        total = [self._total(counts, beta, gamma, shift) for shift in range(len(units) + 1)]
-        return total[1] - total[0] if len(units) == 1 else total[2] - 2 * total[1] + total[0]
+    def _average(self, rule: Rule, values: np.ndarray) -> float:
+        """Of (points, products)."""
+        return float(rule.weight @ values @ rule.weight_others)
+
+
+def _mixed(up: np.ndarray, down_value: np.ndarray, up_value: np.ndarray) -> np.ndarray:
+    """The mean of two values, the second with probability ``up``."""
+    return (1 - up) * down_value + up * up_value
