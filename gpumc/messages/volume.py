@@ -85,8 +85,8 @@ def check_problem(machine: Machine, loss: Loss) -> None:
 
 @dataclass(frozen=True)
 class Problems:
-    """Rows, each with its ``instance`` (never falling), ``beta`` and ``gamma`` (rows,), a ``reference`` +-1, or real, (rows, weights),
-    and either the field ``h`` toward it or the mean ``distance`` D from it."""
+    """Rows in any order, each with its ``instance``, ``beta`` and ``gamma`` (rows,), a ``reference`` +-1, or real, (rows, weights),
+    and either the field ``h`` toward it or the mean ``distance`` D from it; rows of one ``curve`` differ in these alone."""
 
     instance: np.ndarray
     beta: np.ndarray
@@ -125,19 +125,21 @@ class Volumes:
 def volumes(
     device: Device, machine: Machine, patterns: Patterns, loss: Loss, problems: Problems, how: BeliefPropagation
 ) -> Volumes:
-    """Solve every row, in batches that fit the device's memory."""
+    """Solve every row, instance by instance, in batches that fit the device's memory."""
     if not len(problems.instance):
         none = np.zeros(0)
         return Volumes(
             none, none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
         )
+    order = np.argsort(problems.instance, kind="stable")
+    problems, back = problems.rows(order), np.argsort(order)
     with np.errstate(all="ignore"):  # rows that are no numbers any more are given up
         parts = [
             _solved(device, machine, patterns, loss, problems.rows(batch), how)
             for batch in _batches(device, machine, patterns, problems, how)
         ]
     return Volumes(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Volumes.__dataclass_fields__}
+        **{name: np.concatenate([getattr(part, name) for part in parts])[back] for name in Volumes.__dataclass_fields__}
     )
 
 

@@ -128,13 +128,15 @@ def local_entropy(
     else:
         raise ConfigError("local_entropy needs either distance or field, and not both")
     rows, places = references(machine, patterns, reference)
+    for taken in (ATTRIBUTES.keys() - {"instance", "beta", "gamma", name}) & set(places["reference"].dims):
+        raise ConfigError(f"the reference has a dimension {taken!r}, which is a variable of the result: rename it")
     grid = Grid.of(loss, beta, **places, **{name: along})
     row = grid.flat("reference")
     good = rows[row].any(axis=1) & ~_empty(machine, patterns, grid)
     if isinstance(how, ThermodynamicIntegration):
         if name == "field":
             raise ConfigError("method = 'ti' needs distances: give distance instead of field")
-        values = _sampled(machine, patterns, loss, grid, rows, along.values, how, device)
+        values = _sampled(machine, patterns, loss, grid, rows, how, device)
         return _with_bound(_dataset(grid, values, machine, patterns, loss, "ti"), machine)
     if isinstance(how, Splitting):
         if name == "field":
@@ -146,8 +148,8 @@ def local_entropy(
         return _with_bound(_dataset(grid, values, machine, patterns, loss, "splitting"), machine)
     number, beta_of, gamma_of = (grid.flat(key)[good] for key in ("instance", "beta", "gamma"))
     wanted = {"distance": "distance", "field": "h"}[name]
-    curve = np.arange(len(row)) // len(along)
-    problems = Problems(number, beta_of, gamma_of, rows[row[good]], curve[good], **{wanted: grid.flat(name)[good]})
+    curve = grid.curves()[1][good]
+    problems = Problems(number, beta_of, gamma_of, rows[row[good]], curve, **{wanted: grid.flat(name)[good]})
     found = volumes(choose(device), machine, patterns, loss, problems, how)
     other = "field" if name == "distance" else "distance"
     names = ("entropy", other, "free_entropy", "converged", "iterations", "residual", *_own(machine))
@@ -224,29 +226,25 @@ def _sampled(
     loss: Loss,
     grid: Grid,
     rows: np.ndarray,
-    wanted: np.ndarray,
     how: ThermodynamicIntegration,
     device: str,
 ) -> dict[str, np.ndarray]:
-    """Thermodynamic integration of every problem: each reference is sampled as an instance of its own."""
-    columns = {
-        name: grid.flat(name).reshape(-1, len(wanted))[:, 0] for name in ("instance", "reference", "beta", "gamma")
-    }
-    values = {
-        name: np.full((len(columns["beta"]), len(wanted)), np.nan) for name in ("entropy", "entropy_error", "field")
-    }
-    converged = np.zeros((len(columns["beta"]), len(wanted)), bool)
-    good = rows[columns["reference"]].any(axis=1)
-    for b, g in np.unique(np.stack([columns["beta"], columns["gamma"]], axis=1)[good], axis=0):
-        chosen = np.flatnonzero(good & (columns["beta"] == b) & (columns["gamma"] == g))
-        number = columns["instance"][chosen]
-        own = Patterns(patterns.xi[number], patterns.labels[number])
+    """Thermodynamic integration of every curve at all distances: each reference is sampled as an instance of its own."""
+    first, curve = grid.curves()
+    number, row, beta, gamma = (grid.flat(name)[first] for name in ("instance", "reference", "beta", "gamma"))
+    wanted, place = np.unique(grid.flat("distance"), return_inverse=True)
+    values = {name: np.full((len(first), len(wanted)), np.nan) for name in ("entropy", "entropy_error", "field")}
+    converged = np.zeros((len(first), len(wanted)), bool)
+    good = rows[row].any(axis=1)
+    for b, g in np.unique(np.stack([beta, gamma], axis=1)[good], axis=0):
+        chosen = np.flatnonzero(good & (beta == b) & (gamma == g))
+        own = Patterns(patterns.xi[number[chosen]], patterns.labels[number[chosen]])
         one_loss = loss if loss.gamma is None else CrossEntropy(float(g))
-        found = around(machine, own, one_loss, float(b), rows[columns["reference"][chosen]], wanted, how, device)
+        found = around(machine, own, one_loss, float(b), rows[row[chosen]], wanted, how, device)
         for name, array in (("entropy", found.entropy), ("entropy_error", found.error), ("field", found.field)):
             values[name][chosen] = array
         converged[chosen] = found.reached
-    return values | {"converged": converged}
+    return {name: array[curve, place] for name, array in (values | {"converged": converged}).items()}
 
 
 def _dataset(

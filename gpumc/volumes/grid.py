@@ -43,7 +43,7 @@ class Grid:
             placed = xr.align(*arrays.values(), join="exact", copy=False)
         except ValueError:
             raise ConfigError(
-                "the reference and the loss have a dimension of one name and different values along it"
+                "the reference has a dimension of the name of a parameter, and other values along it: give both the same ones"
             ) from None
         return cls(dict(zip(arrays, xr.broadcast(*placed), strict=True)))
 
@@ -70,6 +70,12 @@ class Grid:
     def flat(self, name: str) -> np.ndarray:
         """An array in the order of all problems, instance by instance."""
         return np.ascontiguousarray(self.arrays[name].values).reshape(-1)
+
+    def curves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Problems that share their reference, beta and gamma are one curve: the first problem of each, and of every problem its curve."""
+        keys = np.stack([self.flat(name) for name in ("reference", "beta", "gamma")], axis=1)
+        _, first, curve = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        return first, curve.reshape(-1)
 
 
 def parameter(name: str, values: ArrayLike) -> xr.DataArray:

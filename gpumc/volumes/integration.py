@@ -29,6 +29,8 @@ STEADY = 4.0
 FINE = 4001
 #: Sampled couplings, as distances without patterns: from a part of the smallest wanted distance to a multiple of the largest.
 INWARDS, OUTWARDS, FARTHEST = 0.5, 3.5, 0.4999
+#: Couplings of which a curve is made, at the least.
+FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,12 @@ def _total(log_weight: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def _curve(log_weight: np.ndarray, heat: np.ndarray, free: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Entropy and field (2, distances), of what chains (chains, couplings) say at the distances ``free`` without patterns."""
-    x = np.log(free)
+    """Entropy and field (2, distances), of what chains (chains, couplings) say at the distances ``free`` without patterns; couplings of
+    which nothing can be said are left out."""
+    known = np.isfinite(log_weight).all(axis=0)
+    if known.sum() < FEWEST:
+        return np.full((2, len(wanted)), np.nan)
+    log_weight, heat, x = log_weight[:, known], heat[:, known], np.log(free[known])
     fine = np.linspace(x[0], x[-1], FINE)
     u = np.exp(fine)
     h = 2 * np.arctanh(1 - 2 * u)

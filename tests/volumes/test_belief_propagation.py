@@ -246,6 +246,20 @@ def test_a_sampled_dataset_keeps_its_dimensions():
     assert all(array.attrs.keys() >= {"long_name", "units"} for array in found.variables.values())
 
 
+@pytest.mark.parametrize("along", [{"distance": [0.2, 0.3]}, {"field": [0.5, 1.0]}], ids=lambda a: next(iter(a)))
+@pytest.mark.parametrize("weights", ["binary", "spherical"])
+def test_instances_may_come_in_any_order_and_again(weights, along):
+    machine = gpumc.TreeCommittee(27, 3, weights=weights)
+    patterns = gpumc.random_patterns(machine, 0.3, 3, seed=1)
+    rows = np.random.default_rng(1).choice([-1, 1], (3, 27))
+    references = xr.DataArray(rows, {"instance": [0, 1, 2]}, ("instance", "weight"))
+    rising = gpumc.local_entropy(machine, patterns, references, device="numpy", **along)
+    assert rising.converged.all()
+    for order in ([2, 0, 1], [1, 1, 0]):
+        found = gpumc.local_entropy(machine, patterns, references.isel(instance=order), device="numpy", **along)
+        xr.testing.assert_identical(found, rising.isel(instance=order))
+
+
 def test_bad_references_leave_the_good_ones():
     machine = gpumc.Perceptron(51)
     patterns = gpumc.random_patterns(machine, 0.3, 1, seed=1)
@@ -256,6 +270,7 @@ def test_bad_references_leave_the_good_ones():
     assert np.isnan(found.entropy.values[0, 1, 0])
 
 
+FIELDS = xr.DataArray(np.ones((2, 51)), {"field": [1.0, 2.0]}, ("field", "weight"))
 GAMMAS = xr.DataArray(np.ones((2, 51)), {"gamma": [1.0, 2.0]}, ("gamma", "weight"))
 MACHINE, PATTERNS = gpumc.Perceptron(51), gpumc.random_patterns(gpumc.Perceptron(51), 0.3, 2, seed=1)
 ONES = np.ones(51)
@@ -277,7 +292,8 @@ ONES = np.ones(51)
         (ONES, {"distance": 0.1, "beta": -1.0}, "non-negative"),
         (ONES, {"distance": 0.1, "loss": gpumc.CrossEntropy(1.0)}, "finite beta"),
         (ONES, {"distance": 0.1, "method": "tap"}, "'bp'"),
-        (GAMMAS, {"distance": 0.1, "loss": gpumc.CrossEntropy([1.0, 3.0]), "beta": 1.0}, "different values"),
+        (GAMMAS, {"distance": 0.1, "loss": gpumc.CrossEntropy([1.0, 3.0]), "beta": 1.0}, "other values along it"),
+        (FIELDS, {"distance": 0.1}, "dimension 'field'.*rename"),
     ],
 )
 def test_bad_input_is_said(reference, arguments, said):

@@ -1,5 +1,7 @@
 """Thermodynamic integration against enumeration, and against belief propagation where nothing can be enumerated."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -55,6 +57,18 @@ def test_around_a_reference(beta):
     truth = xr.DataArray((log_z[best] + 15 * h[best] * wanted + heat[best]) / 15, dims="distance")
     assert agrees(found, truth).all()
     assert np.allclose(found.field[0], h[best], atol=0.2)
+
+
+def test_each_distance_has_its_own_reference():
+    """A solution, and its opposite, around which there is none."""
+    machine, short = gpumc.Perceptron(15), dataclasses.replace(QUICK, chains=4, sweeps=400)
+    patterns, errors = satisfiable(machine, 0.3, 1, seed=3)
+    solution = middle_solutions(machine, errors)[0]
+    rows = xr.DataArray([solution, -solution], {"distance": [0.2, 0.1]}, ("distance", "weight"))
+    found = gpumc.local_entropy(machine, patterns, rows, distance=[0.2, 0.1], method=short, device="cpu")
+    alone = gpumc.local_entropy(machine, patterns, solution, distance=[0.2, 0.1], method=short, device="cpu")
+    assert found.converged.values.tolist() == [[True, False]]
+    assert abs(found.entropy - alone.entropy)[0, 0] < FAR * found.entropy_error[0, 0]
 
 
 @pytest.mark.long
