@@ -15,6 +15,7 @@ import numpy as np
 from gpumc.errors import ConfigError
 from gpumc.losses import FIXED_POINT, ErrorCount
 from gpumc.measures import Gibbs, Measure, Ramp
+from gpumc.sampling.parts import values_of
 
 METROPOLIS, HEAT_BATH = "metropolis", "heat-bath"
 HMC, ROTATIONS, HIT_AND_RUN = "hmc", "rotations", "hit-and-run"
@@ -26,6 +27,9 @@ CERTAIN = 2**31
 #: beta, and the product of beta with an energy change, in fixed point.
 BETA_UNIT = FIXED_POINT
 PRODUCT_UNIT = BETA_UNIT * FIXED_POINT
+#: What beta and coupling must be below with binary weights and any loss but the error count, so that what is compared fits int64; and the
+#: coupling of spherical weights, so that nothing overflows.
+MOST_BETA, MOST_COUPLING, MOST_ON_SPHERES = 2**11, 2e6, 1e100
 
 LOG_BITS = 10
 LN2 = int(np.rint(np.log(2) / PRODUCT_UNIT))
@@ -109,7 +113,7 @@ class Schedule:
         return len(self.beta) > 1
 
     def rule(self, measure: Measure, sampler: str, pattern_count: int, first: int, count: int) -> Rule:
-        """The integers of sweeps first .. first + count - 1. Raises ConfigError where fixed point would overflow."""
+        """The integers of sweeps first .. first + count - 1."""
         span = slice(first, first + count) if self.ramps else slice(None)
         beta, coupling = self.beta[span], self.coupling[span]
         heat_bath = sampler == HEAT_BATH
@@ -118,7 +122,8 @@ class Schedule:
         centre = None if isinstance(measure, Gibbs) else centre_thresholds(coupling, measure.replicas)
         if isinstance(measure.loss, ErrorCount):
             return Rule(len(beta), _thresholds(beta, gain, pattern_count, heat_bath), None, None, centre)
-        return Rule(len(beta), None, *_fixed_point(beta, gain), centre)
+        fixed = (np.rint(v / unit).astype(np.int64) for v, unit in ((beta, BETA_UNIT), (gain, PRODUCT_UNIT)))
+        return Rule(len(beta), None, *fixed, centre)
 
 
 def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bath: bool) -> np.ndarray:
@@ -131,10 +136,15 @@ def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bat
     return np.rint(probability * CERTAIN).astype(np.uint32)
 
 
-def _fixed_point(beta: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if np.max(beta) >= 2**11:
-        raise ConfigError(f"beta = {np.max(beta):g}: with any loss but the error count beta must be below 2048")
-    return np.rint(beta / BETA_UNIT).astype(np.int64), np.rint(gain / PRODUCT_UNIT).astype(np.int64)
+def check_range(measure: Measure, spherical: bool) -> None:
+    """Raise ConfigError for a beta or coupling that is too large for the numbers that hold it."""
+    counts = isinstance(measure.loss, ErrorCount)
+    limits: dict[str, float] = {} if counts else {"beta": MOST_BETA, "coupling": MOST_COUPLING}
+    for name, limit in ({"coupling": MOST_ON_SPHERES} if spherical else limits).items():
+        largest = values_of(getattr(measure, name)).max()
+        if largest >= limit:
+            which = "spherical weights" if spherical else "binary weights and any loss but the error count"
+            raise ConfigError(f"{name} = {largest:g}: with {which} {name} must be below {limit:g}")
 
 
 def centre_thresholds(coupling: np.ndarray, replicas: int) -> np.ndarray:

@@ -139,6 +139,7 @@ def check_measure(machine: Machine, measure: Measure, sampler: str) -> None:
         )
     if np.any(np.isinf(values_of(measure.beta))) and measure.loss.kind != "error-count":
         raise ConfigError(f"beta = inf is for the error count: the loss {measure.loss.kind!r} needs a finite beta")
+    acceptance.check_range(measure, machine.spherical)
     if machine.spherical and machine.fan_in < 2:
         raise ConfigError(
             f"{machine.kind}: each unit has one weight, which cannot move on its sphere: use n/k of at least 2"

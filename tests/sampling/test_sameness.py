@@ -1,5 +1,7 @@
 """One run gives the same bits however it is cut up, and rejects what makes no sense."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -128,6 +130,21 @@ def test_metropolis_needs_something_to_reject():
 def test_infinite_beta_is_for_error_counts():
     with pytest.raises(ConfigError, match="finite"):
         gpumc.sample(MACHINE, PATTERNS, gpumc.Gibbs(gpumc.CrossEntropy(), beta=np.inf), **SETTINGS)
+
+
+@pytest.mark.parametrize("centre", ["explicit", "traced"])
+def test_the_strongest_coupling_holds(centre):
+    """Nothing overflows: replicas that start in one place stay there, and a stronger coupling is refused."""
+    strong = gpumc.LocalEntropy(gpumc.CrossEntropy(), 2047.0, coupling=1.99e6, replicas=3, centre=centre)
+    start = np.ones(27, np.int8)
+    found = gpumc.sample(MACHINE, PATTERNS, strong, init=start, **SETTINGS)
+    assert (found.weights == 1).all()
+    assert (found.overlap_centre == 1).all()
+    stronger = dataclasses.replace(strong, coupling=2.0**22)
+    with pytest.raises(ConfigError, match=r"coupling = 4\.1943e\+06.*below 2e\+06"):
+        gpumc.sample(MACHINE, PATTERNS, stronger, **SETTINGS)
+    counted = dataclasses.replace(stronger, loss=gpumc.ErrorCount())
+    assert (gpumc.sample(MACHINE, PATTERNS, counted, init=start, **SETTINGS).weights == 1).all()
 
 
 def test_patterns_of_another_size():

@@ -9,7 +9,7 @@ from gpumc.device import choose, to_host
 from gpumc.device.philox import Stream, philox, uniform
 from gpumc.errors import ConfigError, RunError
 from gpumc.sampling import Part
-from gpumc.sampling.spheres.centre import draw_centre, draw_cos
+from gpumc.sampling.spheres.centre import draw_below_one, draw_centre
 from gpumc.sampling.spheres.geometry import log_mean_exp, normalised, norms, tangent
 from gpumc.sampling.spheres.hit_and_run import errors_along
 from gpumc.sampling.spheres.hmc import Potential, leapfrog
@@ -156,7 +156,7 @@ def test_centres_follow_their_distribution(dimension):
     """The mean cosine to the pole, and its square by the second derivative; 4.9 standard errors."""
     kappa = np.array([0.01, 2.0, 60.0])
     walkers = np.arange(20_000, dtype=np.uint64)
-    cos = draw_cos(1, 5, walkers, np.broadcast_to(kappa, (len(walkers), 3)), dimension)
+    cos = 1 - draw_below_one(1, 5, walkers, np.broadcast_to(kappa, (len(walkers), 3)), dimension)
     h = 1e-3 * kappa
     mean = log_mean_exp(kappa, dimension)[1]
     variance = (log_mean_exp(kappa + h, dimension)[1] - log_mean_exp(kappa - h, dimension)[1]) / (2 * h)
@@ -169,6 +169,26 @@ def test_centres_follow_their_distribution(dimension):
     cos = (centre * total).sum(axis=-1) / (3 * dimension)
     expected, slope = log_mean_exp(np.array([0.6 * dimension]), dimension)[1], 0.05
     assert np.all(np.abs(cos.mean(axis=0) - expected) < max(ALLOWED * cos.std() / len(walkers) ** 0.5, slope * 1e-3))
+
+
+@pytest.mark.parametrize("kappa", [1e6, 1e12, 1e20, 9e99])
+def test_a_strong_coupling_leaves_the_centre_at_its_pole(kappa):
+    """1 - cos has the gamma distribution of shape (dimension - 1)/2 and scale 1/kappa; 4.9 standard errors."""
+    dimension, walkers = 5, np.arange(20_000, dtype=np.uint64)
+    below = draw_below_one(1, 5, walkers, np.full((len(walkers), 1), kappa), dimension) * kappa
+    assert abs(below.mean() - 2) < ALLOWED * (2 / len(walkers)) ** 0.5
+    assert abs(below.var() - 2) < ALLOWED * (20 / len(walkers)) ** 0.5
+    measure = gpumc.LocalEntropy(gpumc.ErrorCount(), beta=1.0, coupling=kappa, replicas=2)
+    data = gpumc.sample(
+        SIGNS, patterns_of(SIGNS), measure, chains=2, burn_in=0, sweeps=2, sampler="hit-and-run", device="numpy"
+    )
+    assert np.isfinite(data.centre).all()
+
+
+def test_a_centre_of_replicas_that_cancel_is_anywhere():
+    centre = draw_centre(1, 5, np.arange(20_000, dtype=np.uint64), np.zeros((20_000, 2, 3)), np.ones(20_000))
+    np.testing.assert_allclose(norms(centre)[..., 0], 3**0.5)
+    assert np.all(np.abs(centre.mean(axis=0)) < ALLOWED / 20_000**0.5)
 
 
 CROSS_ENTROPY = gpumc.CrossEntropy(1.3)
@@ -345,6 +365,7 @@ def change(**changes):
         ({"sampler": "hit-and-run"}, "error count of hidden signs"),
         ({"measure": gpumc.Gibbs(gpumc.CrossEntropy(1.0), np.inf)}, "finite beta"),
         ({"measure": gpumc.LocalEntropy(gpumc.CrossEntropy(1.0), 1.0, 0.1, 2, np.zeros(9))}, "zero vector"),
+        ({"measure": gpumc.LocalEntropy(gpumc.CrossEntropy(1.0), 1.0, 1e101, 2)}, r"below 1e\+100"),
         ({"machine": gpumc.Perceptron(1, weights="spherical")}, "cannot move"),
         ({"machine": gpumc.Perceptron(9), "sampler": "hmc"}, "'hmc' with binary weights"),
     ],

@@ -94,6 +94,8 @@ def test_overrides():
         ("beta = 2.0", "beta = {start = 1.0, stopp = 2.0}", ["2 mistakes", "stopp", "did you mean 'stop'", "missing"]),
         ("coupling = 0.3", "", ["replicas without coupling"]),
         ("coupling = 0.3", "coupling = 0.3\ncentre = 'tracd'", ["centre", "tracd", "traced"]),
+        ("beta = 2.0", "beta = [2.0, 5000.0]", ["beta = 5000", "below 2048"]),
+        ("coupling = 0.3", "coupling = {start = 0.1, stop = 5e6}", ["coupling = 5e+06", "below 2e+06"]),
         ("chains = 4", "chains = 0", ["[sampler] chains = 0"]),
         ("chains = 4", "chains = '4'", ["[sampler] chains = '4'"]),
         ("every = 5", "every = 50", ["every = 50"]),
