@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import time
+import warnings
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -243,6 +245,7 @@ def main() -> None:
     """The command `gpumc`: errors are one plain sentence, and the exit status is 2 for usage, 1 for the rest."""
     from gpumc.errors import GpumcError
 
+    warnings.showwarning = _warned
     try:
         app()
     except GpumcError as error:
@@ -255,6 +258,16 @@ def main() -> None:
         if type(error).__name__ != "OutOfMemoryError":  # of cupy, which is not imported here
             raise
         _fail(f"out of memory on the device ({error}): use fewer chains, or fewer grid points", 1)
+
+
+@cache
+def _said_once(message: str) -> None:
+    print(f"gpumc: {message}", file=sys.stderr)
+
+
+def _warned(message: Warning | str, *_) -> None:
+    """A warning as one line, however often it is given."""
+    _said_once(str(message))
 
 
 def _fail(message: str, status: int) -> None:

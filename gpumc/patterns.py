@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gpumc.activations import ODD
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine
 from gpumc.measures import reals, signs
 
-#: Decimals to which real inputs are compared, the largest of a pattern being 1.
+#: Decimals to which inputs that may be multiplied are compared, the largest being 1.
 DIGITS = 12
 
 
@@ -78,30 +77,50 @@ class Patterns:
         return hashlib.sha256(text).hexdigest()[:16]
 
     def contradictions(self, machine: Machine) -> np.ndarray:
-        """Whether an instance wants both outputs of one input, or of multiples of it, or one output of both an input and its opposite
-        where the machine cannot give it: bool (instances,)."""
-        odd = machine.readout != "product" or machine.k % 2 == 1
-        odd &= machine.activation in ODD
+        """Whether an instance wants both outputs of one input, or of inputs that are one to ``machine`` (`_asked`): bool (instances,)."""
         found = []
         for inputs, labels in zip(self.xi, self.labels, strict=True):
-            xi = (
-                inputs
-                if inputs.dtype == np.int8
-                else np.round(inputs / np.abs(inputs).max(axis=1, keepdims=True), DIGITS)
-            )
-            sign = np.sign(xi[np.arange(len(xi)), (xi != 0).argmax(axis=1)])[:, None]
-            seen = np.unique(np.concatenate([xi * sign, labels[:, None] * (sign if odd else 1)], axis=1), axis=0)
-            found.append(len(np.unique(seen[:, :-1], axis=0)) < len(seen))
+            asked = np.unique(_asked(machine, inputs, labels), axis=0)
+            found.append(len(np.unique(asked[:, :-1], axis=0)) < len(asked))
         return np.array(found)
 
     def check(self, machine: Machine) -> None:
-        """Raise ConfigError unless these patterns have the inputs of ``machine``, +-1 where its weights are binary."""
+        """Raise ConfigError unless these patterns have the inputs of ``machine``, +-1 where its weights are binary, and none leaves a
+        hidden sign without any."""
         if self.n != machine.n:
             raise ConfigError(
                 f"the patterns have {self.n} inputs and the {machine.kind} has n = {machine.n}: they must be equal"
             )
         if not machine.spherical:
             signs("xi", self.xi)
+        if machine.activation == "sign":
+            units = self.xi.reshape(self.instances, self.count, -1, machine.fan_in)
+            silent = np.argwhere(~units.any(axis=-1))
+            if len(silent):
+                instance, pattern, unit = silent[0]
+                raise ConfigError(
+                    f"xi[{instance}, {pattern}] is 0 on all inputs of hidden unit {unit}, which then has no sign: leave this pattern out, "
+                    "or use units of activation 'tanh' or 'erf'"
+                )
+
+
+def _asked(machine: Machine, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Inputs xi (M, n) with their labels, (M, n + 1), made equal where ``machine`` cannot tell them apart.
+
+    A positive factor changes no sign of a sign unit, nor of a parity, if it multiplies the inputs of one unit; nor of a ReLU committee,
+    if it multiplies all. An opposite input has the opposite label: of odd units in a parity for each unit, in a committee as a whole.
+    """
+    parity = machine.readout == "product"
+    by_unit = parity or machine.activation == "sign"
+    parts = xi.reshape(len(xi), -1, machine.fan_in if by_unit else machine.n)
+    if xi.dtype != np.int8 and (by_unit or machine.rectified):
+        largest = np.abs(parts).max(axis=2, keepdims=True)
+        parts = np.round(parts / np.where(largest > 0, largest, 1), DIGITS)
+    turning = parts if parity else parts.reshape(len(xi), 1, -1)
+    first = np.take_along_axis(turning, (turning != 0).argmax(axis=2)[..., None], axis=2)
+    sign = np.ones_like(first) if machine.rectified else np.sign(first)
+    turned = (parts * sign).reshape(len(xi), -1)
+    return np.concatenate([turned, (labels[:, None] * sign.prod(axis=1)).astype(turned.dtype)], axis=1)
 
 
 def random_patterns(machine: Machine, alpha: float, instances: int = 1, seed: int = 0) -> Patterns:
@@ -169,7 +188,7 @@ def load_patterns(path: str | Path) -> Patterns:
 
 
 def _load_npz(path: Path) -> Patterns:
-    if not zipfile.is_zipfile(path):
+    if path.is_file() and not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile("it is not an .npz archive, or it was cut short")
     with np.load(path, allow_pickle=False) as arrays:
         missing = {"xi", "labels"} - set(arrays)

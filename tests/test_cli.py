@@ -36,6 +36,18 @@ def config(tmp_path) -> Path:
     return path
 
 
+def test_patterns_that_contradict_each_other_are_one_line(config, tmp_path):
+    (tmp_path / "set.txt").write_text(f"{'1 ' * 27} 1\n{'1 ' * 27} -1\n")
+    given = '[patterns]\nkind = "file"\npath = "set.txt"\n[volumes]\ndistance = 0.3\nevery = 2\nreplicas = true\n[loss]'
+    text = GOOD.replace(GOOD[GOOD.index("[patterns]") : GOOD.index("[loss]") + 6], given)
+    config.write_text(text)
+    done = gpumc_command("run", config, "--out", tmp_path / "out", "--device", "numpy")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("contradict") == 1
+    assert "gpumc: patterns of instance 0 contradict each other" in done.stderr
+    assert "Warning" not in done.stderr
+
+
 def test_a_run_from_start_to_end(config, tmp_path):
     out = tmp_path / "out"
     done = gpumc_command("run", config, "--out", out, "--device", "cpu", "--set", "sampler.chains=3")

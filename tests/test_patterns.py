@@ -205,9 +205,10 @@ def test_files_that_cannot_be_read(tmp_path, name, content):
         gpumc.load_patterns(tmp_path / name)
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(RunError, match=r"nowhere\.txt"):
-        gpumc.load_patterns(tmp_path / "nowhere.txt")
+@pytest.mark.parametrize("name", ["nowhere.txt", "nowhere.txt.gz", "nowhere.npz"])
+def test_a_file_that_is_not_there(tmp_path, name):
+    with pytest.raises(RunError, match=rf"{name}: .*No such file"):
+        gpumc.load_patterns(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +243,65 @@ def test_archives_that_are_wrong(tmp_path, content, words):
 def test_arguments_that_make_no_sense(make, words):
     with pytest.raises(ConfigError, match=words):
         make()
+
+
+def machine(kind, activation="sign", **more):
+    return kind(6, weights="spherical", activation=activation, **more)
+
+
+A, B = np.array([0.3, -1.0, 2.0]), np.array([1.5, 0.2, -0.7])
+SIGNS, PARITY = machine(gpumc.TreeCommittee, k=3), machine(gpumc.TreeParity, k=2)
+TANH, RELU = machine(gpumc.TreeCommittee, "tanh", k=3), machine(gpumc.FullCommittee, "relu", k=4)
+FULL = machine(gpumc.FullCommittee, k=3)
+ONCE = np.concatenate([A, B])
+
+
+@pytest.mark.parametrize(
+    ("machine", "other", "same", "opposite"),
+    [
+        (SIGNS, ONCE, False, True),
+        (SIGNS, ONCE * [2, 2, 3, 3, 5, 5], False, True),
+        (SIGNS, -ONCE, True, False),
+        (SIGNS, ONCE * [1, 1, 1, 1, -1, -1], False, False),
+        (FULL, 3 * ONCE, False, True),
+        (FULL, ONCE * [2, 2, 3, 3, 5, 5], False, False),
+        (PARITY, ONCE * [2, 2, 2, 7, 7, 7], False, True),
+        (PARITY, -ONCE, False, True),
+        (PARITY, ONCE * [1, 1, 1, -1, -1, -1], True, False),
+        (machine(gpumc.TreeParity, "erf", k=2), ONCE * [2, 2, 2, -7, -7, -7], True, False),
+        (TANH, ONCE, False, True),
+        (TANH, 2 * ONCE, False, False),
+        (TANH, -ONCE, True, False),
+        (RELU, ONCE, False, True),
+        (RELU, 3 * ONCE, False, True),
+        (RELU, -ONCE, False, False),
+        (RELU, ONCE * [2, 2, 2, 7, 7, 7], False, False),
+    ],
+)
+def test_contradictions(machine, other, same, opposite):
+    """Whether ``other`` with the same and with the opposite label contradicts an input; where not, some weights give both labels."""
+    right = {}
+    weights = np.random.default_rng(1).normal(size=(4000, machine.weight_count))
+    for label, expected in ((1, same), (-1, opposite)):
+        patterns = gpumc.Patterns([ONCE, other], [1, label])
+        assert patterns.contradictions(machine).tolist() == [expected]
+        stabilities = machine.stabilities(weights, patterns.xi[0], patterns.labels[0])
+        right[label] = (stabilities > 0).all(axis=1).any()
+    assert (right[1], right[-1]) == (not same, not opposite)
+
+
+def test_a_hidden_sign_without_inputs_is_refused():
+    patterns = gpumc.Patterns([ONCE, ONCE * [1, 1, 1, 0, 0, 0]], [1, -1])
+    for wrong in (PARITY, machine(gpumc.TreeCommittee, k=3)):
+        with pytest.raises(ConfigError, match=r"xi\[0, 1\] is 0 on all inputs of hidden unit [12].*leave"):
+            patterns.check(wrong)
+    with pytest.raises(ConfigError, match="hidden unit 1"):
+        gpumc.entropy(PARITY, patterns, method="splitting", device="numpy")
+    for right in (TANH, RELU, FULL, machine(gpumc.Perceptron)):
+        patterns.check(right)
+    measure = gpumc.Gibbs(gpumc.CrossEntropy(), 2.0)
+    found = gpumc.sample(TANH, patterns, measure, chains=2, burn_in=2, sweeps=2, device="numpy")
+    assert np.isfinite(found.energy).all()
 
 
 def test_patterns_fit_any_machine_with_their_inputs():

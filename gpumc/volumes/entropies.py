@@ -72,12 +72,15 @@ def entropy(
     empty = _empty(machine, patterns, grid)
     if isinstance(how, ThermodynamicIntegration):
         estimates = [whole(machine, patterns, one, b, how, device) for one, b in _cases(grid, patterns, loss)]
-        return _dataset(grid, _gathered(estimates), machine, patterns, loss, "ti")
+        values = {key: _filled(~empty, v.reshape(-1)[~empty]) for key, v in _gathered(estimates).items()}
+        return _dataset(grid, values, machine, patterns, loss, "ti")
     if isinstance(how, Splitting):
         _only_solutions(loss, grid)
-        volume = split(choose(device), machine, patterns, grid.flat("instance"), None, np.zeros(grid.size), how)
+        number = grid.flat("instance")[~empty]
+        volume = split(choose(device), machine, patterns, number, None, np.zeros(len(number)), how)
         volume["entropy"] = volume.pop("log_volume")
-        return _dataset(grid, volume, machine, patterns, loss, "splitting")
+        values = {key: _filled(~empty, v) for key, v in volume.items()}
+        return _dataset(grid, values, machine, patterns, loss, "splitting")
     number, beta_of, gamma_of = (grid.flat(key)[~empty] for key in ("instance", "beta", "gamma"))
     nowhere = np.ones((len(number), machine.weight_count), np.int8)
     problems = Problems(number, beta_of, gamma_of, nowhere, np.arange(len(number)), h=np.zeros(len(number)))
@@ -136,7 +139,7 @@ def local_entropy(
     if isinstance(how, ThermodynamicIntegration):
         if name == "field":
             raise ConfigError("method = 'ti' needs distances: give distance instead of field")
-        values = _sampled(machine, patterns, loss, grid, rows, how, device)
+        values = _sampled(machine, patterns, loss, grid, rows, good, how, device)
         return _with_bound(_dataset(grid, values, machine, patterns, loss, "ti"), machine)
     if isinstance(how, Splitting):
         if name == "field":
@@ -187,10 +190,10 @@ def _method(method: Method) -> How:
 
 def _empty(machine: Machine, patterns: Patterns, grid: Grid) -> np.ndarray:
     """The problems that no configuration solves, since their patterns contradict each other; said once."""
-    contradicted = patterns.contradictions(machine)
-    empty = contradicted[grid.flat("instance")] & np.isinf(grid.flat("beta"))
+    number = grid.flat("instance")
+    empty = patterns.contradictions(machine)[number] & np.isinf(grid.flat("beta"))
     if empty.any():
-        where = ", ".join(str(i) for i in np.flatnonzero(contradicted))
+        where = ", ".join(str(i) for i in np.unique(number[empty]))
         warnings.warn(
             f"patterns of instance {where} contradict each other: no configuration is without error, and the answer is NaN",
             stacklevel=3,
@@ -226,16 +229,18 @@ def _sampled(
     loss: Loss,
     grid: Grid,
     rows: np.ndarray,
+    good: np.ndarray,
     how: ThermodynamicIntegration,
     device: str,
 ) -> dict[str, np.ndarray]:
-    """Thermodynamic integration of every curve at all distances: each reference is sampled as an instance of its own."""
+    """Thermodynamic integration of every curve at all distances where problems are ``good``: each reference is sampled as an instance of
+    its own."""
     first, curve = grid.curves()
     number, row, beta, gamma = (grid.flat(name)[first] for name in ("instance", "reference", "beta", "gamma"))
     wanted, place = np.unique(grid.flat("distance"), return_inverse=True)
     values = {name: np.full((len(first), len(wanted)), np.nan) for name in ("entropy", "entropy_error", "field")}
     converged = np.zeros((len(first), len(wanted)), bool)
-    good = rows[row].any(axis=1)
+    good = good[first]
     for b, g in np.unique(np.stack([beta, gamma], axis=1)[good], axis=0):
         chosen = np.flatnonzero(good & (beta == b) & (gamma == g))
         own = Patterns(patterns.xi[number[chosen]], patterns.labels[number[chosen]])

@@ -86,6 +86,29 @@ def test_at_a_distance(machine, count):
     np.testing.assert_allclose(found.entropy, found.log_volume + found.entropy_bound)
 
 
+@pytest.mark.filterwarnings("error")
+def test_relu_units_give_opposite_inputs_one_label():
+    machine = gpumc.FullCommittee(3, k=4, weights="spherical", activation="relu")
+    patterns = gpumc.Patterns([[1.0, 0.5, 0.2], [-1.0, -0.5, -0.2]], [1, 1])
+    found = gpumc.entropy(machine, patterns, method=gpumc.Splitting(256), **CPU)
+    weights = units(np.random.default_rng(1).normal(size=(100_000, 12)), machine).reshape(-1, 12)
+    right = (machine.stabilities(weights, patterns.xi[0], patterns.labels[0]) > 0).all(axis=1).mean()
+    assert abs(found.entropy[0] - np.log(right) / 12) < FAR * found.entropy_error[0]
+
+
+def test_contradictions_are_nan_by_any_method():
+    """The second instance is one that a sign committee can solve."""
+    machine = gpumc.TreeCommittee(9, k=3, weights="spherical")
+    xi = np.random.default_rng(1).normal(size=9)
+    patterns = gpumc.Patterns([[xi, -2 * xi], [xi, -2 * xi]], [[1, 1], [1, -1]])
+    quick = gpumc.Splitting(256)
+    with pytest.warns(UserWarning, match="instance 0 contradict"):
+        found = gpumc.entropy(machine, patterns, method=quick, **CPU)
+    assert found.converged.values.tolist() == [False, True]
+    assert np.isnan(found.entropy[0])
+    assert abs(found.entropy[1] - np.log(0.5) / 9) < FAR * found.entropy_error[1]
+
+
 def test_two_patterns():
     """The part of the sphere that classifies two patterns is 1/2 - angle / (2 pi), in any dimension."""
     machine = gpumc.Perceptron(50, weights="spherical")
