@@ -71,6 +71,11 @@ class CrossEntropy:
         xp = array_module(stability)
         return -xp.exp(-xp.logaddexp(0.0, 2 * gamma * stability))
 
+    def curvatures(self, stability: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
+        """The second derivative."""
+        slopes = self.slopes(stability, gamma)
+        return -2 * gamma * slopes * (1 + slopes)
+
 
 @dataclass(frozen=True)
 class SquaredHinge:
@@ -103,6 +108,10 @@ class SquaredHinge:
     def slopes(self, stability: np.ndarray, gamma: np.ndarray | float = 0.0) -> np.ndarray:
         """Its derivative."""
         return -array_module(stability).maximum(0.0, self.margin - stability)
+
+    def curvatures(self, stability: np.ndarray, gamma: np.ndarray | float = 0.0) -> np.ndarray:
+        """The second derivative, 1/2 where it jumps."""
+        return array_module(stability).heaviside(self.margin - stability, 0.5)
 
 
 def wrong(stability: np.ndarray) -> np.ndarray:

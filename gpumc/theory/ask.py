@@ -12,8 +12,12 @@ from gpumc.losses import ErrorCount, Loss
 from gpumc.theory.capacity import capacity
 from gpumc.theory.clusters import dense_clusters
 from gpumc.theory.franz_parisi import franz_parisi
+from gpumc.theory.limits import Limit
 from gpumc.theory.replica_symmetric import replica_symmetric
 from gpumc.theory.replicated import local_entropy_measure
+
+#: In a range.
+MOST_NUMBERS = 10_000
 
 
 def numbers(name: str, text: str) -> float | list[float]:
@@ -21,6 +25,8 @@ def numbers(name: str, text: str) -> float | list[float]:
     try:
         if ":" in text:
             first, last, count = text.split(":")
+            if not 1 <= int(count) <= MOST_NUMBERS:
+                raise ConfigError(f"--{name} {text}: ranges of 1 to {MOST_NUMBERS} numbers are possible")
             return np.linspace(float(first), float(last), int(count)).tolist()
         values = [float(part) for part in text.split(",")]
     except ValueError:
@@ -46,13 +52,14 @@ def asked(
             raise ConfigError(
                 "dense clusters are of configurations without error: leave --beta, --gamma and --margin out"
             )
-        return dense_clusters(machine, alpha=alpha, k=np.inf if k is None else k, activation=activation, **places)
+        return dense_clusters(machine, alpha=alpha, k=k, activation=activation, **places)
+    limit = Limit.of(machine, k, activation)
     if given == {"distance"}:
-        return franz_parisi(machine=machine, alpha=alpha, reference_loss=loss, reference_beta=beta, **places)
+        return franz_parisi(machine=limit, alpha=alpha, reference_loss=loss, reference_beta=beta, **places)
     if given == {"replicas", "coupling"}:
-        return local_entropy_measure(machine, alpha=alpha, beta=beta, loss=loss, **places)
+        return local_entropy_measure(limit, alpha=alpha, beta=beta, loss=loss, **places)
     if given:
         raise ConfigError(
             f"--{' and --'.join(sorted(given))}: --distance, --distance with --replicas, or --replicas with --coupling are possible"
         )
-    return replica_symmetric(machine, alpha=alpha, loss=loss, beta=beta, k=k, activation=activation)
+    return replica_symmetric(limit, alpha=alpha, loss=loss, beta=beta)

@@ -29,6 +29,8 @@ def capacity(machine: Machine | Limit | str, *, k: float | None = None, activati
     perceptron (W. Krauth, M. Mezard, J. Physique 50, 3057 (1989)), 1 for parities of 3 or more units.
     """
     limit = Limit.of(machine, k, activation)
+    if limit.kind == "tree-parity" and limit.many:
+        return 1.0 if limit.weights == "binary" else np.inf
     if limit.weights == "binary":
         return _zero_entropy_alpha(limit)
     if limit.many:

@@ -14,13 +14,12 @@ of a group breaks, F is an upper bound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.special import entr, logsumexp
+from scipy.special import entr
 
 from gpumc.device import choose
 from gpumc.errors import ConfigError
@@ -28,27 +27,26 @@ from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
+from gpumc.theory.inner import Inner, by_row, group_patterns
 from gpumc.theory.limits import Limit
 from gpumc.theory.parity import log_right_together
 from gpumc.theory.quadrature import (
-    DZ2,
+    ALLOWED_ERROR,
     DZ_FIELD,
-    Z2,
     Z_FIELD,
     Z,
     average,
     average_error,
     halving_error,
     log_2cosh,
-    log_normal,
 )
 from gpumc.theory.replica_symmetric import saddle_points
-from gpumc.theory.solve import fixed_point, root
+from gpumc.theory.solve import FixedPoint, fixed_point, root
 
 #: Beyond so many replicas the limit of infinitely many is to be asked for.
 MOST_REPLICAS = 100
-#: The largest variance of fields, and the largest y times its excess within a group.
-LARGEST_VARIANCE, LARGEST_PULL = 1e4, 50.0
+#: The largest y times the excess of the variance of fields within a group.
+LARGEST_PULL = 50.0
 #: Newton steps to a highest value.
 NEWTON_STEPS = 20
 
@@ -80,36 +78,41 @@ class FewBinary:
     """Binary weights of y replicas: ``q1`` and ``y`` (rows,)."""
 
     def __init__(self, q1: np.ndarray, y: np.ndarray):
-        self.q1, self.y, self.inner = q1, y, Inner.of(y)
+        self.q1, self.y = q1, y
 
     def answer(self, r0: np.ndarray) -> Side:
         """At r0; the variance r1 gives q1."""
 
-        def excess(r1: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            return FewBinary(self.q1[rows], self.y[rows])._inner(r0[rows], r1)[1] - self.q1[rows]
+        def excess(between: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return FewBinary(self.q1[rows], self.y[rows])._inner(r0[rows], between)[1] - self.q1[rows]
 
-        r1 = root(excess, r0, np.full(len(r0), LARGEST_VARIANCE))
-        q0, _, log_z, local, error = self._inner(r0, r1)
-        y, q1 = self.y, self.q1
+        # Replicas of a group are tied by r1 - r0: y (r1 - r0) of them overlap but for terms of order exp(-2 y (r1 - r0)).
+        between = root(excess, 0 * r0, LARGEST_PULL / self.y)
+        q0, _, log_z, local, error = self._inner(r0, between)
+        y, q1, r1 = self.y, self.q1, r0 + between
         free = -r1 / 2 - ((y - 1) * r1 * q1 - y * r0 * q0) / 2 + log_z / y
         return Side(q0, free, -r1 / 2 - ((2 * y - 1) * r1 * q1 - 2 * y * r0 * q0) / 2 + local, error / y)
 
-    def _inner(self, r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, ...]:
-        """E <tanh>^2, E <tanh^2>, E log E_1 (2 cosh h)^y, E <log 2 cosh h>, and the error of the third."""
-        h = (
-            np.sqrt(r0)[:, None, None] * Z_FIELD[:, None]
-            + np.sqrt(np.maximum(r1 - r0, 0))[:, None, None] * self.inner.z
-        )
-        log_cosh = log_2cosh(h)
-        log_z, weight = self.inner.tilted(self.y, log_cosh)
-        tanh = np.tanh(h)
-        averages = (
-            (weight * tanh).sum(axis=-1) ** 2,
-            (weight * tanh**2).sum(axis=-1),
-            log_z,
-            (weight * log_cosh).sum(axis=-1),
-        )
-        return *(values @ DZ_FIELD for values in averages), halving_error(log_z, DZ_FIELD)
+    def _inner(self, r0: np.ndarray, between: np.ndarray) -> np.ndarray:
+        """E <tanh>^2, E <tanh^2>, E log E_1 (2 cosh h)^y, E <log 2 cosh h>, and the error of the third, at variances r0 and r1 = r0 +
+        ``between``: (5, rows)."""
+
+        def row(own: int) -> tuple[float, ...]:
+            spread, y = np.sqrt(between[own]), self.y[own]
+            inner = Inner.of(y * spread, 1 / spread if spread > 0 else np.inf)
+            h = np.sqrt(r0[own]) * Z_FIELD[:, None] + spread * inner.z
+            log_cosh, tanh = log_2cosh(h), np.tanh(h)
+            log_z, weight, half = inner.tilted(y * log_cosh)
+            averages = (
+                (weight * tanh).sum(axis=-1) ** 2,
+                (weight * tanh**2).sum(axis=-1),
+                log_z,
+                (weight * log_cosh).sum(axis=-1),
+            )
+            error = abs((log_z - half) @ DZ_FIELD) + halving_error(log_z, DZ_FIELD)
+            return *(values @ DZ_FIELD for values in averages), error
+
+        return by_row(row, len(r0), 5)
 
 
 class FewSpherical:
@@ -174,26 +177,6 @@ class ManySpherical:
         return Side(width - (1 - self.q1), free, free)
 
 
-@dataclass(frozen=True)
-class Inner:
-    """The rule of averages over z1, which many replicas pull far out: points ``z``, and the logs of their weights."""
-
-    z: np.ndarray
-    log_weight: np.ndarray
-
-    @classmethod
-    def of(cls, y: np.ndarray) -> Inner:
-        reach = 8 + 2 * np.sqrt(np.max(y))
-        z = np.linspace(-reach, reach, 2 * round(6 * reach) + 1)
-        return cls(z, log_normal(z) + np.log(z[1] - z[0]))
-
-    def tilted(self, y: np.ndarray, log_value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """log E_1 exp(y log_value), values (rows, Z2, z), and the weights of averages under it."""
-        exponent = y[:, None, None] * log_value + self.log_weight
-        log_z = logsumexp(exponent, axis=-1)
-        return log_z, np.exp(exponent - log_z[..., None])
-
-
 class Patterns(NamedTuple):
     """The patterns' part, (rows,): r0 / alpha, G_E, d(y G_E)/dy, and the error of G_E."""
 
@@ -205,14 +188,9 @@ class Patterns(NamedTuple):
 
 def few_patterns(limit: Limit, q0: np.ndarray, q1: np.ndarray, y: np.ndarray) -> Patterns:
     """The patterns of y replicas."""
-    kernel, inner = limit.kernel, Inner.of(y)
-    outer, whole = kernel.overlap(q0), kernel.overlap(q1)
-    u = np.sqrt(outer)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(whole - outer, 0))[:, None, None] * inner.z
-    moments = errors(len(q0)).moments(u, 1 - whole)
-    log_z, weight = inner.tilted(y, moments.log_g)
-    slope = (weight * moments.slope).sum(axis=-1)
-    local = (weight * moments.log_g).sum(axis=-1)
-    return Patterns(kernel.slope(q0) * (slope**2 @ DZ2), log_z @ DZ2 / y, local @ DZ2, halving_error(log_z, DZ2) / y)
+    kernel = limit.kernel
+    group = group_patterns(errors(len(q0)), kernel.overlap(q0), kernel.overlap(q1), y)
+    return Patterns(kernel.slope(q0) * group.across, group.log_z / y, group.log_g, group.error / y)
 
 
 def many_patterns(limit: Limit, delta: np.ndarray, q1: np.ndarray) -> Patterns:
@@ -243,15 +221,15 @@ def dense_clusters(
     alpha: ArrayLike,
     distance: ArrayLike,
     replicas: ArrayLike = np.inf,
-    k: float = np.inf,
+    k: float | None = None,
     activation: str = "sign",
 ) -> xr.Dataset:
     """Entropies of groups of replicas without error at a ``distance`` of one another, over ([alpha,] [replicas,] [distance]).
 
     Distances are D = (1 - q1)/2.
-    ``machine``: "binary-perceptron", "spherical-perceptron", "spherical-tree-committee" (k = inf, ``activation`` "sign" or "relu"), or
-    a tree parity of any k. ``replicas`` y are from 2 to 100, not necessarily whole, or inf. Groups of parities do not overlap, and
-    log_volume is (alpha / y) log E P^y: flat at -alpha log 2 for k = inf; for a finite k, y is whole, and y -> infinity would give
+    ``machine``: "binary-perceptron", "spherical-perceptron", "spherical-tree-committee" (k = inf, the default, ``activation`` "sign" or
+    "relu"), or a tree parity of any k. ``replicas`` y are from 2 to 100, not necessarily whole, or inf. Groups of parities do not overlap,
+    and log_volume is (alpha / y) log E P^y: flat at -alpha log 2 for k = inf; for a finite k, y is whole, and y -> infinity would give
     the bound alone. Returns float64 per replica and weight ``entropy`` F
     (spherical: relative to the sphere), ``entropy_bound`` without patterns and ``log_volume``, the difference; ``overlap_others`` q0;
     for finite y ``local_entropy`` = d(y F)/dy and ``external_entropy`` = y (F - local_entropy); as y -> infinity
@@ -260,8 +238,8 @@ def dense_clusters(
     NaN where the iteration did not converge, and where typical configurations are closer to one another than ``distance``. For the
     ansatz, and where F is only an upper bound, see this module. Raises ConfigError.
     """
-    perceptron = isinstance(machine, str) and machine.endswith("perceptron")
-    limit = Limit.of(machine, 1 if perceptron else k, activation)
+    trees = isinstance(machine, str) and "perceptron" not in machine
+    limit = Limit.of(machine, np.inf if trees and k is None else k, activation)
     parity = limit.kind == "tree-parity"
     if not parity and (not limit.gaussian or (limit.weights == "binary" and limit.many)):
         raise ConfigError("theory.dense_clusters is for perceptrons, spherical committees of k = inf, and parities")
@@ -293,11 +271,11 @@ def dense_clusters(
 
 
 def _typical_overlap(limit: Limit, alpha: np.ndarray) -> np.ndarray:
-    """The replica-symmetric overlap at each alpha (rows,); 0 where there is none."""
+    """The replica-symmetric overlap at each alpha (rows,); NaN where there is no configuration without error."""
     different, back = np.unique(alpha, return_inverse=True)
     nothing = np.zeros_like(different)
     found = saddle_points(limit, ErrorCount(), different, nothing + np.inf, nothing, choose("numpy"))
-    return np.where(found.converged, found.q, 0.0)[back.reshape(-1)]
+    return found.q[back.reshape(-1)]
 
 
 def _parity(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
@@ -339,21 +317,15 @@ def _few(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict
     q0 = np.clip(np.where(found.converged, found.x[:, 0], 0.0), 0.0, q1)
     patterns = few_patterns(limit, q0, q1, y)
     weights = side(q1, y).answer(alpha * patterns.field)
-    lost = np.where(found.converged, 1.0, np.nan)
-    entropy, local = (
-        (getattr(weights, name) + alpha * getattr(patterns, name)) * lost for name in ("free_entropy", "local")
-    )
-    return {
+    entropy, local = (getattr(weights, name) + alpha * getattr(patterns, name) for name in ("free_entropy", "local"))
+    answers = {
         "entropy": entropy,
-        "entropy_bound": _bound(limit, q1, y),
-        "overlap_others": q0 * lost,
+        "overlap_others": q0,
         "local_entropy": local,
         "external_entropy": y * (entropy - local),
-        "quadrature_error": (weights.error + alpha * patterns.error) * lost,
-        "converged": found.converged,
-        "residual": found.residual,
-        "iterations": found.iterations,
+        "quadrature_error": weights.error + alpha * patterns.error,
     }
+    return _answered(answers, found, _bound(limit, q1, y))
 
 
 def _many(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
@@ -366,18 +338,26 @@ def _many(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dic
         return (delta / (1 + delta))[:, None]
 
     with np.errstate(all="ignore"):
-        found = fixed_point(step, [np.full((len(q1), 1), share) for share in (0.5, 0.1, 0.9)], 0.0, 1.0)
+        found = fixed_point(step, [np.full((len(q1), 1), share) for share in (0.5, 0.1, 0.9)], 0.0, 1.0, edge=0.0)
     share = np.where(found.converged, found.x[:, 0], 0.5)
     patterns = many_patterns(limit, share / (1 - share), q1)
-    lost = np.where(found.converged, 1.0, np.nan)
     weights = side(q1).answer(alpha * patterns.field)
-    return {
-        "entropy": (weights.free_entropy + alpha * patterns.free_entropy) * lost,
-        "quadrature_error": (weights.error + alpha * patterns.error) * lost,
-        "entropy_bound": _bound(limit, q1, y),
-        "overlap_others": q1 * lost,
+    answers = {
+        "entropy": weights.free_entropy + alpha * patterns.free_entropy,
+        "overlap_others": q1,
         "distance_centre": (1 - np.sqrt(q1)) / 2,
-        "converged": found.converged,
+        "quadrature_error": weights.error + alpha * patterns.error,
+    }
+    return _answered(answers, found, _bound(limit, q1, y))
+
+
+def _answered(answers: dict[str, np.ndarray], found: FixedPoint, bound: np.ndarray) -> dict[str, np.ndarray]:
+    """The variables of rows; NaN where the iteration did not converge, or to what is no answer: too inexact, or beyond the bound."""
+    exact = answers["quadrature_error"] < ALLOWED_ERROR
+    converged = found.converged & exact & (answers["entropy"] < bound + ALLOWED_ERROR)
+    return {name: np.where(converged, values, np.nan) for name, values in answers.items()} | {
+        "entropy_bound": bound,
+        "converged": converged,
         "residual": found.residual,
         "iterations": found.iterations,
     }

@@ -27,14 +27,14 @@ from gpumc.losses import ErrorCount, Loss
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
 from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import DZ2, DZ_FIELD, Z2, Z_FIELD, log_2cosh
+from gpumc.theory.quadrature import ALLOWED_ERROR, DZ2, DZ_FIELD, Z2, Z_FIELD, log_2cosh
 from gpumc.theory.reference import Reference
 from gpumc.theory.solve import fixed_point, root
 
 #: The smallest variance that is told from 0, and the largest field toward the reference that is tried.
 SMALLEST, FARTHEST = 1e-12, 1e4
-#: Of squared overlaps; and the error by quadrature beyond which there is no answer.
-ROUNDING, ALLOWED_ERROR = 1e-9, 1e-4
+#: Of squared overlaps.
+ROUNDING = 1e-9
 LIMIT = Limit("perceptron", "binary")
 VARIABLES = (
     *("entropy", "entropy_bound", "log_volume", "field", "overlap", "overlap_references"),
@@ -184,8 +184,9 @@ def franz_parisi(
     columns = {name: np.full(len(none), np.nan) for name in VARIABLES}
     columns["residual"][:] = np.inf
     columns["iterations"] = np.zeros(len(none), int)
-    for name, values in _solved(problem.rows(there)).items():
-        columns[name][there] = values
+    if len(there):
+        for name, values in _solved(problem.rows(there)).items():
+            columns[name][there] = values
     columns["converged"] = columns["converged"] == 1
     columns["entropy_bound"] = entr(own["distance"]) + entr(1 - own["distance"])
     columns["log_volume"] = columns["entropy"] - columns["entropy_bound"]
@@ -201,7 +202,8 @@ def _solved(problem: Problem) -> dict[str, np.ndarray]:
     good = np.flatnonzero(converged)
     answers = np.full((5, len(converged)), np.nan)
     answers[:2, good] = found.x[good].T
-    answers[2:, good] = problem.rows(good).entropy(*answers[:2, good])
+    with np.errstate(all="ignore"):  # rows that are not resolved
+        answers[2:, good] = problem.rows(good).entropy(*answers[:2, good])
     converged &= answers[4] < ALLOWED_ERROR
     answers[:4, ~converged] = np.nan
     names = ("overlap", "overlap_references", "entropy", "field", "quadrature_error")

@@ -58,7 +58,11 @@ class Grid:
     @classmethod
     def of(cls, loss: Loss, **parameters: ArrayLike) -> Grid:
         """The grid of ``parameters`` and of the loss's gamma, the last of those that :func:`sample` has. Raises ConfigError."""
-        values = {name: np.asarray(value, float) for name, value in parameters.items()}
+        if not isinstance(loss, Loss):
+            raise ConfigError(
+                f"theory: loss = {loss!r}: gpumc.ErrorCount(), CrossEntropy(...) or SquaredHinge(...) is needed"
+            )
+        values = {name: _real(name, value) for name, value in parameters.items()}
         distance = values.pop("distance", None)
         values["gamma"] = np.asarray(0.0 if loss.gamma is None else loss.gamma, float)
         if distance is not None:
@@ -113,3 +117,11 @@ class Grid:
             },
         }
         return data
+
+
+def _real(name: str, value: ArrayLike) -> np.ndarray:
+    try:
+        return np.asarray(value, float)
+    except (TypeError, ValueError):
+        _, _, called = PARAMETERS[name]
+        raise ConfigError(f"theory: {name} = {value!r}: {called} are needed") from None

@@ -13,11 +13,11 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from gpumc.losses import CrossEntropy, SquaredHinge
-from gpumc.theory.quadrature import DZ_EVEN, Z_EVEN, log_normal
+from gpumc.theory.quadrature import clustered_at, log_normal
 from gpumc.theory.solve import root
 
-#: The largest log x that is tried.
-STIFFEST = 60.0
+#: The smallest and the largest log x that are tried.
+SOFTEST, STIFFEST = -12.0, 500.0
 
 
 @dataclass(frozen=True)
@@ -31,36 +31,47 @@ class GroundState:
 
 
 def ground_state(alpha: float, loss: CrossEntropy | SquaredHinge, gamma: float) -> GroundState | None:
-    """The lowest loss at ``alpha`` > 0; None where it is 0, which many configurations have."""
-
-    def moved(x: float) -> np.ndarray:
-        """v at every u = Z_EVEN: the root of v - u + x f'(v), which rises."""
-        return root(
-            lambda v, rows: v - Z_EVEN[rows] + x * loss.slopes(v, gamma),
-            Z_EVEN - 1e-9,
-            Z_EVEN - x * loss.slopes(Z_EVEN, gamma) + 1e-9,
-        )
+    """The lowest loss at ``alpha``; None where it is 0, which many configurations have."""
 
     def excess(log_x: float) -> float:
-        return float(alpha * (moved(np.exp(log_x)) - Z_EVEN) ** 2 @ DZ_EVEN) - 1
+        x = float(np.exp(log_x))
+        u, weight = clustered_at(_bend(x, loss, gamma))
+        return float(alpha * (moved(u, x, loss, gamma) - u) ** 2 @ weight) - 1
 
     high = 0.0
     while excess(high) < 0:
-        high += 2.0
+        high += 4.0
         if high > STIFFEST:
             return None
-    x = float(np.exp(brentq(excess, -12.0, high, xtol=1e-13)))
-    v = moved(x)
-    bend = 1 / (1 + x * np.gradient(loss.slopes(v, gamma), v))
+    x = float(np.exp(brentq(excess, SOFTEST, high, xtol=1e-12)))
+    u, weight = clustered_at(_bend(x, loss, gamma))
+    v = moved(u, x, loss, gamma)
+    stiff = x * loss.curvatures(v, gamma)
     return GroundState(
         x,
-        float(loss.values(v, gamma) @ DZ_EVEN),
+        float(loss.values(v, gamma) @ weight),
         float(ndtr(x * loss.slopes(np.zeros(1), gamma)[0])),
-        float(1 - alpha * (1 - bend) ** 2 @ DZ_EVEN),
+        float(1 - alpha * (stiff / (1 + stiff)) ** 2 @ weight),
     )
+
+
+def moved(u: np.ndarray, x: float, loss: CrossEntropy | SquaredHinge, gamma: float) -> np.ndarray:
+    """The v of every field ``u``: the root of v - u + x f'(v), which rises."""
+    if isinstance(loss, SquaredHinge):
+        return np.where(u < loss.margin, (u + x * loss.margin) / (1 + x), u)
+    # At the upper end x |f'| < 1.
+    beyond = np.maximum(u, 0) + np.log1p(x) / (2 * gamma) + 1
+    return root(lambda v, rows: v - u[rows] + x * loss.slopes(v, gamma), u - 1e-9, beyond)
+
+
+def _bend(x: float, loss: CrossEntropy | SquaredHinge, gamma: float) -> float:
+    """The field about which v bends from the loss's wall to u itself."""
+    if isinstance(loss, SquaredHinge):
+        return loss.margin
+    return float(np.log(max(2 * gamma * x, 1.0)) / (2 * gamma))
 
 
 def stability_density(stability: np.ndarray, x: float, loss: CrossEntropy | SquaredHinge, gamma: float) -> np.ndarray:
     """The distribution of v, at points ``stability``, which the field v + x f'(v) becomes."""
     u = stability + x * loss.slopes(stability, gamma)
-    return np.exp(log_normal(u)) * np.gradient(u, stability)
+    return np.exp(log_normal(u)) * (1 + x * loss.curvatures(stability, gamma))

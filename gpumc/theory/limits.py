@@ -30,6 +30,8 @@ class Limit:
             raise ConfigError(f"theory: machine {self.kind!r}: {nearest(self.kind, KINDS)}")
         if self.weights not in WEIGHTS:
             raise ConfigError(f"theory: weights = {self.weights!r}: {nearest(self.weights, WEIGHTS)}")
+        if isinstance(self.k, bool) or not isinstance(self.k, (int, float, np.integer)):
+            raise ConfigError(f"theory: k = {self.k!r}: whole numbers from 1 are possible, and inf")
         committees = self.kind == "tree-committee" and self.many
         if self.activation not in ("sign", "relu") or (self.activation == "relu" and not committees):
             raise ConfigError(

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_ndtr
 
+#: The error of an entropy by quadrature beyond which there is no answer.
+ALLOWED_ERROR = 1e-4
+#: Within what integrands may bend.
+NARROW = 0.02
 LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -23,14 +27,29 @@ def clustered(points: int, reach: float, narrow: float) -> tuple[np.ndarray, np.
     return z, weights / weights.sum()
 
 
+def clustered_at(centre: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights of averages over a standard normal variable, dense to either side of ``centre``, where an integrand may jump."""
+    t = np.linspace(-1, 1, 800) * np.arcsinh((10.0 + abs(centre)) / NARROW)
+    z = centre + NARROW * np.sinh(t)
+    weights = np.exp(-(z**2) / 2) * np.cosh(t)
+    return z, weights / weights.sum()
+
+
+def fields(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normal variables of variance ``r`` (rows,): points (rows, points), dense where they are below 1, and their weights."""
+    narrow = np.minimum(NARROW, 1 / np.sqrt(1 + np.asarray(r)))[:, None]
+    t = np.linspace(-1, 1, len(Z)) * np.arcsinh(10.0 / narrow)
+    z = narrow * np.sinh(t)
+    weights = np.exp(-(z**2) / 2) * np.cosh(t)
+    return np.sqrt(r)[:, None] * z, weights / weights.sum(axis=1, keepdims=True)
+
+
 #: The rule of an average over one variable, whose integrand bends at 0 if anywhere.
-Z, DZ = clustered(401, 10.0, 0.02)
-#: The same where it bends anywhere.
-Z_EVEN, DZ_EVEN = trapezoid(601, 10.0)
+Z, DZ = clustered(401, 10.0, NARROW)
 #: Of averages over two variables, each.
 Z2, DZ2 = trapezoid(101, 8.0)
 #: Of those over a field that all replicas of a weight feel, which may be large, and over another variable.
-Z_FIELD, DZ_FIELD = clustered(121, 8.0, 0.02)
+Z_FIELD, DZ_FIELD = clustered(121, 8.0, NARROW)
 
 
 def average(values: np.ndarray) -> np.ndarray:

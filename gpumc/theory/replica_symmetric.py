@@ -25,7 +25,7 @@ from gpumc.theory.factors import Factor, Moments
 from gpumc.theory.grid import Grid
 from gpumc.theory.ground import ground_state, stability_density
 from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import DZ_EVEN, Z_EVEN, Z, average, average_error, log_normal
+from gpumc.theory.quadrature import ALLOWED_ERROR, Z, average, average_error, log_normal, trapezoid
 from gpumc.theory.solve import fixed_point
 from gpumc.theory.units import Units
 from gpumc.theory.weights import WEIGHTS
@@ -36,8 +36,12 @@ STARTS = (0.3, 0.7, 0.02)
 NONE = 1e-9
 #: At an overlap above 1 less this, nothing is left of the measure.
 FULL = 1e-6
+#: A replicon that differs from 0 by rounding, as that of the squared hinge without a margin, which is marginal.
+MARGINAL = 1e-9
 #: The largest beta at which zero entropy is looked for.
 FARTHEST = 1e12
+#: Of the rule for the distribution of stabilities: its largest step, and its most points.
+COARSEST, FINEST = 1 / 30, 40_001
 #: Stabilities of the distribution.
 STABILITY = np.linspace(-6.0, 8.0, 281)
 
@@ -75,6 +79,8 @@ class SaddlePoints:
 class GaussianOutput:
     """The patterns of a perceptron, or of infinitely many units."""
 
+    allowed_error = ALLOWED_ERROR
+
     def __init__(self, limit: Limit, factor: Factor):
         self.kernel, self.factor = limit.kernel, factor
 
@@ -100,16 +106,22 @@ class GaussianOutput:
             loss if isinstance(self.factor.loss, ErrorCount) else self._errors(overlap),
         )
 
-    def _moments(self, overlap: np.ndarray, factor: Factor, z: np.ndarray = Z) -> Moments:
-        return factor.moments(np.sqrt(overlap)[:, None] * z, 1 - overlap)
+    def _moments(self, overlap: np.ndarray, factor: Factor) -> Moments:
+        return factor.moments(np.sqrt(overlap)[:, None] * Z, 1 - overlap)
 
     def density(self, overlap: np.ndarray, output: np.ndarray) -> np.ndarray:
-        """The distribution of the Gaussian output at points (points,): (rows, points)."""
-        log_g = self._moments(overlap, self.factor, Z_EVEN).log_g
-        spread = np.sqrt(1 - overlap)[:, None, None]
-        x = (output[:, None] - np.sqrt(overlap)[:, None, None] * Z_EVEN) / spread
-        boltzmann = self.factor.log_boltzmann(np.broadcast_to(output, (len(overlap), len(output))))[..., None]
-        return np.exp(log_normal(x) - log_g[:, None, :] + boltzmann) @ DZ_EVEN / spread[..., 0]
+        """The distribution of the Gaussian output at points (points,): (rows, points). NaN where it needs too fine a rule."""
+        found = np.full((len(overlap), len(output)), np.nan)
+        for row, q in enumerate(overlap):
+            spread = np.sqrt(1 - q)
+            z, weight = trapezoid(2 * int(10 / min(COARSEST, spread / 3)) + 1, 10.0)
+            if len(z) > FINEST:
+                continue
+            own = self.factor.rows(np.array([row]))
+            log_g = own.moments(np.sqrt(q) * z[None], 1 - q).log_g
+            log_normals = log_normal((output[:, None] - np.sqrt(q) * z) / spread)
+            found[row] = np.exp(log_normals - log_g + own.log_boltzmann(output[None]).T) @ weight / spread
+        return found
 
     def _errors(self, overlap: np.ndarray) -> np.ndarray:
         points, weights = np.polynomial.legendre.leggauss(80)
@@ -124,6 +136,9 @@ class GaussianOutput:
 class TreeOutput:
     """The patterns of a tree of k sign units."""
 
+    #: Near capacities entropies are large.
+    allowed_error = 5e-3
+
     def __init__(self, limit: Limit, factor: Factor, device: Device):
         self.units, self.factor = Units(limit, factor.loss, device), factor
 
@@ -137,9 +152,7 @@ class TreeOutput:
         rows = list(zip(q, self.factor.beta, self.factor.gamma, strict=True))
         found = [self.units.averages(*row) for row in rows]
         columns = {name: np.array([getattr(one, name) for one in found]) for name in found[0]._fields}
-        error = np.array(
-            [abs(one.log_z - self.units.log_z(*row, coarse=True)) for one, row in zip(found, rows, strict=True)]
-        )
+        error = np.array([self.units.error(one.log_z, *row) for one, row in zip(found, rows, strict=True)])
         return Energetic(
             columns["log_z"],
             error,
@@ -165,16 +178,17 @@ def saddle_points(
     with np.errstate(all="ignore"):  # where q -> 1 factors underflow, and the row does not converge
         found = fixed_point(step, [np.full((len(alpha), 1), start) for start in STARTS], -1e-9, 1 - 1e-9)
     converged = asked & found.converged & (found.x[:, 0] < 1 - FULL)
-    q = np.where(converged, np.where(found.x[:, 0] < NONE, 0.0, found.x[:, 0]), np.nan)
+    q = np.where(found.x[:, 0] < NONE, 0.0, found.x[:, 0])
     known = np.where(converged, q, 0.0)
     energetic = patterns.energetic(known)
     r = alpha * energetic.field
     r = np.where(known > 0, r, 0.0) if not limit.gaussian else r
+    converged &= alpha * energetic.error < patterns.allowed_error
     free = weights.free_entropy(known, r) + alpha * energetic.free_entropy
     replicon = 1 - alpha * energetic.replicon * weights.response(known, r)
     lost = np.where(converged, 1.0, np.nan)
     return SaddlePoints(
-        q,
+        q * lost,
         r * lost,
         converged,
         found.residual,
@@ -200,11 +214,11 @@ def replica_symmetric(
     ``machine``: "binary-perceptron", "spherical-tree-committee" and the like, with ``k`` hidden units (inf for a committee's limit
     of many, with ``activation`` "sign" or "relu"), or a machine, whose n tends to infinity. ``loss`` is the error count by default.
     Returns float64 variables: ``free_entropy`` (log of the partition function), ``entropy`` (spherical: relative to the sphere; of
-    zero-error configurations at beta = inf) and ``overlap`` q per weight; ``energy_per_pattern``, ``error_rate``; ``replicon``,
-    with ``stable`` where it is not negative; ``quadrature_error`` of free_entropy, ``converged``, ``residual``, ``iterations``; and,
-    of Gaussian outputs, ``stability_density``. NaN where the iteration did not converge. beta = inf of other losses than the error count
-    is the lowest loss: of the spherical perceptron by q -> 1; of binary weights at ``beta_frozen``, where their entropy vanishes.
-    Raises ConfigError.
+    zero-error configurations at beta = inf) and ``overlap`` q per weight; ``energy_per_pattern``, ``error_rate``; ``replicon``, with
+    ``stable`` where it is not negative; ``quadrature_error`` of free_entropy, ``converged``, ``residual``, ``iterations``; and, of
+    Gaussian outputs, ``stability_density``. NaN where the iteration did not converge, or the error is more than 1e-4 (of trees 5e-3);
+    error_rate and stability_density also where they need too fine a rule. beta = inf of other losses than the error count is the lowest
+    loss: of the spherical perceptron by q -> 1; of binary weights at ``beta_frozen``, where their entropy vanishes. Raises ConfigError.
     """
     limit, loss = Limit.of(machine, k, activation), loss or ErrorCount()
     if limit.many and not limit.gaussian:
@@ -222,7 +236,7 @@ def replica_symmetric(
         "error_rate": energetic.errors,
         "overlap": points.q,
         "replicon": points.replicon,
-        "stable": points.replicon >= 0,
+        "stable": points.replicon >= -MARGINAL,
         "quadrature_error": alpha * energetic.error,
         "converged": points.converged,
         "residual": points.residual,
@@ -276,7 +290,7 @@ def _lowest(
             "residual": 0.0,
         }
         given |= {name: getattr(state, name) for name in ("energy_per_pattern", "error_rate", "replicon")}
-        for name, value in (given | {"stable": state.replicon >= 0}).items():
+        for name, value in (given | {"stable": state.replicon >= -MARGINAL}).items():
             variables[name][row] = value
         density[row] = stability_density(STABILITY, state.stiffness, loss, gamma[row])
 

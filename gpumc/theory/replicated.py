@@ -19,11 +19,12 @@ from scipy.special import logsumexp
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss
 from gpumc.machines import Machine
-from gpumc.theory.clusters import MOST_REPLICAS, Inner
+from gpumc.theory.clusters import MOST_REPLICAS
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
+from gpumc.theory.inner import Inner, by_row, group_patterns
 from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import DZ2, DZ_FIELD, Z2, Z_FIELD, halving_error, log_2cosh
+from gpumc.theory.quadrature import ALLOWED_ERROR, DZ_FIELD, Z_FIELD, halving_error, log_2cosh
 from gpumc.theory.solve import fixed_point
 
 
@@ -50,6 +51,8 @@ def local_entropy_measure(
     own = grid.columns
     if np.any(own["replicas"] > MOST_REPLICAS):
         raise ConfigError(f"theory: replicas = {replicas!r}: numbers up to {MOST_REPLICAS} are needed")
+    if np.isinf(own["beta"]).any() and not isinstance(loss, ErrorCount):
+        raise ConfigError(f"theory: beta = inf: of the loss {loss.kind!r} a finite beta is needed")
     problem = _Problem(own["alpha"], own["coupling"], own["replicas"], Factor(loss, own["beta"], own["gamma"]))
     starts = [
         np.stack([np.full(len(own["alpha"]), q) for q in pair], axis=1)
@@ -57,17 +60,20 @@ def local_entropy_measure(
     ]
     with np.errstate(all="ignore"):
         found = fixed_point(lambda x, rows: problem.rows(rows).step(x), starts, -1e-9, 1 - 1e-9)
-    q0, q1 = np.where(found.converged[:, None], found.x, 0.0).T
-    free, energy, centre, error = problem.averages(q0, q1)
-    lost = np.where(found.converged, 1.0, np.nan)
-    variables = {
-        "free_entropy": free * lost,
-        "energy_per_pattern": energy * lost,
-        "overlap_replicas": q1 * lost,
-        "overlap_others": q0 * lost,
-        "overlap_centre": centre * lost,
-        "quadrature_error": error * lost,
-        "converged": found.converged,
+    q0, q1 = np.clip(np.where(found.converged[:, None], found.x, 0.0), 0.0, 1 - 1e-9).T
+    with np.errstate(all="ignore"):  # rows that did not converge
+        free, energy, centre, error = problem.averages(q0, q1)
+    converged = found.converged & (error < ALLOWED_ERROR)
+    answers = {
+        "free_entropy": free,
+        "energy_per_pattern": energy,
+        "overlap_replicas": q1,
+        "overlap_others": q0,
+        "overlap_centre": centre,
+        "quadrature_error": error,
+    }
+    variables = {name: np.where(converged, values, np.nan) for name, values in answers.items()} | {
+        "converged": converged,
         "residual": found.residual,
         "iterations": found.iterations,
     }
@@ -78,7 +84,7 @@ class _Problem:
     """Rows of parameters."""
 
     def __init__(self, alpha: np.ndarray, coupling: np.ndarray, y: np.ndarray, factor: Factor):
-        self.alpha, self.coupling, self.y, self.factor, self.inner = alpha, coupling, y, factor, Inner.of(y)
+        self.alpha, self.coupling, self.y, self.factor = alpha, coupling, y, factor
 
     def rows(self, chosen: np.ndarray) -> _Problem:
         return _Problem(self.alpha[chosen], self.coupling[chosen], self.y[chosen], self.factor.rows(chosen))
@@ -86,43 +92,36 @@ class _Problem:
     def step(self, x: np.ndarray) -> np.ndarray:
         """From (q0, q1) to the next."""
         q0, q1 = np.clip(x, 0.0, 1 - 1e-9).T
-        r0, r1, _, _ = self._patterns(np.minimum(q0, q1), q1)
-        return np.stack(self._weights(r0, r1)[:2], axis=1)
+        patterns = group_patterns(self.factor, np.minimum(q0, q1), q1, self.y)
+        return self._weights(self.alpha * patterns.across, self.alpha * patterns.within)[:2].T
 
     def averages(self, q0: np.ndarray, q1: np.ndarray) -> tuple[np.ndarray, ...]:
         """The free entropy, the mean loss, the overlap with the centre, and the error of the first by quadrature."""
-        r0, r1, patterns, energy = self._patterns(q0, q1)
-        _, _, centre, weights = self._weights(r0, r1)
-        y = self.y
+        patterns = group_patterns(self.factor, q0, q1, self.y)
+        r0, r1, y = self.alpha * patterns.across, self.alpha * patterns.within, self.y
+        _, _, centre, weights, error = self._weights(r0, r1)
         free = -r1 / 2 - ((y - 1) * r1 * q1 - y * r0 * q0) / 2 - self.coupling
-        error = halving_error(weights, DZ_FIELD) + self.alpha * halving_error(patterns, DZ2)
-        return free + (weights @ DZ_FIELD + self.alpha * (patterns @ DZ2)) / y, energy, centre, error / y
+        free += (weights + self.alpha * patterns.log_z) / y
+        return free, patterns.loss, centre, (error + self.alpha * patterns.error) / y
 
-    def _patterns(self, q0: np.ndarray, q1: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """r0, r1, log E_1 g^y at every z0, and the mean loss."""
-        u = np.sqrt(q0)[:, None, None] * Z2[:, None] + np.sqrt(np.maximum(q1 - q0, 0))[:, None, None] * self.inner.z
-        moments = self.factor.moments(u, 1 - q1)
-        log_z, weight = self.inner.tilted(self.y, moments.log_g)
-        mean, square, loss = (
-            (weight * values).sum(axis=-1) for values in (moments.slope, moments.slope**2, moments.loss)
-        )
-        return self.alpha * (mean**2 @ DZ2), self.alpha * (square @ DZ2), log_z, loss @ DZ2
+    def _weights(self, r0: np.ndarray, r1: np.ndarray) -> np.ndarray:
+        """q0, q1, the overlap with the centre, E log E_1 of the sum over its sign, and the error of that: (5, rows)."""
 
-    def _weights(self, r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """q0, q1, the overlap with the centre, and log E_1 of the sum over its sign at every z0."""
-        h = (
-            np.sqrt(r0)[:, None, None] * Z_FIELD[:, None]
-            + np.sqrt(np.maximum(r1 - r0, 0))[:, None, None] * self.inner.z
-        )
-        pull = self.coupling[:, None, None]
-        fields = np.stack([h + pull, h - pull])
-        y = self.y[:, None, None]
-        exponent = y * log_2cosh(fields)
-        either = logsumexp(exponent, axis=0)
-        log_z, weight = self.inner.tilted(np.ones_like(self.y), either)
-        share, tanh = np.exp(exponent - either), np.tanh(fields)
-        mean, square = (share * tanh).sum(axis=0), (share * tanh**2).sum(axis=0)
-        towards = share[0] * tanh[0] - share[1] * tanh[1]
-        q0 = (weight * mean).sum(axis=-1) ** 2 @ DZ_FIELD
-        q1, centre = (((weight * values).sum(axis=-1)) @ DZ_FIELD for values in (square, towards))
-        return q0, q1, centre, log_z
+        def row(own: int) -> tuple[float, ...]:
+            y, coupling = self.y[own], self.coupling[own]
+            spread = np.sqrt(max(r1[own] - r0[own], 0.0))
+            inner = Inner.of(y * spread, 1 / spread if spread > 0 else np.inf)
+            h = np.sqrt(r0[own]) * Z_FIELD[:, None] + spread * inner.z
+            fields = np.stack([h + coupling, h - coupling])
+            exponent = y * log_2cosh(fields)
+            either = logsumexp(exponent, axis=0)
+            log_z, weight, half = inner.tilted(either)
+            share, tanh = np.exp(exponent - either), np.tanh(fields)
+            mean, square = (share * tanh).sum(axis=0), (share * tanh**2).sum(axis=0)
+            towards = share[0] * tanh[0] - share[1] * tanh[1]
+            q0 = (weight * mean).sum(axis=-1) ** 2 @ DZ_FIELD
+            q1, centre = ((weight * values).sum(axis=-1) @ DZ_FIELD for values in (square, towards))
+            error = abs((log_z - half) @ DZ_FIELD) + halving_error(log_z, DZ_FIELD)
+            return q0, q1, centre, log_z @ DZ_FIELD, error
+
+        return by_row(row, len(r0), 5)

@@ -11,6 +11,10 @@ from scipy.optimize.elementwise import find_root
 #: x (rows, unknowns) and the rows' places in the whole to the next x.
 Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
 TOLERANCE = 1e-10
+#: How near to the upper end unknowns are lost.
+EDGE = 1e-8
+#: The part of a change that an iteration makes.
+DAMPING = 0.5
 #: Iterations before Newton's method, and in all.
 DAMPED, ITERATIONS = 6, 150
 
@@ -25,36 +29,38 @@ class FixedPoint:
     iterations: np.ndarray
 
 
-def fixed_point(
-    step: Step, starts: Sequence[np.ndarray], low: np.ndarray | float, high: np.ndarray | float, *, damping: float = 0.5
-) -> FixedPoint:
-    """Solve step(x) = x within ``low`` < x < ``high`` for all rows, from each of ``starts`` (rows, unknowns) until one leads there."""
-    found = _from(step, np.array(starts[0], float), np.arange(len(starts[0])), low, high, damping)
+def fixed_point(step: Step, starts: Sequence[np.ndarray], low: float, high: float, *, edge: float = EDGE) -> FixedPoint:
+    """Solve step(x) = x within ``low`` < x < ``high`` for all rows, from each of ``starts`` (rows, unknowns) until one leads there.
+
+    Rows that come as near to ``high`` as ``edge``, or to no number, are given up."""
+    found = _from(step, np.array(starts[0], float), np.arange(len(starts[0])), low, high, edge)
     for start in starts[1:]:
         left = np.flatnonzero(~found.converged)
         if len(left) == 0:
             break
-        again = _from(step, np.array(start[left], float), left, low, high, damping)
+        again = _from(step, np.array(start[left], float), left, low, high, edge)
         for name in ("x", "converged", "residual"):
             getattr(found, name)[left] = getattr(again, name)
         found.iterations[left] += again.iterations
     return found
 
 
-def _from(step: Step, x: np.ndarray, rows: np.ndarray, low, high, damping: float) -> FixedPoint:
+def _from(step: Step, x: np.ndarray, rows: np.ndarray, low: float, high: float, edge: float) -> FixedPoint:
     residual, iterations = np.full(len(x), np.inf), np.zeros(len(x), int)
     left = np.arange(len(x))
     moved = step(x, rows)
     for iteration in range(ITERATIONS):
         change = moved - x[left]
         residual[left] = np.where(np.isfinite(change).all(axis=1), np.abs(change).max(axis=1), np.inf)
-        going = (residual[left] > TOLERANCE) & np.isfinite(residual[left])
+        # Who reaches the upper end, where replicas are one, stays there.
+        within = (moved < high - edge).all(axis=1)
+        going = (residual[left] > TOLERANCE) & np.isfinite(residual[left]) & within
         left, change, moved = left[going], change[going], moved[going]
         if len(left) == 0:
             break
         iterations[left] += 1
         here, own = x[left], rows[left]
-        guess, ahead = here + damping * change, None
+        guess, ahead = here + DAMPING * change, None
         if iteration >= DAMPED:
             newton = here + _newton(step, here, change, own)
             inside = np.isfinite(newton).all(axis=1) & ((newton > low) & (newton < high)).all(axis=1)
@@ -62,7 +68,7 @@ def _from(step: Step, x: np.ndarray, rows: np.ndarray, low, high, damping: float
             ahead = step(guess, own)
             worse = ~(np.abs(ahead - guess).max(axis=1) < residual[left])
             if worse.any():
-                guess[worse] = (here + damping * change)[worse]
+                guess[worse] = (here + DAMPING * change)[worse]
                 ahead[worse] = step(guess[worse], own[worse])
         x[left] = guess
         moved = step(guess, own) if ahead is None else ahead

@@ -1,11 +1,12 @@
 """A pattern's factor for a tree of k sign units: a sum over the number of positive units, averaged over k Gaussian fields.
 
 Units are alike: an average over their fields is one over the fields of one or two of them, and over those of the others in their order.
+What may underflow is kept as a logarithm.
 """
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 from math import factorial
 from typing import NamedTuple
 
@@ -15,10 +16,14 @@ from gpumc.device import Device
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss, wrong
 from gpumc.theory.limits import Limit
+from gpumc.theory.quadrature import LOG_2PI
 
-#: Gauss-Hermite points of each field for k = 1, 2, ..., and how many fewer the rule has that tells the error.
-POINTS = (0, 201, 81, 61, 36, 25, 20, 17, 14, 13)
+#: Points of the rule of each field for k = 1, 2, ..., and how many fewer the rule has that tells the error.
+POINTS = (0, 201, 141, 101, 45, 29, 22, 18, 15, 13)
 FEWER = 2
+#: How far the rule reaches, within how many of the widths sqrt(1 - q) of a unit's step its points are dense, and the weight below which a
+#: product of points is left out.
+REACH, DENSE, SMALLEST = 6.5, 2.5, 1e-15
 
 
 class Averages(NamedTuple):
@@ -32,38 +37,60 @@ class Averages(NamedTuple):
     errors: float
 
 
-class Rule(NamedTuple):
-    """Gauss-Hermite points ``z`` (points,) of one field with their weights, and products of them for ``others`` (units, products), in their
-    order, with weights that count the orders."""
-
-    z: np.ndarray
-    weight: np.ndarray
-    others: np.ndarray
-    weight_others: np.ndarray
-
-    @classmethod
-    def of(cls, device: Device, points: int, units: int) -> Rule:
-        """With so many other units."""
-        z, weight = np.polynomial.hermite_e.hermegauss(points)
-        weight = weight / weight.sum()
-        places = np.array(list(combinations_with_replacement(range(points), units)), int)
-        # The number of orders: (units)! over the factorials of how often each point occurs.
-        same, run = np.ones(len(places)), np.ones(len(places))
-        for j in range(1, units):
-            run = np.where(places[:, j] == places[:, j - 1], run + 1, 1)
-            same *= run
-        orders = factorial(units) / same
-        others = np.ascontiguousarray(z[places].T)
-        return cls(*map(device.asarray, (z, weight, others, weight[places].prod(axis=1) * orders)))
-
-
-class Field(NamedTuple):
-    """Of one unit at every point, a column: the probability of its being positive, its derivative by the mean preactivation, and the
-    second derivative over the first."""
+class Fields(NamedTuple):
+    """Of one unit at every point of a rule, columns: log probabilities of its being positive and negative, the log of their derivative by
+    the mean preactivation, the second derivative over the first, and the point's weight."""
 
     up: np.ndarray
+    down: np.ndarray
     density: np.ndarray
     bend: np.ndarray
+    weight: np.ndarray
+
+
+class Others(NamedTuple):
+    """Of the other units, products of points: the log distribution of the number of positive ones (units + 1, products), and weights that
+    count their orders."""
+
+    counts: np.ndarray
+    weight: np.ndarray
+
+
+class Rule:
+    """Products of so many ``points`` of one field for so many ``others``, in their order."""
+
+    def __init__(self, device: Device, points: int, others: int):
+        self.device, self.points = device, points
+        places = np.array(list(combinations_with_replacement(range(points), others)), int)
+        # The number of orders: (others)! over the factorials of how often each point occurs.
+        same, run = np.ones(len(places)), np.ones(len(places))
+        for j in range(1, others):
+            run = np.where(places[:, j] == places[:, j - 1], run + 1, 1)
+            same *= run
+        self.places, self.orders = places, factorial(others) / same
+
+    def at(self, q: float) -> tuple[Fields, Others]:
+        """One unit and the others at the overlap ``q``."""
+        narrow = DENSE * np.sqrt(1 - q)
+        t = np.linspace(-1, 1, self.points) * np.arcsinh(REACH / narrow)
+        z = narrow * np.sinh(t)
+        weight = np.exp(-(z**2) / 2) * np.cosh(t)
+        weight /= weight.sum()
+        together = weight[self.places].prod(axis=1) * self.orders
+        kept = together > SMALLEST
+        xp, log_ndtr = self.device.xp, self.device.special.log_ndtr
+        x = self.device.asarray(z * np.sqrt(q / (1 - q)))
+        up, down = log_ndtr(x), log_ndtr(-x)
+        counts = [xp.zeros(int(kept.sum()))]
+        for place in self.device.asarray(self.places[kept].T):
+            p, n = up[place], down[place]
+            middle = [xp.logaddexp(more + n, fewer + p) for fewer, more in pairwise(counts)]
+            counts = [counts[0] + n, *middle, counts[-1] + p]
+        density = -(x**2) / 2 - (LOG_2PI + np.log(1 - q)) / 2
+        columns = (up, down, density, -x / np.sqrt(1 - q), self.device.asarray(weight))
+        return Fields(*(column[:, None] for column in columns)), Others(
+            xp.stack(counts), self.device.asarray(together[kept])
+        )
 
 
 class Units:
@@ -83,56 +110,67 @@ class Units:
         else:
             self.stability = (2 * positive - self.k) / np.sqrt(self.k)
         points = POINTS[self.k]
-        self._rules = [Rule.of(device, count, self.k - 1) for count in (points, points - FEWER)]
-        self._pairs = Rule.of(device, points, self.k - 2) if self.k > 1 else None
+        self._rules = [Rule(device, count, self.k - 1) for count in (points, points - FEWER)]
+        self._pairs = Rule(device, points, self.k - 2) if self.k > 1 else None
 
-    def log_z(self, q: float, beta: float, gamma: float, coarse: bool = False) -> float:
-        """E log Z, by the finer rule or by the coarser."""
-        rule = self._rules[coarse]
-        one = self._field(rule, q)
-        down, up = self._given(self._counts(rule.others, q), self._boltzmann(beta, gamma))
-        return self._average(rule, self.device.xp.log(_mixed(one.up, down, up)))
+    def error(self, log_z: float, q: float, beta: float, gamma: float) -> float:
+        """Of ``log_z``, if errors fall as the inverse square of the number of points, as where the factor bends; elsewhere they fall
+        faster."""
+        rule = self._rules[1]
+        one, others = rule.at(q)
+        coarser = _average(one, self._mixed(one, *self._given(others, self._log_boltzmann(beta, gamma))), others)
+        return abs(log_z - coarser) * rule.points / (2 * FEWER)
 
     def slope(self, q: float, beta: float, gamma: float) -> float:
         """The sum over units of E (d_l log Z)^2."""
-        rule = self._rules[0]
-        one = self._field(rule, q)
-        down, up = self._given(self._counts(rule.others, q), self._boltzmann(beta, gamma))
-        return self.k * self._average(rule, (one.density * (up - down) / _mixed(one.up, down, up)) ** 2)
+        one, others = self._rules[0].at(q)
+        down, up = self._given(others, self._log_boltzmann(beta, gamma))
+        difference, _ = self._difference(down, up)
+        log_slope = one.density + difference - self._mixed(one, down, up)
+        return self.k * _average(one, self.device.xp.exp(2 * log_slope), others)
 
     def averages(self, q: float, beta: float, gamma: float) -> Averages:
         """What follows at the overlap ``q``."""
-        rule, xp = self._rules[0], self.device.xp
-        one, counts = self._field(rule, q), self._counts(rule.others, q)
-        losses, boltzmann = self._losses(gamma), self._boltzmann(beta, gamma)
-        down, up = self._given(counts, boltzmann)
-        total = _mixed(one.up, down, up)
-        slope = one.density * (up - down) / total
-        lost = np.where(boltzmann > 0, losses, 0.0) * boltzmann
-        in_error = wrong(self.stability) * boltzmann
+        xp = self.device.xp
+        one, others = self._rules[0].at(q)
+        losses, boltzmann = self._losses(gamma), self._log_boltzmann(beta, gamma)
+        down, up = self._given(others, boltzmann)
+        total = self._mixed(one, down, up)
+        difference, sign = self._difference(down, up)
+        slope = sign * xp.exp(one.density + difference - total)
+        with np.errstate(divide="ignore"):  # losses of 0
+            lost, in_error = np.log(losses) + boltzmann, np.log(wrong(self.stability)) + boltzmann
         return Averages(
-            self._average(rule, xp.log(total)),
-            self.k * self._average(rule, slope**2),
-            self.k * (self._average(rule, (one.bend * slope - slope**2) ** 2) + self._mixed_curvature(q, boltzmann)),
-            *(self._average(rule, _mixed(one.up, *self._given(counts, value)) / total) for value in (lost, in_error)),
+            _average(one, total, others),
+            self.k * _average(one, slope**2, others),
+            self.k * (_average(one, (one.bend * slope - slope**2) ** 2, others) + self._mixed_curvature(q, boltzmann)),
+            *(
+                _average(one, xp.exp(self._mixed(one, *self._given(others, value)) - total), others)
+                for value in (lost, in_error)
+            ),
         )
 
     def _mixed_curvature(self, q: float, boltzmann: np.ndarray) -> float:
         """The sum over the others m of a unit l of E (d_l d_m log Z)^2."""
-        rule = self._pairs
-        if rule is None:
+        if self._pairs is None:
             return 0.0
-        counts = self._counts(rule.others, q)
-        none, one, two = (self.device.asarray(boltzmann[shift : shift + len(counts)]) @ counts for shift in range(3))
-        field, found = self._field(rule, q), 0.0
-        for up, density, weight in zip(field.up, field.density, rule.weight, strict=True):
-            down, above = _mixed(up, none, one), _mixed(up, one, two)
-            total = _mixed(field.up, down, above)
-            both = field.density * density * (two - 2 * one + none) / total
-            product = (
-                field.density * (above - down) * density * (_mixed(field.up, one, two) - _mixed(field.up, none, one))
+        xp = self.device.xp
+        fields, others = self._pairs.at(q)
+        none, one, two = (self._sum(others, boltzmann[shift:]) for shift in range(3))
+        (first, first_sign), (second, second_sign) = self._difference(none, one), self._difference(one, two)
+        found = 0.0
+        for point in range(len(fields.weight)):
+            unit = Fields(*(column[point] for column in fields))
+            down, up = self._mixed(unit, none, one), self._mixed(unit, one, two)
+            total = self._mixed(fields, down, up)
+            (own, own_sign), (other, other_sign) = (
+                self._difference(down, up),
+                self._difference(self._mixed(fields, none, one), self._mixed(fields, one, two)),
             )
-            found += float(weight) * self._average(rule, (both - product / total**2) ** 2)
+            both = second_sign * xp.exp(unit.density + fields.density + second - total)
+            both -= first_sign * xp.exp(unit.density + fields.density + first - total)
+            product = own_sign * other_sign * xp.exp(unit.density + fields.density + own + other - 2 * total)
+            found += float(unit.weight[0]) * _average(fields, (both - product) ** 2, others)
         return (self.k - 1) * found
 
     def _losses(self, gamma: float) -> np.ndarray:
@@ -140,34 +178,33 @@ class Units:
             return wrong(self.stability).astype(float)
         return self.loss.values(self.stability, gamma)
 
-    def _boltzmann(self, beta: float, gamma: float) -> np.ndarray:
+    def _log_boltzmann(self, beta: float, gamma: float) -> np.ndarray:
         losses = self._losses(gamma)
-        return np.where(losses > 0, np.exp(-beta * np.where(losses > 0, losses, 1)), 1.0)
+        return np.where(losses > 0, -beta * np.where(losses > 0, losses, 1), 0.0)
 
-    def _field(self, rule: Rule, q: float) -> Field:
-        x = rule.z[:, None] * np.sqrt(q / (1 - q))
-        density = self.device.xp.exp(-(x**2) / 2) / np.sqrt(2 * np.pi * (1 - q))
-        return Field(self.device.special.ndtr(x), density, -x / np.sqrt(1 - q))
+    def _sum(self, others: Others, values: np.ndarray) -> np.ndarray:
+        """log of the mean of exp ``values``, of 0, 1, ... positive units among the ``others``: (products,)."""
+        finite = [count + value for count, value in zip(others.counts, values, strict=False) if value > -np.inf]
+        if not finite:
+            return self.device.xp.full(others.counts.shape[1], -np.inf)
+        return self.device.xp.logaddexp.reduce(self.device.xp.stack(finite), axis=0)
 
-    def _counts(self, fields: np.ndarray, q: float) -> np.ndarray:
-        """The distribution of the number of positive units among those of ``fields`` (units, products): (units + 1, products)."""
+    def _given(self, others: Others, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same given that the unit beside the others is negative, and positive, for logs of 0, 1, ..., k positive units."""
+        return self._sum(others, values[:-1]), self._sum(others, values[1:])
+
+    def _mixed(self, unit: Fields, down: np.ndarray, up: np.ndarray) -> np.ndarray:
+        """The log of the mean of two values, by the unit's sign."""
+        return self.device.xp.logaddexp(unit.down + down, unit.up + up)
+
+    def _difference(self, down: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """log |exp up - exp down|, and the sign."""
         xp = self.device.xp
-        counts = xp.ones((1, fields.shape[1]))
-        none = xp.zeros((1, fields.shape[1]))
-        for p in self.device.special.ndtr(fields * np.sqrt(q / (1 - q))):
-            counts = xp.concatenate([counts * (1 - p), none]) + xp.concatenate([none, counts * p])
-        return counts
-
-    def _given(self, counts: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means of ``values``, of 0, 1, ..., k positive units, given that the one beside those of ``counts`` is negative, and positive."""
-        values = self.device.asarray(values)
-        return values[:-1] @ counts, values[1:] @ counts
-
-    def _average(self, rule: Rule, values: np.ndarray) -> float:
-        """Of (points, products)."""
-        return float(rule.weight @ values @ rule.weight_others)
+        with np.errstate(divide="ignore", invalid="ignore"):  # equal ones, and none at all
+            gap = xp.where(up == down, 0.0, up - down)
+            return xp.maximum(up, down) + xp.log(-xp.expm1(-xp.abs(gap))), xp.sign(gap)
 
 
-def _mixed(up: np.ndarray, down_value: np.ndarray, up_value: np.ndarray) -> np.ndarray:
-    """The mean of two values, the second with probability ``up``."""
-    return (1 - up) * down_value + up * up_value
+def _average(one: Fields, values: np.ndarray, others: Others) -> float:
+    """Of (points, products)."""
+    return float(one.weight[:, 0] @ values @ others.weight)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpumc.theory.quadrature import Z, average, log_2cosh
+from gpumc.theory.quadrature import fields, log_2cosh
 
 
 class Binary:
@@ -17,15 +17,18 @@ class Binary:
 
     def overlap(self, r: np.ndarray) -> np.ndarray:
         """q of fields of variance ``r`` (rows,)."""
-        return average(np.tanh(np.sqrt(r)[:, None] * Z) ** 2)
+        h, weight = fields(r)
+        return (weight * np.tanh(h) ** 2).sum(axis=1)
 
     def free_entropy(self, q: np.ndarray, r: np.ndarray) -> np.ndarray:
         """G_S (rows,)."""
-        return -r * (1 - q) / 2 + average(log_2cosh(np.sqrt(r)[:, None] * Z))
+        h, weight = fields(r)
+        return -r * (1 - q) / 2 + (weight * log_2cosh(h)).sum(axis=1)
 
     def response(self, q: np.ndarray, r: np.ndarray) -> np.ndarray:
         """The mean squared susceptibility of a weight, E (1 - tanh^2)^2."""
-        return average((1 - np.tanh(np.sqrt(r)[:, None] * Z) ** 2) ** 2)
+        h, weight = fields(r)
+        return (weight * (1 - np.tanh(h) ** 2) ** 2).sum(axis=1)
 
 
 class Spherical:

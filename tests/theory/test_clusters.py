@@ -109,6 +109,42 @@ def test_groups_of_a_parity():
     assert np.exp(3 * found.log_volume.item()) == pytest.approx(share, abs=4.9 * np.sqrt(share / 200_000))
 
 
+#: machine, activation, alpha, D, y: q0 and F by dense trapezoids, whose doubling changes no digit.
+CLOSE = [
+    ("binary-perceptron", "sign", 0.4, 1e-3, 2, 0.26594, 0.1972294),
+    ("spherical-perceptron", "sign", 1.0, 1e-3, 20, 0.65169, -2.926665),
+    ("spherical-tree-committee", "relu", 1.0, 5e-3, 10, 0.57268, -2.058543),
+    ("spherical-tree-committee", "relu", 1.0, 1e-3, 3, 0.48181, -2.163243),
+]
+
+
+@pytest.mark.parametrize(("machine", "activation", "alpha", "distance", "y", "q0", "entropy"), CLOSE)
+def test_close_replicas_are_resolved(machine, activation, alpha, distance, y, q0, entropy):
+    """Their factor bends within sqrt(1 - Q1)."""
+    found = theory.dense_clusters(machine, alpha=alpha, distance=distance, replicas=y, activation=activation)
+    assert found.overlap_others.item() == pytest.approx(q0, abs=1e-5)
+    assert found.entropy.item() == pytest.approx(entropy, abs=1e-6)
+
+
+def test_close_replicas_are_one():
+    """As D -> 0 a group is one configuration: y F tends to the typical entropy, smoothly."""
+    typical = theory.replica_symmetric("binary-perceptron", alpha=0.4).entropy.item()
+    found = theory.dense_clusters("binary-perceptron", alpha=0.4, distance=[1e-4, 2e-4, 4e-4], replicas=3)
+    assert found.converged.all()
+    distance = 3 * (found.entropy - found.entropy_bound).values
+    expected = typical - np.log(2)
+    assert np.all(np.abs(distance - expected) < 0.02)
+    assert np.all(np.diff(np.abs(distance - expected)) > 0)
+
+
+@pytest.mark.parametrize(("activation", "alpha", "k"), [("sign", 2.01, 1), ("sign", 2.5, 1), ("relu", 3.0, np.inf)])
+def test_no_group_beyond_the_capacity(activation, alpha, k):
+    name = "spherical-perceptron" if k == 1 else "spherical-tree-committee"
+    found = theory.dense_clusters(name, alpha=alpha, distance=[0.05, 0.2], k=k, activation=activation)
+    assert not found.converged.any()
+    assert np.isnan(found.entropy).all()
+
+
 def test_farther_than_typical_there_is_no_group():
     """NaN where typical configurations are closer to one another."""
     found = theory.dense_clusters("binary-perceptron", alpha=0.4, distance=[0.3, 0.45], replicas=3)

@@ -141,3 +141,7 @@ def test_no_reference_no_answer():
     beyond = theory.franz_parisi(alpha=3.0, distance=[0.1])
     assert not beyond.converged.any()
     assert np.isnan(beyond.entropy).all()
+    frozen = theory.franz_parisi(
+        alpha=0.4, distance=[0.1, 0.2], reference_loss=gpumc.CrossEntropy(1.0), reference_beta=1000.0
+    )
+    assert not frozen.converged.any()

@@ -238,6 +238,54 @@ def test_lowest_losses():
     assert at_that.energy_per_pattern == pytest.approx(float(binary.energy_per_pattern), rel=1e-9)
 
 
+#: Loss, alpha: energy, error rate and replicon by other rules.
+LOWEST = [
+    (gpumc.SquaredHinge(0.0), 3.0, (None, None, 0.0)),
+    (gpumc.SquaredHinge(1.0), 3.0, (0.32802648, None, 0.56286)),
+    (gpumc.CrossEntropy(1.0), 1.5, (0.1598989, 0.0874175, None)),
+    (gpumc.CrossEntropy(10.0), 3.0, (None, None, 0.08099)),
+    (gpumc.CrossEntropy(100.0), 1.5, (1.504e-19, 0.0, 0.156)),
+]
+
+
+@pytest.mark.parametrize(("loss", "alpha", "expected"), LOWEST)
+def test_lowest_losses_of_spheres(loss, alpha, expected):
+    data = theory.replica_symmetric("spherical-perceptron", alpha=alpha, loss=loss)
+    assert data.stable
+    for name, value in zip(("energy_per_pattern", "error_rate", "replicon"), expected, strict=True):
+        assert value is None or data[name].item() == pytest.approx(value, rel=2e-3, abs=1e-25), name
+
+
+def test_cold_overlaps_are_resolved():
+    """q -> 1: the entropy of binary weights in strong fields, and the errors of a sphere's cold configurations, by other rules."""
+    loss = gpumc.CrossEntropy(0.01)
+    cold = theory.replica_symmetric("binary-perceptron", alpha=0.4, loss=loss, beta=[3e3, 1e4])
+    np.testing.assert_allclose(cold.entropy, [6.84e-4, 1.9e-4], atol=1e-5)
+    np.testing.assert_allclose(cold.error_rate, 0.10069, atol=1e-5)
+    loss = gpumc.CrossEntropy(0.1)
+    sphere = theory.replica_symmetric("spherical-perceptron", alpha=1.5, loss=loss, beta=[1e4, 1e5, np.inf])
+    np.testing.assert_allclose(sphere.error_rate[:2], sphere.error_rate[2], atol=5e-5)
+
+
+def test_steep_losses_are_resolved():
+    """gamma = 10: between the error count without a finite beta and gamma = 5, and as near to it as 1 / gamma suggests."""
+    data = theory.replica_symmetric("binary-perceptron", alpha=0.4, loss=gpumc.CrossEntropy([10.0, 100.0]), beta=100.0)
+    assert np.all(data.quadrature_error < 1e-5)
+    assert data.energy_per_pattern[1].item() == pytest.approx(1.18674e-4, rel=1e-4)  # by another rule
+    assert data.entropy[1].item() == pytest.approx(0.4038835, abs=1e-6)
+
+
+def test_committees_near_their_capacity():
+    """The replica-symmetric curve of k = 3 goes on where it is unstable, to the capacity of 4.02; before that averages get too inexact."""
+    data = theory.replica_symmetric("spherical-tree-committee", k=3, alpha=[3.0, 3.5, 3.6, 4.0])
+    assert data.converged.values.tolist() == [True, True, True, False]
+    assert not data.stable.any()
+    assert np.isnan(data.entropy[3])
+    q = data.overlap.values
+    capacity = 3.6 + (1 - q[2]) * 0.1 / (q[2] - q[1])
+    assert capacity == pytest.approx(theory.capacity("spherical-tree-committee", k=3), abs=0.1)
+
+
 def test_lowest_losses_of_nothing():
     """A squared hinge that separable patterns make 0 has no lowest configuration."""
     data = theory.replica_symmetric("spherical-perceptron", alpha=[0.5, 3.0], loss=gpumc.SquaredHinge(), beta=np.inf)
@@ -260,6 +308,9 @@ def test_dimensions_are_those_of_a_simulation():
         (lambda: theory.replica_symmetric("perceptron", alpha=0.4), "allowed: binary-perceptron"),
         (lambda: theory.replica_symmetric("binary-perceptron", alpha=-0.4), "alpha"),
         (lambda: theory.replica_symmetric("binary-perceptron", alpha=[]), "alpha"),
+        (lambda: theory.replica_symmetric("binary-perceptron", alpha="high"), "alpha"),
+        (lambda: theory.replica_symmetric("binary-perceptron", alpha=0.4, loss="error-count"), "loss"),
+        (lambda: theory.replica_symmetric("binary-tree-parity", alpha=0.4, k="3"), "k = '3'"),
         (lambda: theory.replica_symmetric("binary-perceptron", alpha=0.4, beta=0.0), "beta"),
         (lambda: theory.replica_symmetric("binary-tree-committee", alpha=0.4, k=4), "k = 4 is even"),
         (lambda: theory.replica_symmetric("binary-tree-committee", alpha=0.4, k=11), "at most 9"),

@@ -48,6 +48,18 @@ def test_averages_are_derivatives(loss):
     assert by_coupling.overlap_centre[1].item() == pytest.approx(1 + slope, rel=1e-5)
 
 
+def test_replicas_that_become_one():
+    """At a strong coupling solutions are isolated, and there is no answer; without patterns the overlap is the one of two free weights
+    with a common centre."""
+    found = measure(gpumc.ErrorCount(), beta=np.inf, coupling=[1.5, 3.0])
+    assert found.converged.values.tolist() == [True, False]
+    assert np.isnan(found.free_entropy[1])
+    assert found.free_entropy[0].item() == pytest.approx(0.1351537, abs=1e-7)  # by another solver
+    free = measure(gpumc.ErrorCount(), alpha=0.0, coupling=1.0)
+    assert free.overlap_replicas.item() == pytest.approx(np.tanh(1.0) ** 2, abs=1e-9)
+    assert free.free_entropy.item() == pytest.approx(np.log(2) / 3 + np.log(2 * np.cosh(1.0)) - 1, abs=1e-9)
+
+
 @pytest.mark.parametrize("replicas", [3, 5])
 def test_samples(replicas):
     """Overlaps of replicas, with their centre, and energies over 32 instances of n = 1001: within 3 standard errors and 1 / n. Of
@@ -85,6 +97,11 @@ def test_samples(replicas):
 def test_bad_input(call, words):
     with pytest.raises(ConfigError, match=words):
         measure(gpumc.ErrorCount(), **call)
+
+
+def test_no_coldest_cross_entropy():
+    with pytest.raises(ConfigError, match="finite beta"):
+        measure(gpumc.CrossEntropy(1.0), beta=np.inf)
 
 
 def test_only_perceptrons():
