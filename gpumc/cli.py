@@ -169,12 +169,15 @@ def theory(
     from gpumc.results import save
     from gpumc.theory.ask import asked, capacity_text, numbers
 
-    if alpha is None:
-        typer.echo(capacity_text(machine, k, activation))
-        return
     if gamma is not None and margin is not None:
         raise ConfigError("--gamma and --margin: a loss has one of them, the cross-entropy or the squared hinge")
     given = {"distance": distance, "replicas": replicas, "coupling": coupling}
+    if alpha is None:
+        named = [name for name, text in ({"gamma": gamma, "margin": margin} | given).items() if text is not None]
+        if named:
+            raise ConfigError(f"--{named[0]} without --alpha: only the capacity needs no alpha")
+        typer.echo(capacity_text(machine, k, activation))
+        return
     loss: Loss = ErrorCount() if margin is None else SquaredHinge(margin)
     if gamma is not None:
         loss = CrossEntropy(numbers("gamma", gamma))
@@ -210,7 +213,9 @@ def _print_theory(data: xr.Dataset) -> None:
 def _cell(value: float | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
+    if abs(value) < 1e-12:
+        return "0"
+    return f"{value:.4g}" if not abs(value) < 1e-3 else f"{value:.1e}"
 
 
 @app.command()

@@ -23,17 +23,18 @@ MOST_NUMBERS = 10_000
 def numbers(name: str, text: str) -> float | list[float]:
     """One number, a list "0.5,1,2", or a range "0.02:0.3:15" of 15 numbers. Raises ConfigError."""
     try:
-        if ":" in text:
-            first, last, count = text.split(":")
-            if not 1 <= int(count) <= MOST_NUMBERS:
-                raise ConfigError(f"--{name} {text}: ranges of 1 to {MOST_NUMBERS} numbers are possible")
-            return np.linspace(float(first), float(last), int(count)).tolist()
-        values = [float(part) for part in text.split(",")]
+        if ":" not in text:
+            values = [float(part) for part in text.split(",")]
+            return values if "," in text else values[0]
+        first, last, count = text.split(":")
+        start, stop, points = float(first), float(last), int(count)
     except ValueError:
         raise ConfigError(
             f"--{name} {text}: a number, a list such as 0.5,1,2, or a range such as 0.02:0.3:15 is needed"
         ) from None
-    return values if "," in text else values[0]
+    if not 1 <= points <= MOST_NUMBERS:
+        raise ConfigError(f"--{name} {text}: ranges of 1 to {MOST_NUMBERS} numbers are possible")
+    return np.linspace(start, stop, points).tolist()
 
 
 def capacity_text(machine: str, k: float | None, activation: str) -> str:
