@@ -1,4 +1,4 @@
-"""Fixed points of many rows at once: damped iteration, then Newton's method; rows that are done stop costing time."""
+"""Fixed points of many rows at once: damped iteration, then Newton's method; rows that are done stop costing time, and neighbours help."""
 
 from __future__ import annotations
 
@@ -30,19 +30,36 @@ class FixedPoint:
 
 
 def fixed_point(step: Step, starts: Sequence[np.ndarray], low: float, high: float, *, edge: float = EDGE) -> FixedPoint:
-    """Solve step(x) = x within ``low`` < x < ``high`` for all rows, from each of ``starts`` (rows, unknowns) until one leads there.
+    """Solve step(x) = x within ``low`` < x < ``high`` for all rows, from each of ``starts`` (rows, unknowns) until one leads there, then
+    from neighbouring rows.
 
     Rows that come as near to ``high`` as ``edge``, or to no number, are given up."""
     found = _from(step, np.array(starts[0], float), np.arange(len(starts[0])), low, high, edge)
     for start in starts[1:]:
-        left = np.flatnonzero(~found.converged)
-        if len(left) == 0:
-            break
-        again = _from(step, np.array(start[left], float), left, low, high, edge)
-        for name in ("x", "converged", "residual"):
-            getattr(found, name)[left] = getattr(again, name)
-        found.iterations[left] += again.iterations
+        _again(found, np.flatnonzero(~found.converged), start, step, low, high, edge)
+    # Continuation along curves: those that are left start from a solved neighbour, as long as this solves more of them.
+    more = found.converged.any()
+    while more:
+        solved = found.converged
+        before, after = np.append(False, solved[:-1]), np.append(solved[1:], False)
+        left = np.flatnonzero(~solved & (before | after))
+        start = found.x.copy()
+        start[left] = np.where(before[left, None], found.x[left - 1], found.x[np.minimum(left + 1, len(solved) - 1)])
+        _again(found, left, start, step, low, high, edge)
+        more = found.converged[left].any()
     return found
+
+
+def _again(
+    found: FixedPoint, left: np.ndarray, start: np.ndarray, step: Step, low: float, high: float, edge: float
+) -> None:
+    """Try the rows ``left`` from ``start`` (all rows, unknowns), in place."""
+    if len(left) == 0:
+        return
+    again = _from(step, np.array(start[left], float), left, low, high, edge)
+    for name in ("x", "converged", "residual"):
+        getattr(found, name)[left] = getattr(again, name)
+    found.iterations[left] += again.iterations
 
 
 def _from(step: Step, x: np.ndarray, rows: np.ndarray, low: float, high: float, edge: float) -> FixedPoint:
@@ -72,7 +89,7 @@ def _from(step: Step, x: np.ndarray, rows: np.ndarray, low: float, high: float, 
                 ahead[worse] = step(guess[worse], own[worse])
         x[left] = guess
         moved = step(guess, own) if ahead is None else ahead
-    converged = residual <= TOLERANCE
+    converged = (residual <= TOLERANCE) & (x < high - edge).all(axis=1)
     x[~converged] = np.nan
     return FixedPoint(x, converged, residual, iterations)
 
