@@ -250,7 +250,7 @@ def main() -> None:
     """The command `gpumc`: errors are one plain sentence, and the exit status is 2 for usage, 1 for the rest."""
     from gpumc.errors import GpumcError
 
-    warnings.showwarning = _warned
+    warnings.showwarning = lambda message, *_, **__: _said_once(str(message))
     try:
         app()
     except GpumcError as error:
@@ -268,11 +268,6 @@ def main() -> None:
 @cache
 def _said_once(message: str) -> None:
     print(f"gpumc: {message}", file=sys.stderr)
-
-
-def _warned(message: Warning | str, *_) -> None:
-    """A warning as one line, however often it is given."""
-    _said_once(str(message))
 
 
 def _fail(message: str, status: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 
 
 class GpumcError(Exception):
@@ -30,6 +31,22 @@ class Stopped(GpumcError):
     """A user stopped a run, which can go on."""
 
     exit_status = 130
+
+
+def whole(name: str, value: object, least: int, limit: int | None = None) -> int:
+    """``value``, or ConfigError unless it is a whole number of at least ``least`` and, where there is one, below ``limit``."""
+    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if number is None or number < least or (limit is not None and number >= limit):
+        span = f"of at least {least}" if limit is None else f"from {least} to {limit - 1}"
+        raise ConfigError(f"{name} = {value!r}: a whole number {span} is needed")
+    return number
+
+
+def real(name: str, value: object, right: Callable[[float], object], wanted: str) -> float:
+    """``value``, or ConfigError unless it is a number that is ``right``, which in words is ``wanted``."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not right(float(value)):
+        raise ConfigError(f"{name} = {value!r}: {wanted} is needed")
+    return float(value)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

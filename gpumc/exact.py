@@ -14,7 +14,7 @@ from scipy.special import logsumexp, softmax
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss, wrong
 from gpumc.machines import Machine, require_binary
-from gpumc.measures import LocalEntropy, Ramp, signs
+from gpumc.measures import LocalEntropy, Ramp, check_loss, numbers, signs
 from gpumc.patterns import Patterns
 
 #: The largest number of binary weights, and of binary variables of a joint system, that is enumerated.
@@ -35,7 +35,8 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
     ``loss`` is the error count unless one is given. ``energy`` is the sum of the loss's own integers, to the last bit
     what ``sample`` records. Raises ConfigError for more than 24 weights.
     """
-    loss = loss or ErrorCount()
+    loss = ErrorCount() if loss is None else loss
+    check_loss(loss)
     require_binary(machine, "enumeration")
     patterns.check(machine)
     count = machine.weight_count
@@ -65,7 +66,7 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
 def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike) -> xr.Dataset:
     """Averages under exp(-beta L), over (instance, [gamma,] [beta]): ``energy``, ``error_rate``, ``log_partition`` (nats)."""
     data = enumerate_states(machine, patterns, loss)
-    values = np.asarray(beta, float)
+    values = numbers("beta", beta).astype(float)
     if values.ndim > 1 or not np.all(np.isfinite(values) & (values >= 0)):
         raise ConfigError(f"beta = {beta!r}: finite non-negative numbers are needed")
     axis = xr.DataArray(values, dims=["beta"] if values.ndim else [], coords={"beta": values})

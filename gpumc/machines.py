@@ -19,7 +19,7 @@ import numpy as np
 
 from gpumc.activations import ACTIVATIONS, ODD, activated, activation_slope
 from gpumc.device import array_module
-from gpumc.errors import ConfigError, nearest
+from gpumc.errors import ConfigError, nearest, real, whole
 
 #: The kinds of weights.
 WEIGHTS = ("binary", "spherical")
@@ -47,17 +47,13 @@ class Machine:
 
     def __post_init__(self) -> None:
         for name in ("n", "k"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ConfigError(f"{self.kind}: {name} = {value!r}: a whole number of at least 1 is needed")
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, whole(f"{self.kind}: {name}", getattr(self, name), 1))
         if self.weights not in WEIGHTS:
             raise ConfigError(f"{self.kind}: weights = {self.weights!r}: {nearest(str(self.weights), WEIGHTS)}")
         if self.activation not in self.activations:
             meant = nearest(str(self.activation), self.activations)
             raise ConfigError(f"{self.kind}: activation = {self.activation!r}: {meant}")
-        if not (np.isfinite(self.slope) and self.slope > 0):
-            raise ConfigError(f"{self.kind}: slope = {self.slope}: a positive finite number is needed")
+        real(f"{self.kind}: slope", self.slope, lambda s: 0 < s < np.inf, "a positive finite number")
         if self.weights == "binary" and self.activation not in ("sign", "relu"):
             raise ConfigError(
                 f"{self.kind}: activation = {self.activation!r} with binary weights: these have 'sign' or 'relu'; use weights = 'spherical'"
@@ -120,9 +116,7 @@ class Machine:
 
     def pattern_count(self, alpha: float) -> int:
         """M = round(alpha x number of weights). Raises ConfigError where that is no pattern."""
-        if not (np.isfinite(alpha) and alpha > 0):
-            raise ConfigError(f"alpha = {alpha}: a positive number is needed")
-        count = round(alpha * self.weight_count)
+        count = round(real("alpha", alpha, lambda a: 0 < a < np.inf, "a positive number") * self.weight_count)
         if count < 1:
             raise ConfigError(
                 f"alpha = {alpha:g} gives no pattern for {self.weight_count} weights: use at least {1 / self.weight_count:.2g}"
@@ -162,6 +156,12 @@ class Machine:
             return self.output(self.preactivations(weights, xi)) * labels
         readout = self.readout_of(self.fields(weights, self.gauge(xi, labels)))
         return readout * self.remaining(labels) * self.stability_scale
+
+    def on_spheres(self, weights: np.ndarray) -> np.ndarray:
+        """Real weights (..., weight_count) with every unit's vector, unless it is 0, scaled to the squared norm fan_in."""
+        units = weights.reshape(*weights.shape[:-1], self.k, self.fan_in)
+        length = np.sqrt((units**2).mean(axis=-1, keepdims=True))
+        return (units / np.where(length > 0, length, 1)).reshape(weights.shape)
 
     def preactivations(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
         """w_l . xi_l / sqrt(fan_in) of real weights (C, weight_count) on patterns (M, n): (C, k, M)."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpumc.errors import ConfigError, nearest
+from gpumc.errors import ConfigError, nearest, real, whole
 from gpumc.losses import Loss
 
 SCALES = ("linear", "geometric")
@@ -34,12 +34,9 @@ class Ramp:
         if self.over not in SPANS:
             raise ConfigError(f"ramp: over = {self.over!r}: {nearest(self.over, SPANS)}")
         lowest = 0 if self.scale == "linear" else np.nextafter(0, 1)
+        wanted = f"a finite {'positive' if lowest else 'non-negative'} number"
         for name in ("start", "stop"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= lowest):
-                raise ConfigError(
-                    f"ramp: {name} = {value}: a finite {'positive' if lowest else 'non-negative'} number is needed"
-                )
+            real(f"ramp: {name}", getattr(self, name), lambda v: lowest <= v < np.inf, wanted)
 
     def values(self, burn_in: int, sweeps: int) -> np.ndarray:
         """The parameter at each of the burn_in + sweeps sweeps, float64."""
@@ -55,7 +52,7 @@ Parameter = float | Sequence[float] | Ramp
 def _checked(name: str, value: Parameter, allow_infinite: bool = False) -> Parameter:
     if isinstance(value, Ramp):
         return value
-    values = np.asarray(value, dtype=float)
+    values = numbers(name, value).astype(float)
     if values.ndim > 1 or values.size == 0 or np.any(np.isnan(values)) or np.any(values < 0):
         raise ConfigError(f"{name} = {value}: non-negative numbers are needed")
     if not allow_infinite and np.any(np.isinf(values)):
@@ -74,6 +71,7 @@ class Gibbs:
     centre: ClassVar[None] = None
 
     def __post_init__(self) -> None:
+        check_loss(self.loss)
         object.__setattr__(self, "beta", _checked("beta", self.beta, allow_infinite=True))
 
 
@@ -93,10 +91,10 @@ class LocalEntropy:
     centre: str | ArrayLike = "explicit"
 
     def __post_init__(self) -> None:
+        check_loss(self.loss)
         object.__setattr__(self, "beta", _checked("beta", self.beta, allow_infinite=True))
         object.__setattr__(self, "coupling", _checked("coupling", self.coupling))
-        if isinstance(self.replicas, bool) or not isinstance(self.replicas, (int, np.integer)) or self.replicas < 1:
-            raise ConfigError(f"replicas = {self.replicas!r}: a whole number of at least 1 is needed")
+        whole("replicas", self.replicas, 1)
         if isinstance(self.centre, str):
             if self.centre not in ("explicit", "traced"):
                 raise ConfigError(
@@ -109,27 +107,37 @@ class LocalEntropy:
 Measure = Gibbs | LocalEntropy
 
 
+def check_loss(loss: object) -> None:
+    """Raise ConfigError for what is no loss."""
+    if not isinstance(loss, Loss):
+        raise ConfigError(
+            f"loss = {loss!r}: an ErrorCount(), a CrossEntropy(gamma) or a SquaredHinge(margin) is needed"
+        )
+
+
 def signs(name: str, values: ArrayLike) -> np.ndarray:
     """``values`` as an int8 array, or ConfigError naming the first entry that is not +-1."""
-    array = _numbers(name, values)
+    array = numbers(name, values)
     _all(name, array, (array == 1) | (array == -1), "every entry must be +1 or -1")
     return array.astype(np.int8)
 
 
 def reals(name: str, values: ArrayLike) -> np.ndarray:
     """``values`` as a float64 array, or ConfigError naming the first entry that is not finite."""
-    array = _numbers(name, values)
+    array = numbers(name, values)
     _all(name, array, np.isfinite(array), "every entry must be a finite number")
     return array.astype(np.float64)
 
 
-def _numbers(name: str, values: ArrayLike) -> np.ndarray:
+def numbers(name: str, values: object) -> np.ndarray:
+    """``values`` as an array of numbers, or ConfigError."""
     try:
         array = np.asarray(values)
     except ValueError:
         raise ConfigError(f"{name}: rows of one length are needed, found rows of several lengths") from None
     if array.dtype.kind not in "biuf":
-        raise ConfigError(f"{name}: numbers are needed, found {array.dtype}")
+        found = {"U": "text", "O": "objects", "c": "complex numbers"}.get(array.dtype.kind, array.dtype)
+        raise ConfigError(f"{name}: numbers are needed, found {found if array.ndim else repr(values)}")
     return array
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
-from gpumc.errors import ConfigError, RunError
+from gpumc.errors import ConfigError, RunError, real, whole
 from gpumc.machines import Machine
 from gpumc.measures import reals, signs
 
 #: Decimals to which inputs that may be multiplied are compared, the largest being 1.
 DIGITS = 12
+#: How often inputs that a teacher gives no label are drawn again.
+TRIES = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,25 +145,41 @@ def teacher_patterns(
 ) -> Patterns:
     """Random inputs with the labels of a ``teacher`` (default: a machine like ``machine``) of random weights.
 
-    Each instance has its own teacher; each label is turned with probability ``flip``. Raises ConfigError unless the
-    teacher's n is the machine's.
+    Each instance has its own teacher, spherical ones with every unit on its sphere; each label is turned with probability ``flip``.
+    Inputs to which the teacher's output is 0, as it is where all ReLU units are silent, are drawn again, so that a teacher makes no error
+    on its labels. Raises ConfigError unless the teacher's n is the machine's.
     """
     teacher = teacher or machine
     if teacher.n != machine.n:
         raise ConfigError(f"the teacher has n = {teacher.n} and the {machine.kind} n = {machine.n}: they must be equal")
-    if not 0 <= flip <= 1:
-        raise ConfigError(f"flip = {flip}: a probability from 0 to 1 is needed")
+    real("flip", flip, lambda f: 0 <= f <= 1, "a probability from 0 to 1")
     count = machine.pattern_count(alpha)
     xi = _random_inputs(machine, count, instances, seed)
     draw = random_normals if teacher.spherical else random_bits
     weights = draw(seed, Stream.TEACHER, 0, np.arange(instances), teacher.weight_count)
-    right = np.ones(count, np.int8)
-    outputs = [teacher.stabilities(w[None], x, right)[0] for w, x in zip(weights, xi, strict=True)]
-    labels = np.sign(outputs).astype(np.int8)
+    if teacher.spherical:
+        weights = teacher.on_spheres(weights)
+    labels = np.stack([_taught(teacher, w, x, i, seed) for i, (w, x) in enumerate(zip(weights, xi, strict=True))])
     words = philox(seed, Stream.FLIPS, 0, np.arange((count + 3) // 4), np.arange(instances)[:, None])
     noise = np.moveaxis(words, 0, -1).reshape(instances, -1)[:, :count]
     labels[(noise >> np.uint32(1)) < np.uint32(round(flip * 2**31))] *= -1
     return Patterns(xi, labels)
+
+
+def _taught(teacher: Machine, weights: np.ndarray, xi: np.ndarray, instance: int, seed: int) -> np.ndarray:
+    """Labels (M,) of inputs xi (M, n) by a teacher's ``weights``; inputs without one are drawn again in place. Raises ConfigError where
+    the teacher has no label for any."""
+    outputs = teacher.stabilities(weights[None], xi, np.ones(len(xi), np.int8))[0]
+    for attempt in range(TRIES):
+        tied = np.flatnonzero(outputs == 0)
+        if not len(tied):
+            return np.sign(outputs).astype(np.int8)
+        xi[tied] = random_bits(seed, Stream.REDRAWN, tied, attempt << 32 | instance, xi.shape[1])
+        outputs[tied] = teacher.stabilities(weights[None], xi[tied], np.ones(len(tied), np.int8))[0]
+    raise ConfigError(
+        f"the teacher of instance {instance} has the output 0 for {len(tied)} of {len(xi)} inputs, however often they are drawn: "
+        f"use another seed, or a larger n than {teacher.n}"
+    )
 
 
 def load_patterns(path: str | Path) -> Patterns:
@@ -224,16 +242,10 @@ def _row(path: Path, number: int, text: list[str], length: int) -> list[float]:
 
 
 def _random_inputs(machine: Machine, count: int, instances: int, seed: int) -> np.ndarray:
-    _check(instances, seed)
+    whole("instances", instances, 1, 2**32)
+    whole("seed", seed, 0, SEED_LIMIT)
     return np.stack([random_bits(seed, Stream.PATTERNS, np.arange(count), i, machine.n) for i in range(instances)])
 
 
 def _random_signs(seed: int, stream: Stream, instances: int, count: int) -> np.ndarray:
     return random_bits(seed, stream, 0, np.arange(instances), count)
-
-
-def _check(instances: int, seed: int) -> None:
-    for name, value, lowest, limit in (("instances", instances, 1, 2**32), ("seed", seed, 0, SEED_LIMIT)):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not whole or not lowest <= value < limit:
-            raise ConfigError(f"{name} = {value!r}: a whole number from {lowest} to {limit - 1} is needed")

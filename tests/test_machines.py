@@ -114,6 +114,8 @@ def test_kinds():
         (lambda: gpumc.TreeCommittee(15, k=3, weights="spherical", activation="relu"), "k = 3 is odd"),
         (lambda: gpumc.TreeCommittee(16, k=4, weights="spherical"), "k = 4 is even"),
         (lambda: gpumc.TreeCommittee(15, k=3, weights="spherical", activation="tanh", slope=0), "slope = 0"),
+        (lambda: gpumc.TreeCommittee(15, k=3, weights="spherical", activation="tanh", slope="a"), "slope = 'a'"),
+        (lambda: gpumc.TreeCommittee(15, k=3, weights="spherical", activation="tanh", slope=None), "slope = None"),
         (lambda: gpumc.TreeParity(16, k=4, weights="spherical", activation="relu"), "activation"),
         (lambda: gpumc.TreeCommittee(12, k=4), "k = 4 is even.*3 or 5"),
         (lambda: gpumc.TreeCommittee(10, k=3), "k = 3 does not divide n = 10"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import gpumc
-from gpumc.device.philox import Stream, philox, random_bits
+from gpumc.device.philox import Stream, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
 
 MACHINE = gpumc.TreeCommittee(135, k=3)
@@ -96,6 +96,43 @@ def test_teacher_solves_its_patterns(teacher):
     assert -1 in patterns.labels
     assert 1 in patterns.labels
     assert np.array_equal(patterns.xi, gpumc.random_patterns(MACHINE, 1.0, instances=3, seed=5).xi)
+
+
+@pytest.mark.parametrize("weights", ["binary", "spherical"])
+@pytest.mark.parametrize("kind", [gpumc.TreeCommittee, gpumc.FullCommittee], ids=lambda k: k.kind)
+def test_a_relu_teacher_has_a_label_for_every_input(kind, weights):
+    """A quarter of all inputs leaves both units silent, and binary units may cancel: these alone are drawn again, the same however many
+    patterns there are."""
+    teacher = kind(30 if kind is gpumc.TreeCommittee else 15, k=2, weights=weights, activation="relu")
+    patterns = gpumc.teacher_patterns(teacher, 4.0, instances=2, seed=5)
+    again = (patterns.xi != gpumc.random_patterns(teacher, 4.0, instances=2, seed=5).xi).any(axis=-1)
+    assert 0.15 < again.mean() < 0.5
+    fewer = gpumc.teacher_patterns(teacher, 2.0, instances=1, seed=5)
+    assert np.array_equal(fewer.xi[0], patterns.xi[0, : fewer.count])
+    assert np.array_equal(fewer.labels[0], patterns.labels[0, : fewer.count])
+    draw = random_normals if weights == "spherical" else random_bits
+    drawn = draw(5, Stream.TEACHER, 0, np.arange(2), teacher.weight_count)
+    for w, xi, labels in zip(drawn, patterns.xi, patterns.labels, strict=True):
+        own = teacher.on_spheres(w) if teacher.spherical else w
+        assert np.all(teacher.stabilities(own[None], xi, labels) > 0)
+
+
+def test_a_teacher_without_labels_is_refused():
+    teacher = gpumc.FullCommittee(1, k=2, activation="relu")
+    with pytest.raises(ConfigError, match=r"output 0 for \d+ of 8 inputs.*larger n than 1"):
+        gpumc.teacher_patterns(teacher, 4.0, instances=8)
+
+
+def test_spherical_teachers_are_on_their_spheres():
+    """Units of tanh far from their spheres would weigh otherwise against each other: there the labels are not the sphere's."""
+    teacher = gpumc.TreeCommittee(6, k=3, weights="spherical", activation="tanh", slope=3.0)
+    patterns = gpumc.teacher_patterns(teacher, 50.0, instances=8, seed=1)
+    for w, xi, labels in zip(
+        random_normals(1, Stream.TEACHER, 0, np.arange(8), 6), patterns.xi, patterns.labels, strict=True
+    ):
+        own = w.reshape(3, 2)
+        own = own * np.sqrt(2 / (own**2).sum(axis=1, keepdims=True))
+        assert np.all(teacher.stabilities(own.reshape(1, 6), xi, labels) > 0)
 
 
 def test_the_teacher_is_like_the_machine_unless_given():

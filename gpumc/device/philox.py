@@ -43,6 +43,9 @@ class Stream(IntEnum):
     SPLITTING = 13  # (level, move x blocks + weight // 4, particle): normals, the directions of moves
     CLONES = 14  # (level, 0, particle): which survivor takes its place
     ARCS = 15  # (level, move x blocks + try // 4, particle): how far it is moved
+    REDRAWN = (
+        16  # (pattern, input // 128, try << 32 | instance): inputs in the place of those that a teacher gives no label
+    )
 
 
 def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:

@@ -14,7 +14,7 @@ import xarray as xr
 import gpumc
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
-from gpumc.errors import ConfigError, nearest
+from gpumc.errors import ConfigError, nearest, real, whole
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.messages.converge import Form, Messages, converge
@@ -52,8 +52,8 @@ SPREAD = 0.01
 
 @dataclass(frozen=True)
 class Focused:
-    """For each row: ``weights`` int8 (rows, weights), ``errors`` and ``steps`` (rows,), and, over (rows, steps), NaN where a
-    row had been solved before: ``local_entropy``, ``overlap_centre`` <W W~>, ``q`` mean squared magnetisation of a replica,
+    """For each row: ``weights`` int8 (rows, weights), their ``errors`` and the ``steps`` (rows,), and, over (rows, steps), NaN where a
+    row had been solved, or given up, before: ``local_entropy``, ``overlap_centre`` <W W~>, ``q`` mean squared magnetisation of a replica,
     ``q_centre`` of the centre."""
 
     weights: np.ndarray
@@ -90,16 +90,13 @@ def focusing_bp(
     """
     check_problem(machine, ErrorCount())
     patterns.check(machine)
-    if isinstance(protocol, str):
-        if protocol not in PROTOCOLS:
-            raise ConfigError(f"protocol = {protocol!r}: {nearest(protocol, PROTOCOLS)}, or a FreeScoping")
+    if not isinstance(protocol, Protocol):
+        if protocol not in tuple(PROTOCOLS):
+            raise ConfigError(f"protocol = {protocol!r}: {nearest(str(protocol), PROTOCOLS)}, or a FreeScoping")
         protocol = PROTOCOLS[protocol]()
-    for name, value, limit in (("starts", starts, None), ("iterations", iterations, None), ("seed", seed, SEED_LIMIT)):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not whole or value < (limit is None) or (limit and value >= limit):
-            raise ConfigError(f"{name} = {value!r}: a whole number of at least {int(limit is None)} is needed")
-    if not 0 <= damping < 1:
-        raise ConfigError(f"damping = {damping}: a number from 0 to below 1 is needed")
+    whole("starts", starts, 1)
+    whole("seed", seed, 0, SEED_LIMIT)
+    real("damping", damping, lambda d: 0 <= d < 1, "a number from 0 to below 1")
     how = BeliefPropagation(form, tolerance, iterations)
     steps = protocol.steps()
     with np.errstate(all="ignore"):  # starts that are no numbers any more are given up
@@ -137,14 +134,14 @@ def _focused(
     said = device.asarray(start.astype(how.dtype))
     around = SphericalReplicas if machine.spherical else Replicas
     messages = Messages.start(said, form.memory(how.dtype))
-    found = Focused(
-        np.ones((rows, machine.weight_count), np.float64 if machine.spherical else np.int8),
-        np.full(rows, patterns.count), np.zeros(rows, int),
-        *np.full((4, rows, len(steps)), np.nan),
-    )  # fmt: skip
+    weights, errors = _weights(
+        form, form.graph.moments(_prior(around, steps[0], rows, device, how.dtype).fields(said))[0]
+    )
+    kind = np.float64 if machine.spherical else np.int8
+    found = Focused(weights.astype(kind), errors, np.zeros(rows, int), *np.full((4, rows, len(steps)), np.nan))
     left = np.arange(rows)
-    for number, (replicas, coupling) in enumerate(steps):
-        prior = around(*(device.asarray(np.full(len(left), value, how.dtype)) for value in (replicas, coupling)))
+    for number, step in enumerate(steps):
+        prior = _prior(around, step, len(left), device, how.dtype)
         converge(form, prior, messages, damping=damping, tolerance=how.tolerance, iterations=how.iterations)
         _measure(found, left, number, form, prior, messages)
         unsolved = found.errors[left] > 0
@@ -155,6 +152,25 @@ def _focused(
     return found
 
 
+def _prior(
+    around: type[Replicas] | type[SphericalReplicas],
+    step: tuple[float, float],
+    rows: int,
+    device: Device,
+    dtype: type,
+) -> Replicas | SphericalReplicas:
+    """The replicas and the coupling of a step of the protocol, for all rows."""
+    return around(*(device.asarray(np.full(rows, value, dtype)) for value in step))
+
+
+def _weights(form: Form, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weights (rows, weights) that magnetisations ``mean`` stand for, and the patterns (rows,) that they get wrong, on the host."""
+    graph = form.graph
+    weights = normalised(mean) if graph.machine.spherical else graph.device.xp.where(mean < 0, -1.0, 1.0)
+    errors = (graph.machine.readout_of(graph.to_patterns(weights)) < 0).sum(axis=-1)
+    return to_host(weights).reshape(len(weights), -1), to_host(errors)
+
+
 def _measure(
     found: Focused, rows: np.ndarray, step: int, form: Form, prior: Replicas | SphericalReplicas, messages: Messages
 ) -> None:
@@ -162,11 +178,10 @@ def _measure(
     said, graph = messages.said, form.graph
     fields = prior.fields(said)
     mean, _ = graph.moments(fields)
-    weights = normalised(mean) if graph.machine.spherical else graph.device.xp.where(mean < 0, -1.0, 1.0)
-    errors = to_host((graph.machine.readout_of(graph.to_patterns(weights)) < 0).sum(axis=-1))
+    weights, errors = _weights(form, mean)
     numbers = ~np.isnan(messages.residual)
     at = rows[numbers]
-    found.weights[at] = to_host(weights).reshape(len(rows), -1)[numbers]
+    found.weights[at] = weights[numbers]
     found.errors[at], found.steps[at] = errors[numbers], step + 1
     centre = prior.centre_mean(said)
     found.q[at, step] = to_host((mean**2).mean(axis=(1, 2)))[numbers]

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.errors import ConfigError
+from gpumc.errors import ConfigError, real
+from gpumc.measures import numbers
 
 
 def _rising(name: str, values: Sequence[float], below: float = np.inf) -> tuple[float, ...]:
-    found = tuple(float(v) for v in np.atleast_1d(np.asarray(values, float)))
+    array = np.atleast_1d(numbers(name, values))
+    if array.ndim > 1:
+        raise ConfigError(f"{name} has shape {array.shape}: a list of numbers is needed")
+    found = tuple(float(v) for v in array)
     if not found:
         raise ConfigError(f"{name} is empty, so that the protocol never starts: at least one step is needed")
     if not all(0 <= v < below for v in found):
@@ -43,9 +47,8 @@ class Scoping:
 
     def steps(self) -> list[tuple[float, float]]:
         """(y, coupling) of every step."""
-        if not self.replicas >= 1:
-            raise ConfigError(f"scoping: replicas = {self.replicas}: a number of at least 1 is needed")
-        return [(float(self.replicas), c) for c in _rising("coupling", self.coupling)]
+        replicas = real("scoping: replicas", self.replicas, lambda y: 1 <= y < np.inf, "a finite number of at least 1")
+        return [(replicas, c) for c in _rising("coupling", self.coupling)]
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,7 @@ class PseudoReinforcement:
 
     def steps(self) -> list[tuple[float, float]]:
         """(y, coupling) of every step."""
-        if not 0 <= self.x <= 0.5:
-            raise ConfigError(f"pseudo-reinforcement: x = {self.x}: a number from 0 to 1/2 is needed")
+        real("pseudo-reinforcement: x", self.x, lambda x: 0 <= x <= 0.5, "a number from 0 to 1/2")
         rho = np.array(_rising("rho", self.rho, 1))
         with np.errstate(divide="ignore"):
             return list(
@@ -74,11 +76,16 @@ class FreeScoping:
 
     def steps(self) -> list[tuple[float, float]]:
         """(y, coupling) of every step."""
-        steps = [(float(y), float(c)) for y, c in self.path]
-        if not steps:
+        path = numbers("free scoping: path", self.path)
+        if path.size == 0:
             raise ConfigError(
                 "free scoping: path is empty, so that the protocol never starts: at least one step is needed"
             )
+        if path.shape != (len(path), 2):
+            raise ConfigError(
+                f"free scoping: path has shape {path.shape}: a list of pairs (replicas, coupling) is needed"
+            )
+        steps = [(float(y), float(c)) for y, c in path]
         for y, c in steps:
             if not (1 <= y < np.inf and c >= 0):
                 raise ConfigError(

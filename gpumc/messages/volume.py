@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import Device, to_host
-from gpumc.errors import ConfigError, nearest
+from gpumc.errors import ConfigError, nearest, real, whole
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.messages.amp import Amp
@@ -49,14 +49,10 @@ class BeliefPropagation:
     def __post_init__(self) -> None:
         if self.form not in ("auto", *FORMS):
             raise ConfigError(f"form = {self.form!r}: {nearest(str(self.form), ('auto', *FORMS))}")
-        if not self.tolerance > 0:
-            raise ConfigError(f"tolerance = {self.tolerance}: a positive number is needed")
-        if (
-            isinstance(self.iterations, bool)
-            or not isinstance(self.iterations, (int, np.integer))
-            or self.iterations < 1
-        ):
-            raise ConfigError(f"iterations = {self.iterations!r}: a whole number of at least 1 is needed")
+        real("tolerance", self.tolerance, lambda t: 0 < t < np.inf, "a positive finite number")
+        whole("iterations", self.iterations, 1)
+        if self.dtype not in (float, np.float64, np.float32):
+            raise ConfigError(f"dtype = {self.dtype!r}: numpy.float64 or numpy.float32 is needed")
 
     def form_of(self, machine: Machine) -> type[Amp] | type[Relaxed] | type[Exact]:
         """The form of message passing for ``machine``."""

@@ -122,8 +122,8 @@ class Schedule:
         centre = None if isinstance(measure, Gibbs) else centre_thresholds(coupling, measure.replicas)
         if isinstance(measure.loss, ErrorCount):
             return Rule(len(beta), _thresholds(beta, gain, pattern_count, heat_bath), None, None, centre)
-        fixed = (np.rint(v / unit).astype(np.int64) for v, unit in ((beta, BETA_UNIT), (gain, PRODUCT_UNIT)))
-        return Rule(len(beta), None, *fixed, centre)
+        costs, gains = (np.rint(v / unit).astype(np.int64) for v, unit in ((beta, BETA_UNIT), (gain, PRODUCT_UNIT)))
+        return Rule(len(beta), None, costs, gains, centre)
 
 
 def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bath: bool) -> np.ndarray:

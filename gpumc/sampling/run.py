@@ -15,7 +15,7 @@ import gpumc
 from gpumc import observables
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
-from gpumc.errors import ConfigError, nearest
+from gpumc.errors import ConfigError, nearest, whole
 from gpumc.machines import Machine
 from gpumc.measures import LocalEntropy, Measure, signs
 from gpumc.observables import StabilityBins
@@ -107,12 +107,10 @@ def _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sam
         ("sweeps", sweeps, 1),
         ("every", every, 1),
     ):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ConfigError(f"{name} = {value!r}: a whole number of at least {least} is needed")
+        whole(name, value, least)
     if every > sweeps:
         raise ConfigError(f"every = {every} is more than sweeps = {sweeps}: nothing would be recorded")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < SEED_LIMIT:
-        raise ConfigError(f"seed = {seed!r}: a whole number from 0 to 2^48 - 1 is needed")
+    whole("seed", seed, 0, SEED_LIMIT)
     check_measure(machine, measure, sampler)
 
 

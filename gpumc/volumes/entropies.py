@@ -16,11 +16,12 @@ from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.losses import CrossEntropy, ErrorCount, Loss
 from gpumc.machines import Machine, require_binary
+from gpumc.measures import check_loss
 from gpumc.messages import BeliefPropagation, Problems, volumes
 from gpumc.messages.volume import check_problem
 from gpumc.patterns import Patterns
 from gpumc.volumes.grid import Grid, distances, fields, instances, references
-from gpumc.volumes.integration import Estimate, ThermodynamicIntegration, around, whole
+from gpumc.volumes.integration import Estimate, ThermodynamicIntegration, around, over_all
 from gpumc.volumes.splitting import Splitting, split
 
 How = BeliefPropagation | ThermodynamicIntegration | Splitting
@@ -65,13 +66,13 @@ def entropy(
     entropy is the log of the part of the sphere, at most 0 where beta is inf; "splitting" (`Splitting`) measures it by sampling, "ti" does
     not. Raises ConfigError for what makes no sense.
     """
-    loss, how = loss or ErrorCount(), _method(method)
+    loss, how = ErrorCount() if loss is None else loss, _method(method)
     _check(machine, loss, how)
     patterns.check(machine)
     grid = Grid.of(loss, beta, instance=instances(patterns))
     empty = _empty(machine, patterns, grid)
     if isinstance(how, ThermodynamicIntegration):
-        estimates = [whole(machine, patterns, one, b, how, device) for one, b in _cases(grid, patterns, loss)]
+        estimates = [over_all(machine, patterns, one, b, how, device) for one, b in _cases(grid, patterns, loss)]
         values = {key: _filled(~empty, v.reshape(-1)[~empty]) for key, v in _gathered(estimates).items()}
         return _dataset(grid, values, machine, patterns, loss, "ti")
     if isinstance(how, Splitting):
@@ -121,7 +122,7 @@ def local_entropy(
     Spherical weights: references are real, of any norm; ``entropy_bound`` is (1/2) log(4 D (1 - D)), the cap; "splitting" holds the
     distance in every unit, "bp" its mean.
     """
-    loss, how = loss or ErrorCount(), _method(method)
+    loss, how = ErrorCount() if loss is None else loss, _method(method)
     _check(machine, loss, how)
     patterns.check(machine)
     if distance is None and field is not None:
@@ -163,7 +164,8 @@ def local_entropy(
 
 
 def _check(machine: Machine, loss: Loss, how: How) -> None:
-    """Raise ConfigError for a machine or loss that the method is not for."""
+    """Raise ConfigError for what is no loss, and for a machine or loss that the method is not for."""
+    check_loss(loss)
     if isinstance(how, ThermodynamicIntegration):
         require_binary(machine, "thermodynamic integration")
     elif isinstance(how, BeliefPropagation):
@@ -181,7 +183,7 @@ def _method(method: Method) -> How:
     if isinstance(method, How):
         return method
     known = {"bp": BeliefPropagation, "ti": ThermodynamicIntegration, "splitting": Splitting}
-    if method not in known:
+    if not isinstance(method, str) or method not in known:
         raise ConfigError(
             f"method = {method!r}: 'bp' (belief propagation), 'ti' (thermodynamic integration) or 'splitting' is needed"
         )

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
+from gpumc.measures import numbers
 from gpumc.patterns import Patterns
 
 #: The dimensions of a reference given as a plain array, by how many it has.
@@ -80,7 +81,7 @@ class Grid:
 
 def parameter(name: str, values: ArrayLike) -> xr.DataArray:
     """A number, or the dimension that a list of numbers makes."""
-    array = np.asarray(values, float)
+    array = numbers(name, values).astype(float)
     if array.ndim > 1 or array.size == 0:
         raise ConfigError(f"{name} = {values!r}: a number or a list of numbers is needed")
     return xr.DataArray(array, {name: array} if array.ndim else {}, [name] if array.ndim else [])
@@ -88,7 +89,7 @@ def parameter(name: str, values: ArrayLike) -> xr.DataArray:
 
 def distances(values: ArrayLike) -> xr.DataArray:
     """The dimension ``distance``. Raises ConfigError outside (0, 1/2]."""
-    array = np.atleast_1d(np.asarray(values, float))
+    array = np.atleast_1d(numbers("distance", values).astype(float))
     wrong = array[~((array > 0) & (array <= 0.5))]
     if wrong.size:
         raise ConfigError(f"distance = {wrong[0]:g}: normalised distances are above 0 and at most 1/2")
@@ -97,7 +98,7 @@ def distances(values: ArrayLike) -> xr.DataArray:
 
 def fields(values: ArrayLike) -> xr.DataArray:
     """The dimension ``field``. Raises ConfigError unless all are finite."""
-    array = np.atleast_1d(np.asarray(values, float))
+    array = np.atleast_1d(numbers("field", values).astype(float))
     if not np.all(np.isfinite(array)):
         raise ConfigError(f"field = {values!r}: finite numbers are needed")
     return parameter("field", array)
@@ -123,6 +124,10 @@ def references(
         raise ConfigError(
             f"the reference has shape {found}: its last dimension must be the {machine.weight_count} weights of the {machine.kind}"
         )
+    if array.size == 0:
+        raise ConfigError(
+            f"the reference has shape {tuple(array.sizes.values())}, which holds no row: at least one is needed"
+        )
     if "instance" not in array.dims:
         array = array.expand_dims(instance=np.arange(patterns.instances))
     order = ["instance", *[dim for dim in array.dims if dim not in ("instance", "weight")], "weight"]
@@ -145,12 +150,7 @@ def references(
     lead = array.isel(weight=0, drop=True)
     row = lead.copy(data=np.arange(len(rows)).reshape(lead.shape))
     rows = np.where(right[:, None], rows, 0)
-    if machine.spherical:
-        units = rows.reshape(units.shape).astype(float)
-        length = np.sqrt((units**2).mean(axis=2, keepdims=True))
-        rows = (units / np.where(length > 0, length, 1)).reshape(rows.shape)
-    else:
-        rows = rows.astype(np.int8)
+    rows = machine.on_spheres(rows.astype(float)) if machine.spherical else rows.astype(np.int8)
     return rows, {"instance": number.broadcast_like(row).drop_attrs(), "reference": row.drop_attrs()}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
-from gpumc.errors import ConfigError
+from gpumc.errors import ConfigError, whole
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs, LocalEntropy
@@ -48,19 +48,16 @@ class ThermodynamicIntegration:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("temperatures", 4),
-            ("couplings", 6),
-            ("chains", 2),
-            ("burn_in", 0),
-            ("sweeps", 1),
-            ("every", 1),
+        for name, least, limit in (
+            ("temperatures", 4, None),
+            ("couplings", 6, None),
+            ("chains", 2, None),
+            ("burn_in", 0, None),
+            ("sweeps", 1, None),
+            ("every", 1, None),
+            ("seed", 0, SEED_LIMIT),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ConfigError(
-                    f"thermodynamic integration: {name} = {value!r}: a whole number of at least {least} is needed"
-                )
+            whole(f"thermodynamic integration: {name}", getattr(self, name), least, limit)
         if self.every > self.sweeps:
             raise ConfigError(
                 f"thermodynamic integration: every = {self.every} is more than sweeps = {self.sweeps}: nothing would be measured"
@@ -103,7 +100,7 @@ def around(
     return Estimate(entropy, error, field, reached)
 
 
-def whole(
+def over_all(
     machine: Machine, patterns: Patterns, loss: Loss, beta: float, how: ThermodynamicIntegration, device: str
 ) -> Estimate:
     """The entropy per weight of exp(-beta L) for each instance: arrays (instances,)."""

@@ -17,7 +17,7 @@ import numpy as np
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.normals import normals
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, uniform
-from gpumc.errors import ConfigError
+from gpumc.errors import whole
 from gpumc.machines import Machine
 from gpumc.patterns import Patterns
 
@@ -47,12 +47,7 @@ class Splitting:
             ("moves", 1, 2**12),
             ("seed", 0, SEED_LIMIT),
         ):
-            value = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not whole or not least <= value < limit:
-                raise ConfigError(
-                    f"splitting: {name} = {value!r}: a whole number from {least} to {limit - 1} is needed"
-                )
+            whole(f"splitting: {name}", getattr(self, name), least, limit)
 
 
 @dataclass(frozen=True)

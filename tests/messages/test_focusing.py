@@ -106,6 +106,20 @@ def test_the_local_entropy_is_the_slope_of_all_replicas_free_entropy():
     assert slope == pytest.approx(solved(3.0)[1], rel=1e-6)
 
 
+@pytest.mark.parametrize("weights", ["binary", "spherical"])
+def test_a_start_that_is_given_up_says_how_wrong_it_is(weights):
+    """The first step overflows: what is left is where messages start from."""
+    machine = gpumc.Perceptron(51, weights=weights)
+    patterns = gpumc.random_patterns(machine, 0.5, 2, seed=1)
+    found = gpumc.focusing_bp(
+        machine, patterns, protocol=gpumc.FreeScoping([(1e308, np.inf)]), starts=3, device="numpy"
+    )
+    assert (found.steps == 0).all()
+    for i in range(2):
+        stabilities = machine.stabilities(found.weights.values[i], patterns.xi[i], patterns.labels[i])
+        assert np.array_equal((stabilities < 0).sum(axis=1), found.errors[i])
+
+
 def test_starts_are_the_same_however_many_there_are():
     patterns = gpumc.random_patterns(SMALL, 0.2, 2, seed=1)
     few, many = (
@@ -125,8 +139,20 @@ def test_starts_are_the_same_however_many_there_are():
         ({"protocol": gpumc.Scoping([0.1], replicas=0)}, "at least 1"),
         ({"protocol": gpumc.PseudoReinforcement(x=0.7)}, "1/2"),
         ({"protocol": gpumc.FreeScoping([(0.5, 1.0)])}, "at least 1"),
+        ({"protocol": gpumc.FreeScoping([(1,)])}, r"shape \(1, 1\).*pairs"),
+        ({"protocol": gpumc.FreeScoping([1, 2])}, r"shape \(2,\).*pairs"),
+        ({"protocol": gpumc.FreeScoping([(1, 2), (1,)])}, "rows of one length"),
+        ({"protocol": gpumc.StandardReinforcement([[0.1, 0.2]])}, r"rho has shape \(1, 2\)"),
+        ({"protocol": gpumc.StandardReinforcement("a")}, "rho: numbers are needed, found 'a'"),
+        ({"protocol": gpumc.Scoping(replicas=np.inf)}, "replicas = inf: a finite number"),
+        ({"protocol": gpumc.Scoping(replicas="a")}, "replicas = 'a'"),
+        ({"protocol": None}, "protocol = None.*standard-reinforcement"),
+        ({"protocol": 3}, "protocol = 3.*standard-reinforcement"),
         ({"starts": 0}, "starts = 0"),
-        ({"seed": -1}, "seed = -1"),
+        ({"seed": -1}, "seed = -1: a whole number from 0 to 281474976710655"),
+        ({"seed": 2**60}, "from 0 to 281474976710655"),
+        ({"damping": "a"}, "damping = 'a'"),
+        ({"tolerance": np.inf}, "tolerance = inf"),
         ({"damping": 1.0}, "damping = 1"),
         ({"iterations": 0}, "iterations = 0"),
         ({"form": "tap"}, "form = 'tap'"),

@@ -293,6 +293,13 @@ ONES = np.ones(51)
         (ONES, {"distance": 0.1, "loss": gpumc.CrossEntropy(1.0)}, "finite beta"),
         (ONES, {"distance": 0.1, "method": "tap"}, "'bp'"),
         (GAMMAS, {"distance": 0.1, "loss": gpumc.CrossEntropy([1.0, 3.0]), "beta": 1.0}, "other values along it"),
+        (ONES, {"distance": "a"}, "distance: numbers are needed, found 'a'"),
+        (ONES, {"field": "a"}, "field: numbers are needed, found 'a'"),
+        (ONES, {"distance": 0.1, "beta": "a"}, "beta: numbers are needed, found 'a'"),
+        (ONES, {"distance": 0.1, "loss": "error-count"}, r"loss = 'error-count': an ErrorCount\(\)"),
+        (ONES, {"distance": 0.1, "method": ["bp"]}, "'bp'"),
+        (np.ones((0, 51)), {"distance": 0.1}, "holds no row"),
+        (np.ones((2, 0, 51)), {"distance": 0.1}, "holds no row"),
         (FIELDS, {"distance": 0.1}, "dimension 'field'.*rename"),
     ],
 )
@@ -301,7 +308,10 @@ def test_bad_input_is_said(reference, arguments, said):
         gpumc.local_entropy(MACHINE, PATTERNS, reference, device="numpy", **arguments)
 
 
-@pytest.mark.parametrize("settings", [{"form": "tap"}, {"tolerance": 0.0}, {"iterations": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"form": "tap"}, {"tolerance": 0.0}, {"tolerance": np.inf}, {"iterations": 0}, {"dtype": int}, {"dtype": complex}],
+)
 def test_bad_settings_are_said(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         gpumc.BeliefPropagation(**settings)

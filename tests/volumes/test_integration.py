@@ -104,7 +104,11 @@ def test_what_cannot_be_reached_is_nan():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"chains": 1}, {"temperatures": 2}, {"couplings": 3}, {"every": 500, "sweeps": 100}]
+    "settings",
+    [
+        *({"chains": 1}, {"temperatures": 2}, {"couplings": 3}, {"every": 500, "sweeps": 100}),
+        *({"seed": seed} for seed in (-1, "a", None, 2**48, True)),
+    ],
 )
 def test_bad_settings_are_said(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
