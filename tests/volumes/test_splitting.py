@@ -155,7 +155,7 @@ def test_no_solution_is_nan():
 @pytest.mark.parametrize(
     ("n", "alpha", "instances", "how"),
     [
-        (200, 0.5, 6, gpumc.Splitting(particles=256)),
+        (100, 0.5, 8, gpumc.Splitting(particles=512)),
         pytest.param(300, 0.5, 10, gpumc.Splitting(), marks=pytest.mark.long),
         pytest.param(500, 0.5, 6, gpumc.Splitting(), marks=pytest.mark.long),
         pytest.param(100, 1.0, 70, gpumc.Splitting(), marks=pytest.mark.long),
