@@ -186,7 +186,9 @@ def _gray(rank: np.ndarray) -> np.ndarray:
 
 
 def _states(ranks: np.ndarray, count: int) -> np.ndarray:
-    return (2 * ((_gray(ranks)[:, None] >> np.arange(count)) & 1) - 1).astype(np.int8)
+    codes = _gray(ranks).astype("<u4").view(np.uint8).reshape(-1, 4)
+    bits = np.unpackbits(codes, axis=1, count=count, bitorder="little").view(np.int8)
+    return 2 * bits - 1
 
 
 def _affordable(count: int, what: str) -> None:

@@ -356,7 +356,7 @@ def _misfits(table: dict) -> list[str]:
         if patterns:
             mistakes += [m for a in listed(patterns.alpha) if a for m in what_fails(described.pattern_count, a)]
             mistakes += what_fails(patterns.teacher.machine, n, machine.weights) if patterns.teacher else []
-        mistakes += what_fails(check_problem, described, loss.loss()) if volumes and loss else []
+        mistakes += what_fails(check_problem, described, ErrorCount()) if volumes else []
     if volumes and sampler and (volumes.every or 1) > sampler.sweeps:
         mistakes.append(
             f"[volumes] every = {volumes.every} is more than [sampler] sweeps = {sampler.sweeps}: nothing would be measured"

@@ -60,6 +60,7 @@ def run_task(
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Do one task and write its shard; all it needs is plain data, and it can be done anywhere."""
+    clock = time.monotonic()
     machine = config.machine.machine(task.n, task.k)
     patterns = config.make_patterns(machine, task.alpha, task.flip, source)
     measure = config.make_measure(task.replicas, source)
@@ -86,6 +87,7 @@ def run_task(
     )
     if alongside:
         data = data.merge(alongside.dataset(), combine_attrs="override")
+        data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
     data.attrs |= {"patterns": config.patterns.kind, "patterns_digest": patterns.digest}
     return save(data, shard)
 

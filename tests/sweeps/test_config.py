@@ -48,6 +48,13 @@ def test_what_a_config_means(tmp_path):
     assert isinstance(alone.make_measure(1, tmp_path), Gibbs)
 
 
+def test_volumes_count_errors_under_any_loss():
+    hinge = ['loss.kind="squared-hinge"', "volumes.distance=0.1"]
+    config = read_config(GOOD.replace("gamma = [0.5, 2.0]\n", ""), hinge)
+    assert config.loss.kind == "squared-hinge"
+    assert config.volumes.distance == 0.1
+
+
 def test_overrides():
     config = read_config(GOOD, ["sampler.sweeps=100", "name=other", "measure.beta=[1.0, 3.0]", "patterns.seed = 5"])
     assert (config.sampler.sweeps, config.name, config.measure.beta, config.patterns.seed) == (

@@ -1,9 +1,17 @@
 """Entropies of enumerated systems, which belief propagation and thermodynamic integration are held to."""
 
+from functools import cache
+
 import numpy as np
 
 import gpumc
 from gpumc import exact
+
+
+@cache
+def states_of(count):
+    """All configurations of ``count`` weights, made once: int8 (2^count, count)."""
+    return exact.states(count)
 
 
 def satisfiable(machine, alpha, instances, seed):
@@ -22,17 +30,18 @@ def satisfiable(machine, alpha, instances, seed):
 
 def middle_solutions(machine, errors):
     """A solution of each instance: int8 (instances, weights)."""
-    states = exact.states(machine.weight_count)
+    states = states_of(machine.weight_count)
     return np.array([states[np.flatnonzero(row == 0)[(row == 0).sum() // 2]] for row in errors])
 
 
 def at_fields(machine, errors, references, fields):
     """log Z, entropy and distance, each per weight, at fields toward the references: (3, instances, fields)."""
-    count, states = machine.weight_count, exact.states(machine.weight_count)
+    count, states = machine.weight_count, states_of(machine.weight_count)
     flipped = np.arange(count + 1)
     found = []
     for row, reference in zip(errors, references, strict=True):
-        solutions = np.bincount((states[row == 0] != reference).sum(axis=1), minlength=count + 1)
+        overlaps = states[row == 0].astype(np.float32) @ reference.astype(np.float32)
+        solutions = np.bincount((count - overlaps.astype(int)) // 2, minlength=count + 1)
         log_weight = np.log(np.maximum(solutions, 1e-300)) - np.outer(fields, flipped)
         log_z = np.logaddexp.reduce(log_weight, axis=1)
         distance = np.exp(log_weight - log_z[:, None]) @ flipped
