@@ -47,8 +47,9 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
     for i, (xi, labels) in enumerate(zip(patterns.xi, patterns.labels, strict=True)):
         gauged = machine.gauge(xi, labels)
         for first in range(0, 2**count, CHUNK):
-            chunk = np.arange(first, min(first + CHUNK, 2**count))
-            readout = machine.readout_of(machine.fields(_states(chunk, count), gauged)) * machine.remaining(labels)
+            chunk = slice(first, min(first + CHUNK, 2**count))
+            weights = _states(np.arange(chunk.start, chunk.stop), count)
+            readout = machine.readout_of(machine.fields(weights, gauged)) * machine.remaining(labels)
             energy[i][:, chunk] = tables[:, (readout + machine.largest_readout) // 2].sum(axis=-1) * loss.unit
             errors[i, chunk] = wrong(readout).sum(axis=-1)
     several = isinstance(loss.gamma, tuple)
