@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 
 import h5py
@@ -131,6 +132,17 @@ def test_the_split_into_tasks_changes_nothing(config_file, tmp_path, monkeypatch
 
 
 VOLUMES = ("volumes.distance=[0.2, 0.4]", "volumes.every=5", "measure.replicas=[1, 3]", "volumes.replicas=true")
+
+
+def test_the_time_of_volumes_counts(config_file, tmp_path, monkeypatch):
+    """Under a loss that is not what volumes count, too."""
+    kind, patience = sys.modules["gpumc.sweeps.run"].Alongside, 0.3
+    dataset = kind.dataset
+    monkeypatch.setattr(kind, "dataset", lambda self: time.sleep(patience) or dataset(self))
+    hinge = ["loss={kind='squared-hinge'}", "patterns.alpha=0.2", "volumes.distance=0.4"]
+    data = gpumc.open_run(run(config_file, tmp_path / "run", hinge).merged)
+    assert data.attrs["duration_s"] >= patience
+    assert data.converged.all()
 
 
 def test_local_entropies_are_measured_alongside(config_file, tmp_path, monkeypatch):
