@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from gpumc.device import array_module
-from gpumc.errors import ConfigError
+from gpumc.errors import ConfigError, real
 from gpumc.machines import Machine
 
 #: The fixed point of energies that are not counts.
@@ -49,9 +49,12 @@ class CrossEntropy:
     unit: ClassVar[float] = FIXED_POINT
 
     def __post_init__(self) -> None:
-        values = np.asarray(self.gamma, dtype=float)
+        try:
+            values = np.asarray(self.gamma, dtype=float)
+        except (TypeError, ValueError):
+            values = np.array([])
         if values.ndim > 1 or values.size == 0 or not np.all(np.isfinite(values) & (values > 0)):
-            raise ConfigError(f"cross-entropy: gamma = {self.gamma}: positive finite numbers are needed")
+            raise ConfigError(f"cross-entropy: gamma = {self.gamma!r}: positive finite numbers are needed")
         object.__setattr__(self, "gamma", float(values) if values.ndim == 0 else tuple(values.tolist()))
 
     def tables(self, machine: Machine) -> np.ndarray:
@@ -87,9 +90,7 @@ class SquaredHinge:
     gamma: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.margin):
-            raise ConfigError(f"squared-hinge: margin = {self.margin}: a finite number is needed")
-        object.__setattr__(self, "margin", float(self.margin))
+        object.__setattr__(self, "margin", real("squared-hinge: margin", self.margin, np.isfinite, "a finite number"))
 
     def tables(self, machine: Machine) -> np.ndarray:
         """The loss of a pattern at each readout -r, -r + 2, ..., r: int64 (1, r + 1), in units of 2^-20."""

@@ -103,3 +103,9 @@ def test_gammas_that_make_no_sense(gamma):
 def test_a_loss_beyond_the_table():
     with pytest.raises(ConfigError, match="larger gamma"):
         gpumc.CrossEntropy(1e-4).tables(MACHINES[0])
+
+
+@pytest.mark.parametrize("make", [lambda: gpumc.CrossEntropy("a"), lambda: gpumc.SquaredHinge("a")])
+def test_text_is_no_parameter(make):
+    with pytest.raises(ConfigError, match="'a'"):
+        make()
