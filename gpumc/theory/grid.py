@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss, SquaredHinge
+from gpumc.measures import check_loss
 from gpumc.theory.limits import Limit
 
 #: Name: long name, the values that are allowed, and how these are called.
@@ -58,10 +59,7 @@ class Grid:
     @classmethod
     def of(cls, loss: Loss, **parameters: ArrayLike) -> Grid:
         """The grid of ``parameters`` and of the loss's gamma, the last of those that :func:`sample` has. Raises ConfigError."""
-        if not isinstance(loss, Loss):
-            raise ConfigError(
-                f"theory: loss = {loss!r}: gpumc.ErrorCount(), CrossEntropy(...) or SquaredHinge(...) is needed"
-            )
+        check_loss(loss)
         values = {name: _real(name, value) for name, value in parameters.items()}
         distance = values.pop("distance", None)
         values["gamma"] = np.asarray(0.0 if loss.gamma is None else loss.gamma, float)
