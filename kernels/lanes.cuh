@@ -42,6 +42,15 @@ template <class T> __device__ inline T lane_sum(T x) {
     return x;
 }
 
+// Together: the largest x of the lanes, for all.
+template <class T> __device__ inline T lane_largest(T x) {
+    for (int step = LANES / 2; step > 0; step /= 2) {
+        const T other = __shfl_xor_sync(ALL_LANES, x, step);
+        x = other > x ? other : x;
+    }
+    return x;
+}
+
 #if __CUDA_ARCH__ >= 800
 __device__ inline int32 lane_sum(int32 x) { return __reduce_add_sync(ALL_LANES, x); }
 __device__ inline uint32 lane_sum(uint32 x) { return __reduce_add_sync(ALL_LANES, x); }
@@ -62,6 +71,7 @@ template <class F> __device__ inline uint32 word_of(F f, int64 base, int64 end) 
     return __ballot_sync(ALL_LANES, base + lane() < end && f(base + lane()));
 }
 
+__device__ inline double square_root(double x) { return sqrt(x); }
 __device__ inline int popcount(uint32 x) { return __popc(x); }
 
 // The place of the highest bit of x > 0, and of the lowest.
@@ -84,6 +94,7 @@ inline int64 item_stride() { return 1; }
 inline void lane_sync() {}
 template <class T> inline T lane_first(T x) { return x; }
 template <class T> inline T lane_sum(T x) { return x; }
+template <class T> inline T lane_largest(T x) { return x; }
 
 template <class F> inline void for_lanes(int64 base, int64 end, F f) {
     const int64 stop = base + 32 < end ? base + 32 : end;
@@ -103,6 +114,7 @@ template <class F> inline uint32 word_of(F f, int64 base, int64 end) {
     return word;
 }
 
+inline double square_root(double x) { return __builtin_sqrt(x); }
 inline int popcount(uint32 x) { return __builtin_popcount(x); }
 inline int highest_bit(uint64 x) { return 63 - __builtin_clzll(x); }
 inline int lowest_bit(uint32 x) { return __builtin_ctz(x); }

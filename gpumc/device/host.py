@@ -20,7 +20,7 @@ from gpumc.device.source import macros
 from gpumc.errors import ConfigError, DeviceError
 
 COMPILERS = ("c++", "g++", "clang++")
-FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-contract=off")
+FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-contract=off", "-fno-math-errno")
 OPTIMISED = ("-O3",)
 SANITIZED = ("-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Ranges of items per thread: enough that a slow one does not leave the others idle.

@@ -29,7 +29,7 @@ Method = str | How
 
 ATTRIBUTES = {
     "entropy": ("entropy per weight", "nat"),
-    "entropy_error": ("standard error of the entropy per weight, over chains", "nat"),
+    "entropy_error": ("standard error of the entropy per weight, over chains or populations", "nat"),
     "entropy_bound": ("entropy per weight without patterns", "nat"),
     "log_volume": ("entropy per weight less its value without patterns", "nat"),
     "free_entropy": ("free entropy per weight, log Z / N", "nat"),
@@ -37,6 +37,7 @@ ATTRIBUTES = {
     "field": ("field h toward the reference", "nat"),
     "distance": ("normalised distance D from the reference", "1"),
     "magnetisation": ("mean of a weight", "1"),
+    "overlap": ("mean overlap q of two solutions", "1"),
     "norm_spread": ("standard deviation over units of their squared norms, divided by fan-in", "1"),
     "converged": ("whether there is an answer", "1"),
     "iterations": ("iterations made", "1"),
@@ -63,8 +64,8 @@ def entropy(
     ``magnetisation`` (..., weight), ``iterations`` and ``residual`` too; or "ti" (`ThermodynamicIntegration`), which gives
     ``entropy_error``. Where the method fails, or fewer than exp(-3) configurations are to be expected, the answer is NaN and
     ``converged`` is false. A full committee's configurations are counted with all k! orders of its units. Of spherical weights the
-    entropy is the log of the part of the sphere, at most 0 where beta is inf; "splitting" (`Splitting`) measures it by sampling, "ti" does
-    not. Raises ConfigError for what makes no sense.
+    entropy is the log of the part of the sphere, at most 0 where beta is inf; "splitting" (`Splitting`) measures it by sampling, with
+    ``entropy_error`` and the ``overlap`` of two solutions, "ti" does not. Raises ConfigError for what makes no sense.
     """
     loss, how = ErrorCount() if loss is None else loss, _method(method)
     _check(machine, loss, how)

@@ -21,6 +21,7 @@ SUITES = [
     "tests/sampling/test_twins.py::test_grids_and_ramps",
     "tests/sampling/test_twins.py::test_wide_fields",
     "tests/sampling/test_spheres.py::test_slopes_of_the_kernel",
+    "tests/volumes/test_billiards.py::test_twins",
 ]
 
 

@@ -41,6 +41,7 @@ def distinct(variants: Iterable[dict[str, int]]) -> list[dict[str, int]]:
 #: One line a source.
 VARIANTS = {
     "philox.cu": [{}],
+    "billiards.cu": [{}],
     "slopes.cu": [{}, {"TANH": 1}, {"RELU": 1}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
     "sweep.cu": distinct(

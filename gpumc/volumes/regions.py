@@ -1,0 +1,112 @@
+"""Where particles of splitting live, and the margins by which levels are counted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpumc.device import Device, array_module
+from gpumc.device.normals import normals
+from gpumc.device.philox import Stream
+from gpumc.machines import Machine
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where configurations live: W_l = overlap R_l + sqrt(1 - overlap^2) U_l in every unit, U_l on the sphere and orthogonal to the
+    ``reference`` R float64 (units, fan_in); or all of the sphere, where there is none."""
+
+    reference: np.ndarray | None
+    overlap: float
+
+    @property
+    def across(self) -> float:
+        """The part of W that is U's."""
+        return math.sqrt(1 - self.overlap**2)
+
+    def weights(self, u: Any) -> Any:
+        """W of ``u``, (rows, units, fan_in)."""
+        return u if self.reference is None else self.overlap * self.reference + self.across * u
+
+    def projected(self, x: np.ndarray) -> np.ndarray:
+        """``x`` (..., units, fan_in) without its part along the reference."""
+        if self.reference is None:
+            return x
+        along = (x * self.reference).sum(axis=-1, keepdims=True) / x.shape[-1]
+        return x - along * self.reference
+
+
+@dataclass(frozen=True)
+class Region:
+    """The configurations U of a place by the margins of their patterns: ``inputs`` float64 (units, M, fan_in), divided by sqrt(fan_in),
+    and ``labels`` (M,); preactivations are ``offset`` (1, units, M), the reference's part, plus ``place.across`` times those of U.
+    ``walkers`` uint64 (particles,), on the host, number the particles of all populations."""
+
+    device: Device
+    machine: Machine
+    place: Place
+    inputs: Any
+    labels: Any
+    offset: Any
+    walkers: np.ndarray
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        device: Device,
+        machine: Machine,
+        xi: np.ndarray,
+        labels: np.ndarray,
+        place: Place,
+        walkers: np.ndarray,
+        seed: int,
+    ) -> Region:
+        """Of patterns ``xi`` (M, n) with ``labels`` (M,)."""
+        units = machine.unit_inputs(xi.astype(float)) / math.sqrt(machine.fan_in)
+        inputs = device.asarray(np.ascontiguousarray(units))
+        offset = device.xp.zeros((1, machine.k, len(labels)))
+        if place.reference is not None:
+            offset = place.overlap * fields_of(place.reference[None], inputs)
+        return cls(
+            device,
+            machine,
+            place,
+            inputs,
+            device.asarray(labels.astype(float)),
+            offset,
+            walkers,
+            seed,
+        )
+
+    def fields(self, u: Any) -> Any:
+        """Preactivations (rows, units, M) of ``u`` (rows, units, fan_in), without the reference's part."""
+        return fields_of(u, self.inputs)
+
+    def least_margin(self, fields: Any) -> Any:
+        """(rows,) of :meth:`fields`."""
+        return margins(self.machine, self.offset + self.place.across * fields, self.labels).min(axis=-1)
+
+    def directions(self, level: int, sets: int, walkers: np.ndarray) -> Any:
+        """``sets`` times a normal vector in the place for each of ``walkers``: (sets, walkers, units, fan_in)."""
+        drawn = normals(self.device, self.seed, Stream.SPLITTING, level, walkers, sets, self.machine.weight_count)
+        return self.place.projected(drawn.reshape(sets, -1, self.machine.k, self.machine.fan_in))
+
+
+def margins(machine: Machine, fields: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of preactivations (..., units, M), a continuous number for each pattern, (..., M), above 0 where it is right: the stability, or
+    where it counts signs that of the unit in the middle, or which a product turns first."""
+    xp = array_module(fields)
+    if machine.differentiable:
+        return machine.output(fields) * labels
+    if machine.readout == "product":
+        return machine.output(fields) * labels * xp.abs(fields).min(axis=-2)
+    return xp.sort(fields * labels, axis=-2)[..., machine.k // 2, :]
+
+
+def fields_of(u: Any, inputs: Any) -> Any:
+    """Preactivations (rows, units, M) of (rows, units, fan_in)."""
+    return array_module(u).matmul(u.swapaxes(0, 1), inputs.swapaxes(1, 2)).swapaxes(0, 1)
