@@ -13,11 +13,13 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from gpumc.losses import CrossEntropy, SquaredHinge
-from gpumc.theory.quadrature import clustered_at, log_normal
+from gpumc.theory.quadrature import NARROW, clustered, log_normal
 from gpumc.theory.solve import root
 
 #: The smallest and the largest log x that are tried.
 SOFTEST, STIFFEST = -12.0, 500.0
+#: Points, reach, and within what of its centre the average's rule is dense.
+RULE = (800, 10.0, NARROW)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def ground_state(alpha: float, loss: CrossEntropy | SquaredHinge, gamma: float) 
 
     def excess(log_x: float) -> float:
         x = float(np.exp(log_x))
-        u, weight = clustered_at(_bend(x, loss, gamma))
+        u, weight = clustered(*RULE, _bend(x, loss, gamma))
         return float(alpha * (moved(u, x, loss, gamma) - u) ** 2 @ weight) - 1
 
     high = 0.0
@@ -44,7 +46,7 @@ def ground_state(alpha: float, loss: CrossEntropy | SquaredHinge, gamma: float) 
         if high > STIFFEST:
             return None
     x = float(np.exp(brentq(excess, SOFTEST, high, xtol=1e-12)))
-    u, weight = clustered_at(_bend(x, loss, gamma))
+    u, weight = clustered(*RULE, _bend(x, loss, gamma))
     v = moved(u, x, loss, gamma)
     stiff = x * loss.curvatures(v, gamma)
     return GroundState(

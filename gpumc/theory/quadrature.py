@@ -19,29 +19,21 @@ def trapezoid(points: int, reach: float) -> tuple[np.ndarray, np.ndarray]:
     return z, weights / weights.sum()
 
 
-def clustered(points: int, reach: float, narrow: float) -> tuple[np.ndarray, np.ndarray]:
-    """The same, the trapezoid being over t of z = narrow sinh(t): for integrands that bend at 0 within less than ``narrow``."""
-    t = np.linspace(-1, 1, points) * np.arcsinh(reach / narrow)
-    z = narrow * np.sinh(t)
+def clustered(
+    points: int, reach: float, narrow: float | np.ndarray, centre: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same, the trapezoid being over t of z = centre + narrow sinh(t): for integrands that bend at ``centre`` within less than
+    ``narrow``, or jump there, which is between two points where their number is even. ``narrow`` (rows, 1) gives (rows, points)."""
+    t = np.linspace(-1, 1, points) * np.arcsinh((reach + abs(centre)) / narrow)
+    z = centre + narrow * np.sinh(t)
     weights = np.exp(-(z**2) / 2) * np.cosh(t)
-    return z, weights / weights.sum()
-
-
-def clustered_at(centre: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights of averages over a standard normal variable, dense to either side of ``centre``, where an integrand may jump."""
-    t = np.linspace(-1, 1, 800) * np.arcsinh((10.0 + abs(centre)) / NARROW)
-    z = centre + NARROW * np.sinh(t)
-    weights = np.exp(-(z**2) / 2) * np.cosh(t)
-    return z, weights / weights.sum()
+    return z, weights / weights.sum(axis=-1, keepdims=True)
 
 
 def fields(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Normal variables of variance ``r`` (rows,): points (rows, points), dense where they are below 1, and their weights."""
-    narrow = np.minimum(NARROW, 1 / np.sqrt(1 + np.asarray(r)))[:, None]
-    t = np.linspace(-1, 1, len(Z)) * np.arcsinh(10.0 / narrow)
-    z = narrow * np.sinh(t)
-    weights = np.exp(-(z**2) / 2) * np.cosh(t)
-    return np.sqrt(r)[:, None] * z, weights / weights.sum(axis=1, keepdims=True)
+    z, weights = clustered(len(Z), 10.0, np.minimum(NARROW, 1 / np.sqrt(1 + np.asarray(r)))[:, None])
+    return np.sqrt(r)[:, None] * z, weights
 
 
 #: The rule of an average over one variable, whose integrand bends at 0 if anywhere.
