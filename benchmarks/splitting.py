@@ -2,7 +2,7 @@
 
     python -m benchmarks.splitting [--device D] [--json FILE]
 
-An instance has 4 populations of 256 particles that meet 20 walls a level.
+An instance has 4 populations of 64 particles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gpumc.sampling.spheres.geometry import normalised, tangent
 from gpumc.volumes.billiards import play
 
 SIZES = ((100, 0.5), (100, 1.0), (100, 1.5), (300, 0.5), (300, 1.0))
-HOW = gpumc.Splitting(particles=256)
+HOW = gpumc.Splitting(particles=64)
 ROWS, ANGLE = 4096, 0.2
 
 

@@ -6,6 +6,7 @@ there, and so on, for a given length: that keeps the uniform measure, and crosse
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,20 +19,25 @@ from gpumc.volumes.regions import Region
 SIGNATURE = ("float64*",) * 4 + ("int32*",) + ("const float64*",) * 5 + ("int64",) * 3 + ("int32",)
 #: The longest path of a level, in radians; the formulae are for less than half a turn.
 LONGEST = 1.0
+#: The path of a move, in units of the particles' distance from their mean.
+STRETCH = 0.03
 #: Paths vary by this part of their length, so that none is a period.
 SPREAD = 0.2
-#: A path that meets so many times more walls than it should is not taken.
+#: Paths meet no more walls than there are weights, on average; one that meets so many times more is not taken.
 STUCK = 100
 #: A wall nearer than this is met at once.
 TOUCHING = 1e-300
 
 
 class Billiards:
-    """Paths that meet ``moves`` walls a level, on average, their length following the levels; what survives a level keeps its heading."""
+    """Paths as long as ``moves`` times a part of the particles' spread; what survives a level keeps its heading.
+
+    So a path crosses the same part of a region whatever its size, and meets the more walls the more there are.
+    """
 
     def __init__(self, region: Region, moves: int):
         self.region, self.moves = region, moves
-        self.length = LONGEST
+        self.walls_per_radian = 0.0
         self.heading: Any = None
         projected = region.place.projected(region.inputs[0][:, None])[:, 0]
         self.inputs = projected * region.labels[:, None]
@@ -42,17 +48,24 @@ class Billiards:
         ``cloned`` (rows,) start in new directions."""
         region = self.region
         heading = self._headings(u, cloned, level)
-        angle = self.length * (1 + SPREAD * (2 * _uniforms(region, level) - 1))
+        length = self._length(u)
+        angle = length * (1 + SPREAD * (2 * _uniforms(region, level) - 1))
         walls = (bound[:, None] - region.labels * region.offset[0]) / region.place.across
         ends = u[:, 0].copy(), heading[:, 0].copy()
-        most = STUCK * self.moves
+        most = STUCK * u.shape[-1]
         met = play(region.device, *ends, self.inputs, self.gram, walls, angle, most)[:, None, None]
         xp = region.device.xp
         stuck = met == most
         u = normalised(xp.where(stuck, u, ends[0][:, None]))
         self.heading = xp.where(stuck, -heading, ends[1][:, None])
-        self.length = min(LONGEST, self.length * 2 * self.moves / (self.moves + float(met.mean())))
+        self.walls_per_radian = float(met.mean()) / length
         return u, region.least_margin(region.fields(u))
+
+    def _length(self, u: Any) -> float:
+        """In radians. The spread is that of all populations, which one that has collapsed does not make small."""
+        spread = math.sqrt(max(1 - float((u.mean(axis=0) ** 2).mean()), 1e-15))
+        length = min(self.moves * STRETCH * spread, LONGEST)
+        return length if self.walls_per_radian * length <= u.shape[-1] else u.shape[-1] / self.walls_per_radian
 
     def _headings(self, u: Any, cloned: np.ndarray, level: int) -> Any:
         """Velocities of squared norm n, tangent at ``u``: those kept, and new ones of the ``cloned``."""
