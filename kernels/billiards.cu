@@ -49,8 +49,8 @@ __device__ inline void walls_after(const Bounce& bounce, double* __restrict__ h,
 }
 
 // Together: the nearest wall after a bounce, the first of equals; -1 where none is met. `value` says how near.
-__device__ inline int64 next_wall(const Bounce& bounce, double* __restrict__ h, double* __restrict__ g, const double* __restrict__ row, const double* __restrict__ walls, int64 patterns,
-                                  double* value) {
+__device__ inline int64 next_wall(const Bounce& bounce, double* __restrict__ h, double* __restrict__ g,
+                                  const double* __restrict__ row, const double* __restrict__ walls, int64 patterns, double* value) {
     Nearest nearest;
     for (int j = 0; j < SHARE; ++j) {
         nearest.value[j] = 0.0;

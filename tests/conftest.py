@@ -1,6 +1,14 @@
 """What all tests share."""
 
+import numpy as np  # noqa: F401  the libraries that are limited are those that are loaded
 import pytest
+from threadpoolctl import threadpool_limits
+
+
+def pytest_configure(config):
+    """Workers of pytest-xdist share the processors: threads of small matrix products would only wait for one another."""
+    if hasattr(config, "workerinput"):
+        threadpool_limits(1)
 
 
 def pytest_collection_modifyitems(items):

@@ -202,11 +202,11 @@ def test_gardners_volume(n, alpha, instances):
 def test_near_capacity():
     """At alpha = 1.5 and n = 100 against belief propagation, where that converges: mean entropies and overlaps within 0.01."""
     machine = gpumc.Perceptron(100, weights="spherical")
-    patterns = gpumc.random_patterns(machine, 1.5, 40, seed=1)
+    patterns = gpumc.random_patterns(machine, 1.5, 20, seed=1)
     sampled, passed = (gpumc.entropy(machine, patterns, method=method, **CPU) for method in (FEW, "bp"))
     assert sampled.converged.all()
     good = passed.converged.values
-    assert good.sum() > 25
+    assert good.sum() > 12
     for apart in (sampled.entropy - passed.entropy, sampled.overlap - (passed.magnetisation**2).mean("weight")):
         apart = apart.values[good]
         print(f"{apart.mean():.4f} +- {apart.std(ddof=1) / len(apart) ** 0.5:.4f}")
