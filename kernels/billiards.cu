@@ -91,7 +91,6 @@ __device__ inline int path(double* u, double* heading, double* h, double* g, con
     for (int met = 0; met < most; ++met) {
         if (wall < 0 || 1.0 + cosine >= value * sine) {
             bounce = {cosine, sine, 0.0, 0.0};
-            next_wall(bounce, h, g, gram, walls, patterns, &value);
             coordinates_after(bounce, u, heading, inputs, weights);
             return met;
         }
@@ -115,9 +114,9 @@ __device__ inline int path(double* u, double* heading, double* h, double* g, con
     return most;
 }
 
-// One item is a particle: u, heading float64 (particles, weights) and their fields h, g (particles, patterns), which are replaced; inputs
-// (patterns, weights) and their products gram (patterns, patterns); walls (populations, patterns), `share` particles to each; cosine, sine
-// of the path's angle and met int32 (particles).
+// One item is a particle: u, heading float64 (particles, weights), which are replaced, and their fields h, g (particles, patterns), which
+// are used up; inputs (patterns, weights) and their products gram (patterns, patterns); walls (populations, patterns), `share` particles to
+// each; cosine, sine of the path's angle and met int32 (particles).
 extern "C" __global__ void billiards(int64 begin, int64 end, double* u, double* heading, double* h, double* g, int32* met,
                                      const double* inputs, const double* gram, const double* walls, const double* cosine,
                                      const double* sine, int64 share, int64 weights, int64 patterns, int32 most) {

@@ -7,6 +7,7 @@ Computation (2009), eq. 14.27.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ STRONGEST = 50.0
 
 
 @dataclass(frozen=True)
-class _Edges:
+class _Edges(ABC):
     """One iteration, the interaction part of the free entropy, and the energy; a closure adds `_messages`, `_log_z` and
     `_energy`."""
 
@@ -53,17 +54,17 @@ class _Edges:
         """The mean loss (rows,)."""
         return self._energy(self._cavity(fields, memory))
 
+    @abstractmethod
     def _messages(self, cavity: np.ndarray) -> np.ndarray:
         """The messages to every weight."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _log_z(self, cavity: np.ndarray) -> np.ndarray:
         """Each factor's log Z: (rows, patterns)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _energy(self, cavity: np.ndarray) -> np.ndarray:
         """The mean loss (rows,)."""
-        raise NotImplementedError
 
     def _cavity(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """Half the log odds of xi W = +1 in a pattern's absence."""
