@@ -11,10 +11,11 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
+from gpumc.checks import numbers, signs
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss, wrong
 from gpumc.machines import Machine, require_binary
-from gpumc.measures import LocalEntropy, Ramp, check_loss, numbers, signs
+from gpumc.measures import LocalEntropy, Ramp, check_loss
 from gpumc.patterns import Patterns
 
 #: The largest number of binary weights, and of binary variables of a joint system, that is enumerated.

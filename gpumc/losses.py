@@ -12,8 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from gpumc.checks import real
 from gpumc.device import array_module
-from gpumc.errors import ConfigError, real
+from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 
 #: The fixed point of energies that are not counts.

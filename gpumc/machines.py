@@ -18,8 +18,9 @@ from typing import ClassVar
 import numpy as np
 
 from gpumc.activations import ACTIVATIONS, ODD, activated, activation_slope
+from gpumc.checks import nearest, real, whole
 from gpumc.device import array_module
-from gpumc.errors import ConfigError, nearest, real, whole
+from gpumc.errors import ConfigError
 
 #: The kinds of weights.
 WEIGHTS = ("binary", "spherical")

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpumc.errors import ConfigError, nearest, real, whole
+from gpumc.checks import nearest, numbers, real, reals, whole
+from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 
 SCALES = ("linear", "geometric")
@@ -113,36 +114,3 @@ def check_loss(loss: object) -> None:
         raise ConfigError(
             f"loss = {loss!r}: an ErrorCount(), a CrossEntropy(gamma) or a SquaredHinge(margin) is needed"
         )
-
-
-def signs(name: str, values: ArrayLike) -> np.ndarray:
-    """``values`` as an int8 array, or ConfigError naming the first entry that is not +-1."""
-    array = numbers(name, values)
-    _all(name, array, (array == 1) | (array == -1), "every entry must be +1 or -1")
-    return array.astype(np.int8)
-
-
-def reals(name: str, values: ArrayLike) -> np.ndarray:
-    """``values`` as a float64 array, or ConfigError naming the first entry that is not finite."""
-    array = numbers(name, values)
-    _all(name, array, np.isfinite(array), "every entry must be a finite number")
-    return array.astype(np.float64)
-
-
-def numbers(name: str, values: object) -> np.ndarray:
-    """``values`` as an array of numbers, or ConfigError."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ConfigError(f"{name}: rows of one length are needed, found rows of several lengths") from None
-    if array.dtype.kind not in "biuf":
-        found = {"U": "text", "O": "objects", "c": "complex numbers"}.get(array.dtype.kind, array.dtype)
-        raise ConfigError(f"{name}: numbers are needed, found {found if array.ndim else repr(values)}")
-    return array
-
-
-def _all(name: str, array: np.ndarray, right: np.ndarray, wanted: str) -> None:
-    wrong = np.argwhere(~right)
-    if len(wrong):
-        place = tuple(int(i) for i in wrong[0])
-        raise ConfigError(f"{name}{list(place)} = {array[place]}: {wanted}")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gpumc.checks import real, reals, signs, whole
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
-from gpumc.errors import ConfigError, RunError, real, whole
+from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine
-from gpumc.measures import reals, signs
 
 #: Decimals to which inputs that may be multiplied are compared, the largest being 1.
 DIGITS = 12

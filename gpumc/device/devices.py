@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from gpumc.checks import nearest
 from gpumc.device import host
-from gpumc.errors import ConfigError, DeviceError, nearest
+from gpumc.errors import ConfigError, DeviceError
 
 NAMES = ("auto", "numpy", "cpu", "cuda")
 INSTALL_CUPY = "for an NVIDIA GPU: pip install 'gpumc[cuda13]', or [cuda12] with an older driver"

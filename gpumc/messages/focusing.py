@@ -12,9 +12,10 @@ import numpy as np
 import xarray as xr
 
 import gpumc
+from gpumc.checks import nearest, real, whole
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
-from gpumc.errors import ConfigError, nearest, real, whole
+from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.messages.converge import Form, Messages, converge

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.errors import ConfigError, real
-from gpumc.measures import numbers
+from gpumc.checks import numbers, real
+from gpumc.errors import ConfigError
 
 
 def _rising(name: str, values: Sequence[float], below: float = np.inf) -> tuple[float, ...]:

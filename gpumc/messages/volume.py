@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpumc.checks import nearest, real, whole
 from gpumc.device import Device, to_host
-from gpumc.errors import ConfigError, nearest, real, whole
+from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.messages.amp import Amp

@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike
 
 import gpumc
 from gpumc import observables
+from gpumc.checks import nearest, signs, whole
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
-from gpumc.errors import ConfigError, nearest, whole
+from gpumc.errors import ConfigError
 from gpumc.machines import Machine
-from gpumc.measures import LocalEntropy, Measure, signs
+from gpumc.measures import LocalEntropy, Measure
 from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance, sweep

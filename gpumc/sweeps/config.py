@@ -23,8 +23,9 @@ from pydantic import (
 )
 
 from gpumc.activations import ACTIVATIONS
+from gpumc.checks import nearest
 from gpumc.device.philox import SEED_LIMIT
-from gpumc.errors import ConfigError, nearest
+from gpumc.errors import ConfigError
 from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss, SquaredHinge
 from gpumc.machines import MACHINES, WEIGHTS, Machine
 from gpumc.measures import SCALES, SPANS, Gibbs, LocalEntropy, Measure, Ramp

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gpumc.errors import ConfigError, nearest
+from gpumc.checks import nearest
+from gpumc.errors import ConfigError
 
 Fields = Callable[[Sequence[str]], list[str]]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.errors import ConfigError, nearest
+from gpumc.checks import nearest
+from gpumc.errors import ConfigError
 from gpumc.machines import WEIGHTS, Machine
 from gpumc.theory.factors import IDENTITY, RELU, SIGN, Kernel
 

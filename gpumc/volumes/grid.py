@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from gpumc.checks import numbers
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
-from gpumc.measures import numbers
 from gpumc.patterns import Patterns
 
 #: The dimensions of a reference given as a plain array, by how many it has.

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from gpumc.checks import whole
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
-from gpumc.errors import ConfigError, whole
+from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs, LocalEntropy

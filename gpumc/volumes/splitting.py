@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from gpumc.checks import whole
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
-from gpumc.errors import whole
 from gpumc.machines import Machine
 from gpumc.patterns import Patterns
 from gpumc.sampling.spheres.geometry import normalised

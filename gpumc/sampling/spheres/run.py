@@ -12,11 +12,12 @@ from functools import cached_property
 
 import numpy as np
 
+from gpumc.checks import reals
 from gpumc.device import Device, to_host
 from gpumc.device.philox import Stream, random_normals
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine
-from gpumc.measures import Measure, reals
+from gpumc.measures import Measure
 from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance
