@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gpumc.results.files import replacing
+from gpumc.results.statistics import SWEPT, bars_over, mean_and_error
 
 #: Okabe and Ito's colours, told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-SWEPT = ("gamma", "beta", "coupling", "alpha", "flip", "replicas")
 SYMBOLS = {
     "gamma": r"cross-entropy parameter $\gamma$",
     "beta": r"inverse temperature $\beta$",
@@ -38,31 +39,23 @@ OVERLAPS = {
 }
 #: Lines in one panel, before a picture says too much.
 MOST_LINES = len(COLOURS)
-
-
-def bars_over(data: xr.Dataset | xr.DataArray) -> str:
-    """What error bars count as independent: instances, or chains where there is one instance."""
-    return "instance" if data.sizes["instance"] > 1 else "chain"
-
-
-def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """The mean over everything sampled, and its standard error: over the means of instances, or of chains where there is one instance.
-
-    Draws of a chain are correlated and never counted as independent; with one instance and one chain the error is NaN.
-    """
-    sampled = [dim for dim in ("draw", "replica") if dim in values.dims]
-    means = values.mean(sampled)
-    over = bars_over(values)
-    means = means.mean([dim for dim in ("instance", "chain") if dim != over])
-    count = means.sizes[over]
-    spread = means.std(over, ddof=1) if count > 1 else means.isel({over: 0}) * np.nan
-    return means.mean(over), spread / np.sqrt(count)
+#: Values that an axis names, before their names run into one another.
+MOST_TICKS = 16
 
 
 def plot(data: xr.Dataset, path: str | Path) -> Path:
-    """Draw training error, and overlaps where there is a centre, against what was swept (or against sweeps), to a PNG at ``path``."""
-    path = Path(path)
-    axes = [name for name in SWEPT if name in data.dims and data.sizes[name] > 1]
+    """Draw training error, and overlaps where there is a centre, against what was swept (or against sweeps), to a PNG at ``path``.
+
+    Matplotlib's defaults are used, not the user's settings. Raises RunError where ``path`` cannot be written.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        return _drawn(data, Path(path))
+
+
+def _drawn(data: xr.Dataset, path: Path) -> Path:
+    data = data.squeeze([name for name in SWEPT if data.sizes.get(name) == 1])
+    axes = [name for name in SWEPT if name in data.dims]
     data = data.sortby(axes)
     panels = ["error_rate"] + [name for name in ("overlap_replicas",) if name in data]
     if "overlap_centre" in data and len(panels) == 1:
@@ -100,11 +93,12 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
                 linewidth=1.2,
                 label=OVERLAPS[shown] if len(names) > 1 else label,
             )
-    positive = along in data.coords and along != "sweep" and float(data[along].min()) > 0
-    if positive and float(data[along].max()) / float(data[along].min()) >= 8:
+    places = data[along].values if along in data.coords and along != "sweep" else np.array([])
+    if len(places) and places[0] > 0 and places[-1] >= 8 * places[0]:  # sorted
         panel.set_xscale("log")
-        panel.set_xticks(data[along].values, [f"{v:g}" for v in data[along].values])
-        panel.minorticks_off()
+        if len(places) <= MOST_TICKS:
+            panel.set_xticks(places, [f"{v:g}" for v in places])
+            panel.minorticks_off()
     panel.set_xlabel(SYMBOLS[along])
     overlap = "overlap" if len(names) > 1 else f"overlap: {OVERLAPS.get(name)}"
     panel.set_ylabel("training error (fraction of patterns)" if name == "error_rate" else overlap)
@@ -138,6 +132,7 @@ def _title(data: xr.Dataset) -> str:
         f"{weights}{facts['machine'].replace('-', ' ')}, $n={facts['n']}$"
         + (f", $k={facts['k']}$" if facts["k"] > 1 else "")
     ]
+    facts = facts | {name: float(data[name]) for name in SWEPT if name in data.coords and not data[name].ndim}
     if "alpha" not in data.dims:
         parts.append(rf"$\alpha={facts['alpha']:.3g}$")
     parts.append(facts["loss"].replace("-", " "))

@@ -1,0 +1,5 @@
+"""``python -m gpumc``: the command `gpumc`."""
+
+from gpumc.cli import main
+
+main()

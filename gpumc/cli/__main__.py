@@ -1,0 +1,5 @@
+"""``python -m gpumc.cli``."""
+
+from gpumc.cli import main
+
+main()

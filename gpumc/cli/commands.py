@@ -1,0 +1,237 @@
+"""The commands; what each needs is imported inside it, so that --help is quick."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+app = typer.Typer(
+    help="Sample large populations of replicated neural machines under the local-entropy measure.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_traceback_asked = False
+
+Folder = Annotated[Path, typer.Argument(help="A run's folder.", metavar="DIR")]
+
+
+def wants_traceback() -> bool:
+    """Whether errors show where they came from: ``--traceback``, or ``GPUMC_DEBUG=1``."""
+    return _traceback_asked or os.environ.get("GPUMC_DEBUG", "0") not in ("", "0")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import gpumc
+
+        typer.echo(f"gpumc {gpumc.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
+    global _traceback_asked
+    _traceback_asked = traceback
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="The run's folder [results/<name>].")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, numpy, cuda or cuda:<index>.")] = "auto",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: --set sampler.sweeps=100.")] = None,
+) -> None:
+    """Run a config, or go on where it stopped."""
+    from gpumc.errors import Stopped
+
+    try:
+        _run(config, out, device, set_ or [])
+    except KeyboardInterrupt:
+        raise Stopped("stopped; the same command goes on where it stopped") from None
+
+
+def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> None:
+    from gpumc.cli.progress import progress
+    from gpumc.device import choose
+    from gpumc.errors import RunError
+    from gpumc.sweeps.run import execute, prepare
+
+    folder = prepare(config, overrides, out)
+    chosen = choose(device).name
+    for broken in folder.set_aside_damaged():
+        typer.echo(
+            f"gpumc: {broken.with_suffix('.h5').name} was damaged: set aside as {broken.name}, and done again", err=True
+        )
+    with progress(folder) as report:
+        execute(folder, chosen, report)
+    typer.echo(f"data:    {folder.merged}")
+    try:
+        _draw(folder.path, folder.merged)
+    except RunError as error:  # the run is finished all the same
+        typer.echo(f"gpumc: {error}; the data is whole, and `gpumc plot {folder.path}` draws it again", err=True)
+
+
+@app.command()
+def status(directory: Folder) -> None:
+    """What is done, running and left, and how long it will take."""
+    from gpumc.cli.progress import duration
+    from gpumc.sweeps.folder import RunFolder
+    from gpumc.sweeps.plan import attempts_of
+
+    folder = RunFolder.open(directory)
+    config, done = folder.config, folder.done()
+    running = folder.running()
+    typer.echo(
+        f"{config.name}: {len(done)} of {len(folder.tasks)} tasks done, {len(folder.tasks) - len(done)} left; "
+        f"{'running' if running else 'not running'}"
+    )
+    noted = folder.read_progress()
+    if noted and noted.task not in done:
+        left = noted.total - noted.done
+        left += sum(attempts_of(config, t) for i, t in enumerate(folder.tasks) if i not in done and i != noted.task)
+        typer.echo(
+            f"task {noted.task + 1}: {noted.done / noted.total:.0%} at {noted.rate:.3g} attempts/s; "
+            f"about {duration(left / noted.rate)} left"
+        )
+    elif len(done) < len(folder.tasks) and not running:
+        typer.echo("the same `gpumc run` goes on with it")
+
+
+@app.command()
+def show(directory: Folder) -> None:
+    """A table of the results."""
+    from gpumc.cli.tables import print_results
+    from gpumc.results import open_run
+
+    for name, data in _groups(open_run(directory)):
+        print_results(name, data)
+
+
+@app.command()
+def plot(directory: Folder) -> None:
+    """Draw the standard pictures as PNG."""
+    from gpumc.sweeps.folder import RunFolder
+
+    folder = RunFolder.open(directory)
+    _draw(folder.path, folder.merged)
+
+
+@app.command()
+def merge(
+    directory: Folder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.", metavar="FILE.h5")],
+) -> None:
+    """Put all shards of a run into one self-contained HDF5 file."""
+    from gpumc.results import save
+    from gpumc.sweeps.folder import RunFolder
+
+    typer.echo(f"data: {save(RunFolder.open(directory).merge(), output)}")
+
+
+@app.command()
+def theory(
+    machine: Annotated[str, typer.Argument(help="binary- or spherical- perceptron, tree-committee or tree-parity.")],
+    alpha: Annotated[str | None, typer.Option(help="Patterns per weight; without it the capacity is printed.")] = None,
+    beta: Annotated[str, typer.Option(help="Inverse temperature, of references where there are distances.")] = "inf",
+    gamma: Annotated[str | None, typer.Option(help="gamma of the cross-entropy [the error count].")] = None,
+    margin: Annotated[float | None, typer.Option(help="Margin of the squared hinge [the error count].")] = None,
+    k: Annotated[float | None, typer.Option(help="Hidden units of a tree, or inf.")] = None,
+    activation: Annotated[str, typer.Option(help="sign, or relu with k = inf.")] = "sign",
+    distance: Annotated[
+        str | None, typer.Option(help="Distances D: local entropies around typical references.")
+    ] = None,
+    replicas: Annotated[str | None, typer.Option(help="y, or inf: with distances, of dense clusters.")] = None,
+    coupling: Annotated[str | None, typer.Option(help="To the centre: the local-entropy measure of replicas.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file to write.", metavar="FILE.h5")] = None,
+) -> None:
+    """Replica theory as n tends to infinity. Numbers may be lists, 0.5,1,2, or ranges, 0.02:0.3:15 for 15 of them."""
+    from gpumc.cli.tables import print_theory
+    from gpumc.errors import ConfigError
+    from gpumc.losses import CrossEntropy, ErrorCount, Loss, SquaredHinge
+    from gpumc.results import save
+    from gpumc.theory.ask import asked, capacity_text, numbers
+
+    if gamma is not None and margin is not None:
+        raise ConfigError("--gamma and --margin: a loss has one of them, the cross-entropy or the squared hinge")
+    given = {"distance": distance, "replicas": replicas, "coupling": coupling}
+    if alpha is None:
+        named = [name for name, text in ({"gamma": gamma, "margin": margin} | given).items() if text is not None]
+        if named:
+            raise ConfigError(f"--{named[0]} without --alpha: only the capacity needs no alpha")
+        typer.echo(capacity_text(machine, k, activation))
+        return
+    loss: Loss = ErrorCount() if margin is None else SquaredHinge(margin)
+    if gamma is not None:
+        loss = CrossEntropy(numbers("gamma", gamma))
+    places = {name: numbers(name, text) for name, text in given.items() if text is not None}
+    data = asked(machine, loss, numbers("alpha", alpha), numbers("beta", beta), places, k, activation)
+    print_theory(data)
+    if output:
+        typer.echo(f"data: {save(data, output)}")
+
+
+@app.command()
+def bench(
+    device: Annotated[str | None, typer.Option(help="cpu, numpy, cuda or cuda:<index> [every compiled one].")] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="Time the same work in Numba and JAX, too.")] = False,
+    json: Annotated[Path | None, typer.Option(help="A file to write the rates to.")] = None,
+) -> None:
+    """How fast this machine is: flip attempts a second of four standard workloads, in about a minute."""
+    from gpumc.bench import PEERS, available, report
+    from gpumc.device import choose
+
+    report([choose(device)] if device else available(), PEERS if peers else (), walkers=1024, seconds=1.0, file=json)
+
+
+@app.command()
+def info() -> None:
+    """Devices, versions, and where kernels are cached."""
+    from importlib.metadata import version
+
+    import gpumc
+    from gpumc.device import describe
+
+    facts = {"gpumc": gpumc.__version__, **describe()}
+    facts |= {name: version(name) for name in ("scipy", "xarray", "h5netcdf", "h5py")}
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        typer.echo(f"{name:{width}}  {value}")
+
+
+def _groups(data: xr.Dataset | xr.DataTree) -> list[tuple[str, xr.Dataset]]:
+    """A result's datasets by the name of their group, "" where there is one."""
+    import xarray as xr
+
+    if isinstance(data, xr.Dataset):
+        return [("", data)]
+    return [(name, node.to_dataset()) for name, node in data.children.items()]
+
+
+def _draw(folder: Path, merged: Path) -> None:
+    """Draw the standard pictures of ``merged`` into ``folder``. Raises RunError for one that cannot be drawn."""
+    from gpumc.errors import GpumcError, RunError
+    from gpumc.results import load
+
+    for name, data in _groups(load(merged)):
+        path = folder / (f"{merged.stem}-{name}.png" if name else f"{merged.stem}.png")
+        try:
+            from gpumc.results.plots import plot as draw
+
+            draw(data, path)
+        except GpumcError:
+            raise
+        except Exception as error:  # matplotlib, its settings, fonts and back ends fail in ways of their own
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise RunError(f"the picture {path} cannot be drawn ({reason})") from error
+        typer.echo(f"picture: {path}")

@@ -1,0 +1,32 @@
+"""Means over what was sampled, and their standard errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+#: What a run may sweep, in the order of a picture's axis, its lines and its panels.
+SWEPT = ("gamma", "beta", "coupling", "alpha", "flip", "replicas")
+#: A spread below this share of the largest value is rounding.
+ROUNDING = 1e-12
+
+
+def bars_over(data: xr.Dataset | xr.DataArray) -> str:
+    """What error bars count as independent: instances, or chains where there is one instance."""
+    return "instance" if data.sizes["instance"] > 1 else "chain"
+
+
+def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """The mean over everything sampled, and its standard error: over the means of instances, or of chains where there is one instance.
+
+    Draws of a chain are correlated and never counted as independent; with one instance and one chain the error is NaN. Where the
+    means are equal but for rounding, it is 0.
+    """
+    sampled = [dim for dim in ("draw", "replica") if dim in values.dims]
+    means = values.mean(sampled)
+    over = bars_over(values)
+    means = means.mean([dim for dim in ("instance", "chain") if dim != over])
+    count = means.sizes[over]
+    spread = means.std(over, ddof=1) if count > 1 else means.isel({over: 0}) * np.nan
+    largest = abs(values).max([dim for dim in ("instance", "chain", *sampled) if dim in values.dims])
+    return means.mean(over), spread.where(~(spread < ROUNDING * largest), 0.0) / np.sqrt(count)
