@@ -259,4 +259,4 @@ def report(devices: Sequence[Device], peers: Sequence[str], walkers: int, second
             )
     if file:
         told = {"date": f"{date.today()}", "machine": machine, "walkers": walkers, "rates": [asdict(r) for r in found]}
-        file.write_text(json.dumps(told, indent=1) + "\n")
+        file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gpumc.errors import ConfigError
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shown(value: object) -> str:
+    """``value`` as a message shows it: on one line, and not long."""
+    try:
+        text = _SHORT.repr(value)
+    except Exception:  # whatever an object's own repr raises, and integers of thousands of digits
+        text = f"a {type(value).__name__}"
+    return " ".join(text.split())
 
 
 def whole(name: str, value: object, least: int, limit: int | None = None) -> int:
@@ -28,10 +42,17 @@ def real(name: str, value: object, right: Callable[[float], object], wanted: str
     return float(value)
 
 
+def evenly(start: float, stop: float, count: int) -> list[float]:
+    """``count`` evenly spaced numbers from ``start`` to ``stop``, each the double nearest to what the decimals written down say: of
+    0.1 to 0.5 the middle is 0.3, where binary arithmetic gives 0.30000000000000004."""
+    first, last = Fraction(repr(start)), Fraction(repr(stop))
+    return [float(first + (last - first) * Fraction(i, max(count - 1, 1))) for i in range(count)]
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """A clause for an unknown ``name``: the nearest allowed one where there is one, and all of them."""
     names = sorted(allowed)
-    close = difflib.get_close_matches(str(name), names, n=1)
+    close = difflib.get_close_matches(str(name)[:80], names, n=1)
     return (f"did you mean '{close[0]}'? " if close else "") + "allowed: " + ", ".join(names)
 
 

@@ -15,6 +15,7 @@ from gpumc.checks import real, reals, signs, whole
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine
+from gpumc.reading import ENCODING, regular
 
 #: Decimals to which inputs that may be multiplied are compared, the largest being 1.
 DIGITS = 12
@@ -189,13 +190,13 @@ def load_patterns(path: str | Path) -> Patterns:
     numbers separated by blanks or commas, the last one the label +-1; ``#`` starts a comment. Raises RunError for a file
     that cannot be read, and ConfigError, with the file and (in text) the line and column, for what is wrong in it.
     """
-    path = Path(path)
+    path = regular(Path(path))
     try:
         if path.suffix == ".npz":
             return _load_npz(path)
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        with gzip.open(path, "rt", encoding=ENCODING) if path.suffix == ".gz" else path.open(encoding=ENCODING) as file:
             lines = file.read().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, UnicodeError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"patterns cannot be read from {path}: {error}") from None
     words = ((number, line.partition("#")[0].replace(",", " ").split()) for number, line in enumerate(lines, 1))
     rows = [(number, text) for number, text in words if text]
@@ -206,7 +207,7 @@ def load_patterns(path: str | Path) -> Patterns:
 
 
 def _load_npz(path: Path) -> Patterns:
-    if path.is_file() and not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile("it is not an .npz archive, or it was cut short")
     with np.load(path, allow_pickle=False) as arrays:
         missing = {"xi", "labels"} - set(arrays)

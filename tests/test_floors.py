@@ -11,7 +11,7 @@ PACKAGE = ROOT / "gpumc"
 #: The parts of the house from the bottom (docs/architecture.md): methods import lower floors, not one another.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"checks"},
+    {"checks", "reading"},
     {"device"},
     {"activations"},
     {"machines", "losses", "patterns", "measures", "state"},

@@ -5,108 +5,46 @@ Every mistake is reported at once, one line each with its place, what was found 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gpumc.activations import ACTIVATIONS
-from gpumc.checks import nearest
-from gpumc.device.philox import SEED_LIMIT
 from gpumc.errors import ConfigError
 from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss, SquaredHinge
 from gpumc.machines import MACHINES, WEIGHTS, Machine
-from gpumc.measures import SCALES, SPANS, Gibbs, LocalEntropy, Measure, Ramp
+from gpumc.measures import Gibbs, LocalEntropy, Measure
 from gpumc.messages.volume import check_problem
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sampling.acceptance import SAMPLERS
 from gpumc.sampling.run import check_measure, default_sampler
 from gpumc.sweeps.mistakes import explained, what_fails
+from gpumc.sweeps.sizes import check_memory, check_tasks
 from gpumc.sweeps.text import load_centre, parsed
+from gpumc.sweeps.values import (
+    FileName,
+    Numbers,
+    Parameter,
+    RampSection,
+    Section,
+    Seed,
+    Whole,
+    Wholes,
+    listed,
+    ramp_or_numbers,
+    within,
+)
+
+#: Machines of a run, mistakes that are told, and characters of a name (with what files add to it, the 143 of an encrypted folder
+#: are enough).
+MOST_MACHINES, MOST_TOLD, LONGEST_NAME = 1000, 20, 100
 
 
-def _expanded(value: Any) -> Any:
-    """{start, stop, num} as the list it stands for; a list as a tuple."""
-    if isinstance(value, dict) and "num" in value:
-        unknown = set(value) - {"start", "stop", "num"}
-        if unknown:
-            raise ValueError(
-                f"unknown key '{min(unknown)}' in a range: {nearest(min(unknown), ('start', 'stop', 'num'))}"
-            )
-        num = value["num"]
-        if isinstance(num, bool) or not isinstance(num, int) or num < 1 or not {"start", "stop"} <= set(value):
-            raise ValueError("a range is {start, stop, num}, num a whole number of at least 1")
-        ends = value["start"], value["stop"]
-        if any(isinstance(end, bool) or not isinstance(end, (int, float)) for end in ends):
-            raise ValueError("a range is {start, stop, num}, start and stop numbers")
-        value = np.linspace(*ends, num).tolist()
-        if all(isinstance(end, int) for end in ends) and all(step.is_integer() for step in value):
-            value = [int(step) for step in value]
-    if isinstance(value, list):
-        if not value:
-            raise ValueError("an empty list: at least one value is needed")
-        if len({str(float(v) if isinstance(v, int) else v) for v in value}) < len(value):
-            raise ValueError(f"{value} has a value twice")
-        return tuple(value)
-    return value
-
-
-def _within(allowed: Callable[[float], bool], wanted: str) -> AfterValidator:
-    """A check of every value of a key; a ramp checks itself."""
-
-    def check(value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, RampSection):
-            value.ramp()
-            return value
-        for one in listed(value):
-            if not allowed(one):
-                raise ValueError(f"{info.field_name} = {one}: {wanted} is needed")
-        return value
-
-    return AfterValidator(check)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class RampSection(_Section):
-    """``{start, stop, scale, over}``: a parameter that moves with the sweeps."""
-
-    start: float
-    stop: float
-    scale: Literal[SCALES] = "linear"  # type: ignore[valid-type]
-    over: Literal[SPANS] = "burn_in"  # type: ignore[valid-type]
-
-    def ramp(self) -> Ramp:
-        return Ramp(self.start, self.stop, self.scale, self.over)
-
-
-Whole = Annotated[int, Field(ge=1)]
-Numbers = Annotated[float | tuple[float, ...], BeforeValidator(_expanded)]
-Wholes = Annotated[Whole | tuple[Whole, ...], BeforeValidator(_expanded)]
-Parameter = Annotated[float | RampSection | tuple[float, ...], BeforeValidator(_expanded)]
-Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
-
-
-def listed(value: Any) -> Sequence:
-    """The values of an axis; a single one is a list of one."""
-    return value if isinstance(value, tuple) else (value,)
-
-
-class MachineSection(_Section):
+class MachineSection(Section):
     """``[machine]``"""
 
     kind: Literal[tuple(MACHINES)]  # type: ignore[valid-type]
@@ -114,25 +52,23 @@ class MachineSection(_Section):
     n: Wholes
     k: Wholes = 1
     activation: Literal[ACTIVATIONS] = "sign"  # type: ignore[valid-type]
-    slope: Annotated[float, _within(lambda b: 0 < b < np.inf, "a positive finite number")] = 1.0
+    slope: Annotated[float, within(lambda b: 0 < b < np.inf, "a positive finite number")] = 1.0
 
     @model_validator(mode="after")
     def _machines_exist(self) -> MachineSection:
-        mistakes = []
-        for n, k in product(listed(self.n), listed(self.k)):
-            try:
-                self.machine(n, k)
-            except ConfigError as error:
-                mistakes.append(str(error))
+        shapes = list(product(listed(self.n), listed(self.k)))
+        if len(shapes) > MOST_MACHINES:
+            raise ValueError(f"n and k are {len(shapes)} machines: at most {MOST_MACHINES} are possible in one run")
+        mistakes = dict.fromkeys(mistake for n, k in shapes for mistake in what_fails(self.machine, n, k))
         if mistakes:
-            raise ValueError("\n".join(dict.fromkeys(mistakes)))
+            raise ValueError("\n".join(mistakes))
         return self
 
     def machine(self, n: int, k: int) -> Machine:
         return MACHINES[self.kind](n, k, self.weights, self.activation, self.slope)
 
 
-class TeacherSection(_Section):
+class TeacherSection(Section):
     """``teacher = {kind, k}``: its n and its weights' kind are the student's."""
 
     kind: Literal[tuple(MACHINES)]  # type: ignore[valid-type]
@@ -142,16 +78,16 @@ class TeacherSection(_Section):
         return MACHINES[self.kind](n, self.k, weights)
 
 
-class PatternsSection(_Section):
+class PatternsSection(Section):
     """``[patterns]``"""
 
     kind: Literal["random", "teacher", "file"]
-    alpha: Annotated[Numbers, _within(lambda a: 0 < a < np.inf, "a positive number")] | None = None
+    alpha: Annotated[Numbers, within(lambda a: 0 < a < np.inf, "a positive number")] | None = None
     instances: Whole = 1
     seed: Seed | None = None
     teacher: TeacherSection | None = None
-    flip: Annotated[Numbers, _within(lambda f: 0 <= f <= 1, "a probability from 0 to 1")] | None = None
-    path: str | None = None
+    flip: Annotated[Numbers, within(lambda f: 0 <= f <= 1, "a probability from 0 to 1")] | None = None
+    path: FileName | None = None
 
     @model_validator(mode="after")
     def _belong_to_the_kind(self) -> PatternsSection:
@@ -172,12 +108,12 @@ class PatternsSection(_Section):
         return self
 
 
-class LossSection(_Section):
+class LossSection(Section):
     """``[loss]``"""
 
     kind: Literal[tuple(LOSSES)]  # type: ignore[valid-type]
-    gamma: Annotated[Numbers, _within(lambda g: 0 < g < np.inf, "a positive finite number")] | None = None
-    margin: Annotated[float, _within(np.isfinite, "a finite number")] | None = None
+    gamma: Annotated[Numbers, within(lambda g: 0 < g < np.inf, "a positive finite number")] | None = None
+    margin: Annotated[float, within(np.isfinite, "a finite number")] | None = None
 
     @model_validator(mode="after")
     def _loss_exists(self) -> LossSection:
@@ -192,13 +128,13 @@ class LossSection(_Section):
         return ErrorCount() if self.kind == "error-count" else CrossEntropy(1.0 if self.gamma is None else self.gamma)
 
 
-class MeasureSection(_Section):
+class MeasureSection(Section):
     """``[measure]``: Gibbs where there is no coupling, else local entropy."""
 
-    beta: Annotated[Parameter, _within(lambda b: b >= 0, "a non-negative number")]
+    beta: Annotated[Parameter, within(lambda b: b >= 0, "a non-negative number")]
     replicas: Wholes = 1
-    coupling: Annotated[Parameter, _within(lambda c: 0 <= c < np.inf, "a non-negative finite number")] | None = None
-    centre: str | None = None
+    coupling: Annotated[Parameter, within(lambda c: 0 <= c < np.inf, "a non-negative finite number")] | None = None
+    centre: FileName | None = None
 
     @model_validator(mode="after")
     def _measure_exists(self) -> MeasureSection:
@@ -211,11 +147,11 @@ class MeasureSection(_Section):
 
     def measure(self, loss: Loss, replicas: int, centre: np.ndarray | None) -> Measure:
         """The measure with one number of replicas; ``centre`` is the array of a centre from a file."""
-        beta = _ramp_or_numbers(self.beta)
+        beta = ramp_or_numbers(self.beta)
         if self.coupling is None:
             return Gibbs(loss, beta)
         kind = self.centre if self.centre in ("explicit", "traced") else "explicit"
-        return LocalEntropy(loss, beta, _ramp_or_numbers(self.coupling), replicas, kind if centre is None else centre)
+        return LocalEntropy(loss, beta, ramp_or_numbers(self.coupling), replicas, kind if centre is None else centre)
 
     @property
     def centre_file(self) -> str | None:
@@ -223,12 +159,12 @@ class MeasureSection(_Section):
         return None if self.centre in (None, "explicit", "traced") else self.centre
 
 
-class SamplerSection(_Section):
+class SamplerSection(Section):
     """``[sampler]``"""
 
     kind: Literal[tuple(sum(SAMPLERS.values(), ()))] | None = None  # type: ignore[valid-type]
     chains: Whole
-    burn_in: Annotated[int, Field(ge=0)]
+    burn_in: Annotated[int, Field(ge=0, lt=2**31)]
     sweeps: Whole
     every: Whole = 1
 
@@ -239,18 +175,18 @@ class SamplerSection(_Section):
         return self
 
 
-class VolumesSection(_Section):
+class VolumesSection(Section):
     """``[volumes]``: belief propagation around the centres, and if asked around each replica, every so many sweeps."""
 
-    distance: Annotated[Numbers, _within(lambda d: 0 < d <= 0.5, "a normalised distance above 0 and at most 1/2")]
+    distance: Annotated[Numbers, within(lambda d: 0 < d <= 0.5, "a normalised distance above 0 and at most 1/2")]
     every: Whole | None = None
     replicas: bool = False
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """A whole run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
     seed: Seed = 0
     machine: MachineSection
     patterns: PatternsSection
@@ -304,11 +240,17 @@ def read_config(text: str, overrides: Sequence[str] = (), folder: Path | None = 
     Raises ConfigError that lists every mistake, one line each.
     """
     table = parsed(text, overrides)
-    mistakes = dict.fromkeys(_mistakes_in(table) + _misfits(table))
+    mistakes = _mistakes_in(table)
+    if not mistakes:
+        config = RunConfig.model_validate(table)
+        check_tasks(config)
+        if folder is not None:
+            check_memory(config)
+    mistakes = list(dict.fromkeys(mistakes + _misfits(table)))
     if mistakes:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        raise ConfigError("\n".join([f"the config has {count}, nothing was started:", *mistakes]))
-    config = RunConfig.model_validate(table)
+        more = [f"  and {len(mistakes) - MOST_TOLD} more"] if len(mistakes) > MOST_TOLD else []
+        raise ConfigError("\n".join([f"the config has {count}, nothing was started:", *mistakes[:MOST_TOLD], *more]))
     if folder is not None:
         _check_files(config, folder)
     return config
@@ -392,7 +334,3 @@ def _fields(keys: Sequence[str]) -> list[str]:
     """The keys of the section that ``keys`` lead to."""
     section = SECTIONS.get(keys[-1]) if keys else RunConfig
     return list(section.model_fields) if section else []
-
-
-def _ramp_or_numbers(value):
-    return value.ramp() if isinstance(value, RampSection) else value

@@ -78,7 +78,7 @@ class RunFolder:
     def open(cls, path: Path) -> RunFolder:
         """The run in ``path``. Raises RunError where there is none."""
         try:
-            record = json.loads((path / RECORD).read_text())
+            record = json.loads((path / RECORD).read_text(encoding="utf-8"))
             tasks = [
                 Task(**{**t, "instances": tuple(t["instances"]), "chains": tuple(t["chains"])}) for t in record["tasks"]
             ]
@@ -174,14 +174,16 @@ class RunFolder:
     def read_progress(self) -> Progress | None:
         """What the running process has last said; None where none runs or has said anything."""
         try:
-            return Progress(**json.loads((self.path / PROGRESS).read_text())) if self.running() else None
+            return (
+                Progress(**json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))) if self.running() else None
+            )
         except (OSError, ValueError, TypeError):
             return None
 
 
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _hashes(config: RunConfig, source: Path) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gpumc.checks import nearest
+from gpumc.checks import nearest, shown
+from gpumc.device.philox import SEED_LIMIT
 from gpumc.errors import ConfigError
+from gpumc.sweeps.text import LONGEST_KEY, shown_key
 
 Fields = Callable[[Sequence[str]], list[str]]
 
@@ -16,14 +19,13 @@ def explained(mistake: Any, table: dict, fields: Fields) -> list[str]:
 
     ``fields`` names the keys of the section that some keys lead to.
     """
-    # Pydantic names the alternatives of a union by their types, in capitals where they are sections of ours.
-    place = [p for p in mistake["loc"] if isinstance(p, str) and p.isidentifier() and p.islower()]
     kind = mistake["type"]
-    known = _known(place, fields)
-    keys = place[: known + (kind in ("extra_forbidden", "missing"))]
-    where = f"[{'.'.join(keys[:-1])}] {keys[-1]}" if len(keys) > 1 else ".".join(keys) or "config"
+    keys = _known(mistake["loc"], fields)
     if kind == "extra_forbidden":
-        return [f"  {where}: unknown key; {nearest(place[known], fields(place[:known]))}"]
+        unknown = str(mistake["loc"][-1])
+        where = f"[{'.'.join(keys)}] {shown_key(unknown)}" if keys else shown_key(unknown)
+        return [f"  {where}: unknown key; {_meant(unknown, fields(keys))}"]
+    where = f"[{'.'.join(keys[:-1])}] {keys[-1]}" if len(keys) > 1 else ".".join(keys) or "config"
     if kind == "missing":
         return [f"  {where}: missing"]
     if kind == "value_error":
@@ -34,7 +36,7 @@ def explained(mistake: Any, table: dict, fields: Fields) -> list[str]:
         if len(keys) > 1 and lines[0].startswith(f"{keys[-1]} = "):
             section = f"[{'.'.join(keys[:-1])}] "
         return [f"  {section}{line}" for line in lines]
-    found = repr(_found(table, keys))
+    found = shown(_found(table, keys))
     if isinstance(_found(table, keys), dict) and fields(keys):
         return []  # meant as a table: its own mistakes are told
     if kind == "literal_error":
@@ -47,27 +49,36 @@ def _wanted(keys: list[str]) -> str:
     """What a key takes, in words."""
     wholes = {"n", "k", "instances", "seed", "replicas", "chains", "burn_in", "sweeps", "every"}
     texts = {"kind", "weights", "path", "centre"}
-    axes = {"n", "k", "alpha", "flip", "gamma", "replicas", "beta", "coupling"}
+    axes = {"n", "k", "alpha", "flip", "gamma", "replicas", "beta", "coupling", "distance"}
     key = keys[-1] if keys else ""
     if key == "name":
-        return "a name of letters, digits, '.', '_' and '-' is needed"
-    if key in ("machine", "patterns", "loss", "measure", "sampler", "teacher"):
+        return "a name of at most 100 letters, digits, '.', '_' and '-', the first a letter or digit, is needed"
+    if key in ("", "machine", "patterns", "loss", "measure", "sampler", "teacher", "volumes"):
         return "a table is needed"
+    if key == "replicas" and keys[0] == "volumes":
+        return "true or false is needed"
     if key in texts:
         return "a text is needed"
-    least = "0" if key in ("burn_in", "seed") else "1"
-    one = f"a whole number of at least {least}" if key in wholes else "a number"
+    span = f"0 to {SEED_LIMIT - 1}" if key == "seed" else f"{int(key != 'burn_in')} to {2**31 - 1}"
+    one = f"a whole number from {span}" if key in wholes else "a number"
     several = ", a list of them or {start, stop, num}" if key in axes else ""
     ramp = ", or a ramp {start, stop, scale, over}" if key in ("beta", "coupling") else ""
     return f"{one}{several}{ramp} is needed"
 
 
-def _known(place: Sequence[str], fields: Fields) -> int:
-    """How many leading keys of a place are the config's own (the rest names alternatives of a union)."""
-    known = 0
-    while known < len(place) and place[known] in fields(place[:known]):
-        known += 1
-    return known
+def _meant(unknown: str, allowed: Sequence[str]) -> str:
+    """A clause with the key that was meant, however it is spelled: burn-in, Burn_In, N."""
+    plain = re.sub(r"[^a-z0-9]+", "_", unknown[:LONGEST_KEY].lower()).strip("_")
+    return nearest(plain, allowed)
+
+
+def _known(place: Sequence[int | str], fields: Fields) -> list[str]:
+    """The keys of the config in a place; the rest are unknown keys, or what pydantic calls the alternatives of a union."""
+    keys: list[str] = []
+    for part in place:
+        if isinstance(part, str) and part in fields(keys):
+            keys.append(part)
+    return keys
 
 
 def _found(table: Any, keys: Sequence[str]) -> Any:

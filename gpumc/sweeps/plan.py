@@ -11,6 +11,7 @@ from typing import Any
 from gpumc.sampling import Part
 from gpumc.sampling.acceptance import grid
 from gpumc.sweeps.config import RunConfig, listed
+from gpumc.sweeps.sizes import MOST_TASKS
 
 #: Pattern updates after which a task is long enough that a kill should not lose it: minutes on a CPU, a second on a GPU.
 LONG = 2**40
@@ -50,13 +51,14 @@ def plan(config: RunConfig, pattern_count: int | None = None, instances: int | N
     """All tasks of ``config``, in a fixed order. ``pattern_count`` and ``instances`` are those of patterns from a file."""
     instances = instances or config.patterns.instances
     axes = (config.patterns.alpha, config.patterns.flip, config.measure.replicas)
+    points = list(product(config.shapes, product(*map(listed, axes))))
     tasks = []
-    for (n, k), (alpha, flip, replicas) in product(config.shapes, product(*map(listed, axes))):
+    for (n, k), (alpha, flip, replicas) in points:
         machine = config.machine.machine(n, k)
         patterns = pattern_count or machine.pattern_count(alpha)
         walkers = _walkers_per_chain(config, replicas)
         updates = walkers * _attempts_per_walker(config, n, k) * patterns
-        for part in _parts(instances, config.sampler.chains, walkers, updates):
+        for part in _parts(instances, config.sampler.chains, walkers, updates, MOST_TASKS // len(points)):
             tasks.append(Task(n, k, alpha, flip, replicas, part.instances, part.chains))
     return tasks
 
@@ -76,11 +78,11 @@ def _attempts_per_walker(config: RunConfig, n: int, k: int) -> int:
     return config.machine.machine(n, k).weight_count * (config.sampler.burn_in + config.sampler.sweeps)
 
 
-def _parts(instances: int, chains: int, walkers: int, updates: int) -> Iterator[Part]:
-    """Cut instances x chains, each of so many walkers and pattern updates, into parts neither too long nor too small."""
+def _parts(instances: int, chains: int, walkers: int, updates: int, most: int) -> Iterator[Part]:
+    """Cut instances x chains, each of so many walkers and pattern updates, into ``most`` parts or fewer, neither too long nor too small."""
     total = instances * chains
     lengths = math.ceil(total * updates / LONG)
-    pieces = min(total, max(1, min(lengths, total * walkers // FULL), lengths // TOO_LONG))
+    pieces = min(total, max(1, min(lengths, total * walkers // FULL), lengths // TOO_LONG), most)
     across_instances = min(instances, pieces)
     across_chains = min(chains, math.ceil(pieces / across_instances))
     for i, c in product(range(across_instances), range(across_chains)):

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from gpumc.errors import ConfigError, RunError
+from gpumc.reading import text_of
 from gpumc.results import save
 from gpumc.sampling import sample
 from gpumc.sweeps.alongside import Alongside
 from gpumc.sweeps.config import RunConfig, listed, read_config
 from gpumc.sweeps.folder import Progress, RunFolder
 from gpumc.sweeps.plan import Task, plan
-from gpumc.sweeps.text import effective
+from gpumc.sweeps.text import MOST_BYTES, effective
 
 #: Seconds between two notes of progress in the folder.
 NOTE_EVERY = 2.0
@@ -109,6 +110,6 @@ def _noting(folder: RunFolder, index: int, report: Report) -> Callable[[int, int
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the config {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        return text_of(path, MOST_BYTES)
+    except RunError as error:
+        raise ConfigError(f"the config {error}") from None

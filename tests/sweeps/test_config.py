@@ -179,7 +179,7 @@ def test_a_plan_covers_a_run_once():
 def test_few_chains_that_run_for_long_are_split():
     """A run too small to fill a device is one task, until a kill would lose days: then it is cut down to single chains."""
     quick = read_config(GOOD, ["sampler.sweeps=1_000_000"])
-    endless = read_config(GOOD, ["sampler.sweeps=1_000_000_000_000"])
+    endless = read_config(GOOD, ["sampler.sweeps=2_000_000_000", "machine.n=9999"])
     assert [(task.instances, task.chains) for task in plan(quick)] == [((0, 2), (0, 4))]
     assert {(task.instances, task.chains) for task in plan(endless)} == {
         ((i, i + 1), (c, c + 1)) for i in range(2) for c in range(4)
