@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpumc.device.host import compile_error
+from gpumc.device.compiler import compile_error
 from gpumc.device.source import macros
 from gpumc.errors import DeviceError
 

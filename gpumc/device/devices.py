@@ -9,9 +9,9 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,12 +19,13 @@ import numpy as np
 
 from gpumc.checks import nearest
 from gpumc.device import host
-from gpumc.errors import ConfigError, DeviceError
+from gpumc.device.cache import cache_folder
+from gpumc.device.compiler import compiler, compiler_version
+from gpumc.device.memory import free_host_memory
+from gpumc.errors import ConfigError, DeviceError, GpumcError
 
 NAMES = ("auto", "numpy", "cpu", "cuda")
 INSTALL_CUPY = "for an NVIDIA GPU: pip install 'gpumc[cuda13]', or [cuda12] with an older driver"
-#: What is assumed free where the system does not say, in bytes.
-UNKNOWN_MEMORY = 2**31
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Device:
     def free_memory(self) -> int:
         """Bytes that new arrays may take."""
         if self.kind != "cuda":
-            return _free_host_memory()
+            return free_host_memory()
         cupy = _cupy()
         with cupy.cuda.Device(self.index):
             return int(cupy.cuda.runtime.memGetInfo()[0]) + int(cupy.get_default_memory_pool().free_bytes())
@@ -114,14 +115,12 @@ def to_host(array: Any) -> np.ndarray:
 
 def describe() -> dict[str, str]:
     """What there is to compute on, for ``gpumc info``: devices, versions, the compiler, where kernels are cached."""
-    compiler = host.compiler()
-    found = f"{compiler} ({host.compiler_version(compiler)})" if compiler else "none found: device 'cpu' is 'numpy'"
     facts = {
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "cpu": f"{platform.machine()}, {host.thread_count()} threads, {_gib(_free_host_memory())} free",
-        "compiler": found,
-        "host kernels": str(host.cache_folder()),
+        "cpu": _or_why(lambda: f"{platform.machine()}, {host.thread_count()} threads, {_gib(free_host_memory())} free"),
+        "compiler": _or_why(_compiler_description),
+        "host kernels": _or_why(lambda: str(cache_folder())),
     }
     missing = _why_no_cuda()
     if missing:
@@ -130,7 +129,7 @@ def describe() -> dict[str, str]:
     for index in range(_cuda_count()):
         facts[f"cuda:{index}"] = _cuda_description(index)
     facts["cupy"] = f"{cupy.__version__}, driver for CUDA {_version(cupy.cuda.runtime.driverGetVersion())}"
-    facts["cuda kernels"] = os.environ.get("CUPY_CACHE_DIR") or str(Path.home() / ".cupy" / "kernel_cache")
+    facts["cuda kernels"] = os.environ.get("CUPY_CACHE_DIR") or os.path.expanduser("~/.cupy/kernel_cache")
     return facts
 
 
@@ -140,19 +139,32 @@ def _automatic() -> Device:
         device = _cuda(0)
         _say_once(f"device {device.name}: {_cuda_description(0)}")
         return device
-    compiler = host.compiler()
-    if compiler:
-        _say_once(f"device cpu: {missing}; kernels are compiled by {compiler}")
-        return Device("cpu")
-    _say_once(f"device numpy: {missing}, and no C++ compiler was found")
-    return Device("numpy")
+    return _cpu(f"device cpu: {missing}; kernels are compiled by ", f"device numpy: {missing}, and ")
 
 
-def _cpu() -> Device:
-    if host.compiler():
-        return Device("cpu")
-    _say_once("device numpy instead of cpu: no C++ compiler was found (install one, or set CXX, for more speed)")
-    return Device("numpy")
+def _cpu(taken: str = "", instead: str = "device numpy instead of cpu: ") -> Device:
+    """The host with its kernels, or NumPy where there is no compiler; which it is is said after ``taken`` or ``instead``."""
+    try:
+        command = compiler()
+    except DeviceError as error:
+        _say_once(f"{instead}{error}")
+        return Device("numpy")
+    if taken:
+        _say_once(f"{taken}{command}")
+    return Device("cpu")
+
+
+def _compiler_description() -> str:
+    command = compiler()
+    return f"{command} ({compiler_version(command)})"
+
+
+def _or_why(fact: Callable[[], str]) -> str:
+    """A fact, or why it cannot be had."""
+    try:
+        return fact()
+    except GpumcError as error:
+        return str(error)
 
 
 def _cuda(index: int) -> Device:
@@ -177,6 +189,8 @@ def _cupy() -> ModuleType:
 @functools.cache
 def _why_no_cuda() -> str:
     """Why CUDA cannot be used, as a clause, or "" where it can."""
+    if _forked_from_cuda:
+        return "CUDA was used before this process was forked (start it by multiprocessing's 'spawn' or 'forkserver')"
     if importlib.util.find_spec("cupy") is None:
         return f"cupy is not installed ({INSTALL_CUPY})"
     try:
@@ -193,33 +207,22 @@ def _cuda_count() -> int:
     return int(runtime.getDeviceCount())
 
 
+def _after_fork() -> None:
+    global _forked_from_cuda
+    _forked_from_cuda = bool(_cuda_count.cache_info().currsize and _cuda_count())
+    _why_no_cuda.cache_clear()
+
+
+#: Whether this is the child of a process that had used CUDA, whose state does not survive a fork.
+_forked_from_cuda = False
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _cuda_description(index: int) -> str:
     properties = _cupy().cuda.runtime.getDeviceProperties(index)
     memory = _gib(properties["totalGlobalMem"])
     return f"{properties['name'].decode()}, compute capability {properties['major']}.{properties['minor']}, {memory}"
-
-
-def _free_host_memory() -> int:
-    available = _available_by_system()
-    limit, used = _number("/sys/fs/cgroup/memory.max"), _number("/sys/fs/cgroup/memory.current")
-    return available if limit is None or used is None else max(0, min(available, limit - used))
-
-
-def _available_by_system() -> int:
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists() and (line := re.search(r"^MemAvailable:\s+(\d+) kB", meminfo.read_text(), re.MULTILINE)):
-        return int(line[1]) * 1024
-    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return UNKNOWN_MEMORY
-
-
-def _number(path: str) -> int | None:
-    """The number in a control-group file, None where there is none ("max" is no number)."""
-    try:
-        return int(Path(path).read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def _first_line(error: BaseException) -> str:

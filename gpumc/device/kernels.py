@@ -106,7 +106,7 @@ class Kernel:
             argument.check_array(value, self.device)
         except (TypeError, OverflowError) as error:
             raise type(error)(f"kernel {self.name}, argument {place}: {error}") from None
-        return value if self.device.kind == "cuda" else value.ctypes.data
+        return value
 
 
 def kernel(

@@ -39,7 +39,7 @@ def _lines(path: Path, including: tuple[Path, ...]) -> list[str]:
     """The text of ``path``, which the files ``including`` are waiting for."""
     lines = [f'#line 1 "{path.name}"']
     guarded = False
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         include = _INCLUDE.match(line)
         if include:
             header = _header(include[1], path)
