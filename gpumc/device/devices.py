@@ -79,6 +79,15 @@ class Device:
         with cupy.cuda.Device(self.index):
             return int(cupy.cuda.runtime.memGetInfo()[0]) + int(cupy.get_default_memory_pool().free_bytes())
 
+    def need(self, size: int, what: str) -> None:
+        """Raise DeviceError where ``what``, whose arrays take ``size`` bytes, cannot be held."""
+        free = self.free_memory()
+        if size > free:
+            raise DeviceError(
+                f"{what} needs {_gib(size)} of memory, and {_gib(free)} are free for device {self.name}: make it smaller, or give the "
+                "job more memory"
+            )
+
 
 def choose(name: str = "auto") -> Device:
     """The device called ``name``: "auto" (cuda if there is one, else cpu), "numpy", "cpu", "cuda" or "cuda:<index>".

@@ -149,6 +149,10 @@ def _batches(
     row = 10 * (machine.weight_count + (machine.k + 1) ** 2 * patterns.count)
     if how.form_of(machine) is not Amp:
         row += 12 * edges if how.form_of(machine) is Relaxed else 4 * edges * (machine.fan_in + 1)
+    device.need(
+        size * (row + patterns.n * patterns.count),
+        f"belief propagation of {machine.weight_count} weights and {patterns.count} patterns",
+    )
     room = MEMORY_SHARE * device.free_memory() / size
     batch: list[int] = []
     used, last = 0, -1

@@ -112,6 +112,11 @@ class Schedule:
     def ramps(self) -> bool:
         return len(self.beta) > 1
 
+    def bytes_per_sweep(self, measure: Measure, pattern_count: int) -> int:
+        """An upper estimate of the memory in which :meth:`rule` makes the integers of a sweep."""
+        cases = self.beta.shape[1] * (len(pulls(measure)) + 1)
+        return 48 * cases * (2 * pattern_count + 1 if isinstance(measure.loss, ErrorCount) else 1)
+
     def rule(self, measure: Measure, sampler: str, pattern_count: int, first: int, count: int) -> Rule:
         """The integers of sweeps first .. first + count - 1."""
         span = slice(first, first + count) if self.ramps else slice(None)
@@ -169,7 +174,9 @@ def schedule(measure: Measure, burn_in: int, sweeps: int) -> Schedule:
 
     def over_sweeps(parameter, index) -> np.ndarray:
         if isinstance(parameter, Ramp):
-            return np.repeat(parameter.values(burn_in, sweeps)[:, None], len(index), axis=1)
-        return np.repeat(np.atleast_1d(0.0 if parameter is None else parameter)[None, index], length, axis=0)
+            values = parameter.values(burn_in, sweeps)[:, None]
+        else:
+            values = np.atleast_1d(0.0 if parameter is None else parameter)[None, index]
+        return np.broadcast_to(values, (length, len(index)))  # one row, or column, in memory
 
     return Schedule(over_sweeps(measure.beta, beta_index), over_sweeps(measure.coupling, coupling_index))

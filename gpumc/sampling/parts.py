@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpumc.device import Device
 from gpumc.errors import ConfigError
 from gpumc.measures import Ramp
 
@@ -18,6 +19,13 @@ Watch = Callable[[int, "Part", np.ndarray, np.ndarray | None], None]
 
 #: Part of the free memory that a population may take.
 MEMORY_SHARE = 0.4
+
+
+def fitting(device: Device, each: int, fixed: int, what: str) -> int:
+    """How many pieces of ``each`` bytes should be held at once beside ``fixed`` bytes: at least 1. Raises DeviceError where not even one of
+    them, which is ``what``, can be."""
+    device.need(fixed + each, what)
+    return max(1, int(MEMORY_SHARE * device.free_memory() - fixed) // each)
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,21 @@ from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
-from gpumc.measures import LocalEntropy, Measure
+from gpumc.measures import LocalEntropy, Measure, Ramp
 from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance, sweep
 from gpumc.sampling.dataset import Records, dataset
-from gpumc.sampling.parts import MEMORY_SHARE, Part, Progress, Report, Watch, Watching, broadcast, over_run, values_of
+from gpumc.sampling.parts import Part, Progress, Report, Watch, Watching, broadcast, fitting, over_run, values_of
 from gpumc.sampling.spheres.run import SpheresRun
 from gpumc.sampling.sweep import Dynamics
 from gpumc.state import Model, Population, field_dtype, pack_signs, unpack_signs
 
-#: Walkers whose fields are computed at once at the start.
-CHUNK = 1024
+#: Walkers whose fields are computed at once at the start, and the bytes of preactivations that they have at most.
+CHUNK, CHUNK_BYTES = 1024, 2**27
+#: Bytes in which the orders of sites and the tables of acceptance of one launch are made, unless one sweep needs more, and the bytes that
+#: each weight takes of them.
+TABLES, ORDER_BYTES = 2**26, 80
 #: Sweeps between two reports of progress, where draws are further apart; of compiled kernels, that which makes so many attempts.
 STRIDE, ATTEMPTS = 16, 2e7
 
@@ -73,6 +76,7 @@ def sample(
     part = part or Part((0, patterns.instances), (0, chains))
     kind = SpheresRun if machine.spherical else _Run
     run = kind(machine, patterns, measure, chains, burn_in, sweeps, every, sampler, seed, target)
+    need_for_results(machine, patterns, measure, part, burn_in, sweeps, every)
     records = Records.empty(machine, measure, part.size, sweeps // every)
     attempts = int(np.prod(part.size)) * run.grid_size * measure.replicas * machine.weight_count * (burn_in + sweeps)
     watching = Watching(watch, watch_every if watch else sweeps)
@@ -97,6 +101,20 @@ def sample(
         run.schedule,
         burn_in,
         attributes,
+    )
+
+
+def need_for_results(
+    machine: Machine, patterns: Patterns, measure: Measure, part: Part, burn_in: int, sweeps: int, every: int
+) -> None:
+    """Raise DeviceError where the host cannot hold the records of a run, or the values of its ramps."""
+    instances, chains = part.size
+    walkers = instances * len(acceptance.grid(measure)[1][0]) * chains * measure.replicas
+    records = walkers * (32 * (sweeps // every) + (16 if machine.spherical else 2) * machine.weight_count)
+    ramps = sum(isinstance(p, Ramp) for p in (measure.beta, measure.coupling))
+    Device("cpu").need(
+        records + 32 * ramps * (burn_in + sweeps),
+        f"what {sweeps // every} draws of {chains} chains of {instances} instances give",
     )
 
 
@@ -212,18 +230,35 @@ class _Run:
     def batches(self, part: Part):
         """The part in pieces whose populations fit the device's memory, first along chains, then along instances."""
         (i0, i1), (c0, c1) = part.instances, part.chains
-        room = int(MEMORY_SHARE * self.device.free_memory()) // self._bytes_per_chain()
-        chain_step = max(1, min(c1 - c0, room))
+        room = min(self._room(self.device, 3), self._room(Device("cpu"), 3 if self.device.kind != "cuda" else 1))
+        chain_step = min(c1 - c0, room)
         instance_step = max(1, min(i1 - i0, room // chain_step))
         for i in range(i0, i1, instance_step):
             for c in range(c0, c1, chain_step):
                 yield Part((i, min(i + instance_step, i1)), (c, min(c + chain_step, c1)))
 
-    def _bytes_per_chain(self) -> int:
-        """An upper estimate: fields and twice as much for caches, unpacked weights twice, and what the NumPy twin measures with."""
-        fields = self.machine.k * self.patterns.count * np.dtype(field_dtype(self.machine)).itemsize
-        measuring = 3 * 8 * self.patterns.count if self.device.kind == "numpy" else 0
-        return self.grid_size * self.measure.replicas * (3 * fields + measuring + 2 * self.machine.weight_count + 64)
+    def _room(self, device: Device, copies: int) -> int:
+        """How many chains ``device`` holds, by upper estimates, where it holds ``copies`` of their fields (caches are as large as two)."""
+        count, patterns = self.machine.weight_count, self.patterns.count
+        fields = self.machine.k * patterns * np.dtype(field_dtype(self.machine)).itemsize
+        measuring = 5 * 8 * patterns if device.kind == "numpy" else 0
+        chain = self.grid_size * self.measure.replicas * (copies * fields + measuring + 6 * count + 64)
+        item = 32 * self.measure.replicas * 2 * fields if device.kind == "cpu" else 0
+        starting = min(CHUNK_BYTES, CHUNK * 16 * self.machine.k * patterns) + 6 * patterns * self.machine.n
+        tables = self._bytes_per_sweep * min(self._most_sweeps, self.burn_in + self.sweeps)
+        return fitting(device, chain, item + starting + tables, f"one chain of {count} weights and {patterns} patterns")
+
+    @cached_property
+    def _bytes_per_sweep(self) -> int:
+        """Of the order of its sites and its tables of acceptance."""
+        return ORDER_BYTES * self.machine.weight_count + self.schedule.bytes_per_sweep(
+            self.measure, self.patterns.count
+        )
+
+    @property
+    def _most_sweeps(self) -> int:
+        """Of one launch."""
+        return max(1, TABLES // self._bytes_per_sweep)
 
     def batch(self, part: Part, starts: _Starts, records: Records, report: Report, watching: Watching) -> None:
         """Run one piece and write what it gives into ``records``."""
@@ -240,7 +275,7 @@ class _Run:
         while done < self.burn_in + self.sweeps:
             recorded = done - self.burn_in
             ahead = -recorded if recorded < 0 else min(n - recorded % n for n in (self.every, watching.every))
-            count = min(ahead, stride, self.burn_in + self.sweeps - done)
+            count = min(ahead, stride, self.burn_in + self.sweeps - done, self._most_sweeps)
             sweep.advance(self.device, model, population, self.dynamics, self._rule(done, count), done, count)
             done += count
             recorded = done - self.burn_in
@@ -309,8 +344,9 @@ class _Run:
         for i in range(instances):
             rows = population.fields[i].reshape(-1, *population.fields.shape[-2:])
             start = weights[i].reshape(-1, count)
-            for first in range(0, len(rows), CHUNK):
-                rows[first : first + CHUNK] = self.machine.fields(start[first : first + CHUNK], model.xi[i].T)
+            step = max(1, min(CHUNK, CHUNK_BYTES // (16 * start.shape[-1] + 16 * rows[:1].size)))
+            for first in range(0, len(rows), step):
+                rows[first : first + step] = self.machine.fields(start[first : first + step], model.xi[i].T)
         if isinstance(self.measure, LocalEntropy):
             population.centre = np.zeros((*shape[:3], population.weights.shape[-1]), np.uint32)
             if starts.centre is not None:

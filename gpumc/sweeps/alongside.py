@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import threading
 from collections.abc import Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import cast
+from types import TracebackType
+from typing import Self, cast
 
 import numpy as np
 import xarray as xr
@@ -21,8 +24,13 @@ from gpumc.volumes import local_entropy
 KEPT = ("entropy", "entropy_bound", "log_volume", "field", "converged", "iterations", "residual")
 
 
+class _Stopped(BaseException):
+    """The run that is being watched has ended in an exception."""
+
+
 class Alongside:
-    """Watches a run (``sample(watch=alongside.watch)``) and measures; ``dataset`` waits for what is left and puts all together.
+    """Watches a run (``sample(watch=alongside.watch)``) and measures; ``dataset`` waits for what is left and puts all together. Used in
+    ``with``: an exception inside ends the measuring.
 
     References are the centre (0) where there is one, and the replicas (1, 2, ..) where ``replicas`` is true or there is no centre.
     """
@@ -34,6 +42,23 @@ class Alongside:
         self.distance, self.replicas, self.device = distance, replicas, device
         self.found: list[tuple[int, Part, Future]] = []
         self.worker = ThreadPoolExecutor(1)
+        #: The thread that is measuring, while it is.
+        self.measuring: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for what is left or, after an exception, stop it, and join the thread."""
+        if kind is not None:
+            self.worker.shutdown(wait=False, cancel_futures=True)
+            if self.measuring is not None:
+                # Raised between two instructions of that thread. A measurement has no other place where it could be stopped.
+                stop = ctypes.pythonapi.PyThreadState_SetAsyncExc
+                stop(ctypes.c_ulong(self.measuring), ctypes.py_object(_Stopped))
+        self.worker.shutdown()
 
     def watch(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
         """Measure around these configurations, later."""
@@ -57,8 +82,14 @@ class Alongside:
         self.found.append((sweeps, part, self.worker.submit(self._measure, references)))
 
     def _measure(self, references: xr.DataArray) -> xr.Dataset:
-        with choose(self.device).stream():
-            found = local_entropy(self.machine, self.patterns, references, distance=self.distance, device=self.device)
+        self.measuring = threading.get_ident()
+        try:
+            with choose(self.device).stream():
+                found = local_entropy(
+                    self.machine, self.patterns, references, distance=self.distance, device=self.device
+                )
+        finally:
+            self.measuring = None
         return found[list(KEPT)]
 
     def dataset(self) -> xr.Dataset:

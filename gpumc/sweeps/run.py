@@ -66,29 +66,30 @@ def run_task(
     patterns = config.make_patterns(machine, task.alpha, task.flip, source)
     measure = config.make_measure(task.replicas, source)
     volumes = config.volumes
-    alongside = None
-    if volumes:
-        distance = np.array(listed(volumes.distance))
-        alongside = Alongside(machine, patterns, measure, distance, volumes.replicas, device)
-    data = sample(
-        machine,
-        patterns,
-        measure,
-        chains=config.sampler.chains,
-        burn_in=config.sampler.burn_in,
-        sweeps=config.sampler.sweeps,
-        every=config.sampler.every,
-        seed=config.seed,
-        sampler=config.sampler.kind,
-        device=device,
-        part=task.part,
-        progress=progress,
-        watch=alongside.watch if alongside else None,
-        watch_every=(volumes.every if volumes else None) or config.sampler.sweeps,
-    )
-    if alongside:
-        data = data.merge(alongside.dataset(), combine_attrs="override")
-        data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
+    with contextlib.ExitStack() as beside:
+        alongside = None
+        if volumes:
+            distance = np.array(listed(volumes.distance))
+            alongside = beside.enter_context(Alongside(machine, patterns, measure, distance, volumes.replicas, device))
+        data = sample(
+            machine,
+            patterns,
+            measure,
+            chains=config.sampler.chains,
+            burn_in=config.sampler.burn_in,
+            sweeps=config.sampler.sweeps,
+            every=config.sampler.every,
+            seed=config.seed,
+            sampler=config.sampler.kind,
+            device=device,
+            part=task.part,
+            progress=progress,
+            watch=alongside.watch if alongside else None,
+            watch_every=(volumes.every if volumes else None) or config.sampler.sweeps,
+        )
+        if alongside:
+            data = data.merge(alongside.dataset(), combine_attrs="override")
+            data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
     data.attrs |= {"patterns": config.patterns.kind, "patterns_digest": patterns.digest}
     return save(data, shard)
 

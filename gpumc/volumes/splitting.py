@@ -105,6 +105,10 @@ def _populations(
     shape = (how.populations, how.particles)
     count = how.populations * how.particles
     own = np.arange(count)
+    device.need(
+        64 * count * (machine.weight_count + machine.k * len(labels)) + 16 * xi.size,
+        f"splitting with {how.populations} populations of {how.particles} particles",
+    )
     region = Region.of(device, machine, xi, labels, place, (instance * count + own).astype(np.uint64), how.seed)
     moves = (Billiards if machine.readout == "linear" else Slices)(region, how.moves)
     u = normalised(region.directions(0, 1, region.walkers)[0])

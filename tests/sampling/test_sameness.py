@@ -7,9 +7,8 @@ import pytest
 import xarray as xr
 
 import gpumc
-from gpumc.device import Device
 from gpumc.errors import ConfigError
-from gpumc.sampling import Part
+from gpumc.sampling import Part, run
 from tests.sampling.cases import same_bits
 
 MACHINE = gpumc.TreeCommittee(27, k=3)
@@ -37,10 +36,10 @@ def test_parts_are_the_whole():
     assert np.array_equal(joined.instance, np.arange(3))
 
 
-@pytest.mark.parametrize("room", [1, 20_000, 60_000])
-def test_batches_that_fit_the_memory_change_nothing(monkeypatch, room):
+@pytest.mark.parametrize("room", [1, 3, 15])
+def test_batches_of_as_many_chains_as_fit_change_nothing(monkeypatch, room):
     whole = sample()
-    monkeypatch.setattr(Device, "free_memory", lambda self: room)
+    monkeypatch.setattr(run, "fitting", lambda *sizes: room)
     assert same_bits(sample(), whole)
 
 

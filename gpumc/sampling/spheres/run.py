@@ -22,7 +22,7 @@ from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance
 from gpumc.sampling.dataset import Records
-from gpumc.sampling.parts import MEMORY_SHARE, Part, Report, Watching, broadcast, over_run
+from gpumc.sampling.parts import Part, Report, Watching, broadcast, fitting, over_run
 from gpumc.sampling.spheres import hmc, rotations
 from gpumc.sampling.spheres.centre import draw_centre
 from gpumc.sampling.spheres.geometry import normalised
@@ -112,8 +112,12 @@ class SpheresRun:
 
     def _batches(self, chains: tuple[int, int]) -> Iterator[tuple[int, int]]:
         """Ranges of chains whose weights fit the device's memory."""
-        per_chain = 6 * 8 * self.grid_size * self.measure.replicas * self.machine.weight_count
-        step = max(1, int(MEMORY_SHARE * self.device.free_memory()) // per_chain)
+        count, patterns = self.machine.weight_count, self.patterns.count
+        per_chain = 6 * 8 * self.grid_size * self.measure.replicas * count
+        block = 8 * self.block * self.measure.replicas * (4 * self.machine.k * patterns + 8 * count)
+        inputs = 16 * self.machine.n * patterns
+        what = f"a block of {self.block} chains of {count} weights and {patterns} patterns"
+        step = fitting(self.device, per_chain, block + inputs, what)
         for first in range(chains[0], chains[1], step):
             yield first, min(first + step, chains[1])
 

@@ -1,0 +1,242 @@
+"""Compiled kernels on disk: whole, ours, or compiled again; and compilers that misbehave."""
+
+import ctypes
+import os
+import shlex
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from gpumc.device import choose, compiler, describe, devices, host
+from gpumc.errors import DeviceError
+
+ANSWER = 'extern "C" int answer() { return %d; }\n'
+unix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="users and permissions of Unix")
+
+
+def answer(number: int = 1) -> int:
+    """What a kernel that returns ``number`` returns, compiled or out of the cache."""
+    return host.load("answer.cu", ANSWER % number, {})._library.answer()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """An empty cache."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("GPUMC_CACHE_DIR", str(path))
+    return path
+
+
+def library(folder: Path) -> Path:
+    (path,) = folder.rglob("*.so")
+    return path
+
+
+def replaced(path: Path, content: bytes) -> None:
+    """Another file in the place of one that this process has loaded, and needs until it ends."""
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[: len(b) // 2], lambda b: bytes(len(b)), lambda b: b"", lambda b: b[:-1] + bytes([b[-1] ^ 1])],
+    ids=["cut", "zeroed", "empty", "flipped"],
+)
+def test_a_damaged_library_is_compiled_again(folder, damage):
+    answer()
+    path, content = library(folder), library(folder).read_bytes()
+    replaced(path, damage(content))
+    assert answer() == 1
+    assert library(folder).read_bytes() == content
+
+
+@unix
+def test_folder_and_files_are_private(folder):
+    before = os.umask(0)
+    try:
+        answer()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(library(folder).stat().st_mode) == 0o700
+
+
+def planted(folder: Path) -> Path:
+    """A library of other content under a right name, its digest and all."""
+    answer(1)
+    mine = library(folder)
+    answer(2)
+    (other,) = set(folder.rglob("*.so")) - {mine}
+    content = other.read_bytes()
+    other.unlink()
+    mine.unlink()
+    name = "-".join([*mine.stem.split("-")[:-1], other.stem.split("-")[-1]])
+    path = mine.with_name(f"{name}.so")
+    path.write_bytes(content)
+    return path
+
+
+@unix
+def test_a_planted_library_would_be_loaded_were_it_ours(folder):
+    planted(folder).chmod(0o700)
+    assert answer(1) == 2
+
+
+@unix
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+def test_a_library_that_others_can_write_is_not_loaded(folder, mode):
+    planted(folder).chmod(mode)
+    assert answer(1) == 1
+
+
+@unix
+def test_a_link_is_not_loaded(folder, tmp_path):
+    path = planted(folder)
+    path.rename(tmp_path / "elsewhere.so")
+    path.symlink_to(tmp_path / "elsewhere.so")
+    assert answer(1) == 1
+
+
+@unix
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs the superuser, to give files away")
+def test_what_belongs_to_another_is_not_loaded(folder):
+    path = planted(folder)
+    path.chmod(0o700)
+    os.chown(path, 65534, 65534)
+    assert answer(1) == 1
+    os.chown(folder, 65534, 65534)
+    assert Path(describe()["host kernels"]).parent == folder
+    own = folder / f"gpumc-{os.geteuid()}"
+    assert answer(1) == 1
+    assert library(own)
+    os.chown(own, 65534, 65534)
+    with pytest.raises(DeviceError, match="belongs to another user: set GPUMC_CACHE_DIR"):
+        answer(1)
+
+
+@unix
+def test_in_a_folder_that_others_can_write_the_cache_is_a_private_one_inside(folder):
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert answer() == 1
+    own = library(folder).parent
+    assert own == folder / f"gpumc-{os.geteuid()}"
+    assert stat.S_IMODE(own.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777, "what is the user's is left as it is"
+    own.chmod(0o777)
+    with pytest.raises(DeviceError, match="can be written to by other users: set GPUMC_CACHE_DIR"):
+        answer()
+
+
+def test_what_killed_compilations_left_is_swept_and_what_runs_is_not(folder):
+    dead, alive = folder / "building-dead", folder / "building-alive"
+    for path in (dead, alive):
+        path.mkdir(parents=True, mode=0o700)
+        (path / "kernel.cpp").write_text("")
+    folder.chmod(0o700)
+    old = time.time() - 2 * compiler.COMPILE - 60
+    os.utime(dead, (old, old))
+    answer()
+    assert not dead.exists()
+    assert alive.exists()
+
+
+def test_the_folder_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GPUMC_CACHE_DIR", ".")
+    assert answer() == 1
+    assert library(tmp_path)
+
+
+def test_without_a_home(monkeypatch):
+    monkeypatch.delenv("GPUMC_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user whom the system does not know
+    with pytest.raises(DeviceError, match="no home folder: set GPUMC_CACHE_DIR"):
+        answer()
+    assert "no home folder" in describe()["host kernels"]
+
+
+def script(path: Path, text: str) -> str:
+    """A program that can stand for a compiler, whose own is $CC."""
+    path.write_text("#!/bin/sh\n" + text.replace("$CC", compiler.compiler()))
+    path.chmod(0o700)
+    return shlex.quote(str(path))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("exit 3", "is no C\\+\\+ compiler that gpumc can use"),
+        ("echo broken >&2; exit 1", "which says: broken"),
+        ("true", "is no C\\+\\+ compiler"),
+        ("sleep 60 & wait", "did not end within 0.5 s: set CXX"),
+        ('case "$*" in *-dM*) exec $CC "$@";; esac', "ended without an error and without a library"),
+        (
+            'case "$*" in *-dM*) exec $CC "$@";; esac; echo 1 > "$(echo "$*" | sed "s/.*-o \\([^ ]*\\).*/\\1/")"',
+            "cannot be loaded",
+        ),
+    ],
+    ids=["fails", "says", "silent", "hangs", "makes-nothing", "makes-rubbish"],
+)
+def test_compilers_that_misbehave(folder, tmp_path, monkeypatch, text, message):
+    monkeypatch.setenv("CXX", script(tmp_path / "my c++", text))
+    monkeypatch.setattr(compiler, "ANSWER", 0.5 if "sleep" in text else 60)
+    began = time.monotonic()
+    with pytest.raises(DeviceError, match=message):
+        answer()
+    assert "compiler" in describe()
+    assert time.monotonic() - began < 50, "nor is what the compiler started waited for"
+    assert not list(folder.glob("building-*"))
+
+
+@pytest.mark.parametrize("wanted", ["", " ", "\t"])
+def test_a_blank_choice_is_none(wanted, folder, monkeypatch):
+    monkeypatch.setenv("CXX", wanted)
+    assert answer() == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"), [("g++ '", "no closing quotation"), ("no-such", "names no program"), ("/", "names no")]
+)
+def test_a_choice_that_cannot_be_run(wanted, why, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", wanted)
+    devices._say_once.cache_clear()
+    with pytest.raises(DeviceError, match=rf"no C\+\+ compiler was found \(.*{why}"):
+        answer()
+    assert choose("cpu").name == "numpy"
+    assert why in capsys.readouterr().err
+    assert why in describe()["compiler"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts")
+def test_a_compiler_that_goes_away_is_not_missed(folder, tmp_path, monkeypatch):
+    path = tmp_path / "passing"
+    monkeypatch.setenv("CXX", script(path, 'exec $CC "$@"'))
+    assert answer(1) == 1
+    path.unlink()
+    assert choose("cpu").name == "cpu"
+    assert answer(1) == 1
+    with pytest.raises(DeviceError, match=r"cannot be run .*set CXX"):
+        answer(2)
+
+
+def test_a_library_made_for_another_system_is_passed_over(folder, monkeypatch):
+    answer()
+    content = b"no library, but whole"
+    path = library(folder)
+    whole = path.with_name(
+        "-".join([*path.stem.split("-")[:-1], host.cache.hashlib.sha256(content).hexdigest()[:32]]) + ".so"
+    )
+    path.rename(folder / "kept")
+    replaced(folder / "kept", b"")
+    whole.write_bytes(content)
+    whole.chmod(0o700)
+    assert answer() == 1
+    assert isinstance(ctypes.CDLL(str(next(p for p in folder.glob("*.so") if p != whole))), ctypes.CDLL)

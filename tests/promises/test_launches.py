@@ -1,0 +1,178 @@
+"""Interrupts and forks: nothing writes to arrays that are gone, nothing hangs, and what comes next has the right bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import gpumc
+from gpumc.device.threads import Launch, Pool
+from gpumc.sampling import Part
+from gpumc.sweeps import alongside
+
+unix = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of Unix")
+
+
+@unix
+def test_a_launch_is_left_only_when_nothing_of_it_runs():
+    """However often its wait is interrupted."""
+    running, begun, interrupts = [], [], []
+
+    def work(begin, end):
+        begun.append(begin)
+        running.append(begin)
+        if threading.current_thread() is threading.main_thread():
+            time.sleep(10)  # until the first interrupt
+        time.sleep(0.3)
+        running.remove(begin)
+
+    def interrupt(*_):
+        interrupts.append(1)
+        if len(interrupts) > 12:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.01)
+        with pytest.raises(TimeoutError):
+            Launch(work, (), (), range(101)).run(Pool(), 3)
+        assert len(running) == 1, "but for the caller's own range, which was interrupted, nothing runs"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(interrupts) > 5
+    done = len(begun)
+    time.sleep(0.2)
+    assert len(begun) == done < 50, "nothing that was left is begun later"
+
+
+def test_an_error_in_a_thread_is_raised_by_the_launch():
+    def work(begin, end):
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError
+        time.sleep(0.01)
+
+    with pytest.raises(ZeroDivisionError):
+        Launch(work, (), (), range(101)).run(Pool(), 2)
+
+
+def test_a_pool_keeps_no_launch_that_has_ended():
+    pool, array = Pool(), np.zeros(3)
+    Launch(lambda begin, end: None, (), (array,), range(9)).run(pool, 2)
+    for _ in range(500):
+        if sys.getrefcount(array) == 2:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the array is still held")
+
+
+INTERRUPTS = """
+import random, signal
+import numpy as np, gpumc
+from gpumc import Gibbs, ErrorCount, CrossEntropy, LocalEntropy, Splitting
+from gpumc.device import host
+
+binary, ball = gpumc.Perceptron(101), gpumc.Perceptron(40, weights="spherical")
+some, few = gpumc.random_patterns(binary, 0.4, 2, seed=1), gpumc.random_patterns(ball, 0.5, seed=1)
+pull = LocalEntropy(CrossEntropy(1.0), 5.0, 0.1, 3)
+
+def binary_run():
+    return gpumc.sample(binary, some, pull, chains=64, burn_in=20, sweeps=20, device="cpu").energy.values
+def spheres_run():
+    return gpumc.sample(ball, few, pull, chains=32, burn_in=2, sweeps=4, device="cpu").energy.values
+def splitting_run():
+    how = Splitting(particles=64, populations=2, moves=4)
+    return gpumc.entropy(ball, few, Gibbs(ErrorCount(), np.inf), method=how, device="cpu").log_volume.values
+def messages_run():
+    return gpumc.entropy(binary, some, Gibbs(ErrorCount(), 1.0), device="cpu").entropy.values
+
+class Stop(Exception): pass
+def stop(*_):
+    if signal.getitimer(signal.ITIMER_REAL)[0] == 0 and random.random() < 0.5:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)   # once more, while it waits
+    raise Stop
+random.seed(1)
+for run in (binary_run, spheres_run, splitting_run, messages_run):
+    import time
+    right = run()
+    clock = time.perf_counter(); run(); took = time.perf_counter() - clock
+    signal.signal(signal.SIGALRM, stop)
+    stopped = 0
+    for _ in range(12):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.001, took))
+            run()
+        except Stop:
+            stopped += 1
+        while True:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                break
+            except Stop:
+                pass
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    assert stopped > 2, (run.__name__, stopped)
+    again = run()
+    assert right.tobytes() == again.tobytes(), run.__name__
+    assert host._pool(host.thread_count())._work_queue.qsize() == 0
+print("all right")
+"""
+
+FORK = """
+import multiprocessing as mp, gpumc
+def work(seed):
+    machine = gpumc.Perceptron(21)
+    patterns = gpumc.random_patterns(machine, 0.5, 2, seed=1)
+    measure = gpumc.Gibbs(gpumc.ErrorCount(), 1.0)
+    return float(gpumc.sample(machine, patterns, measure, chains=64, burn_in=5, sweeps=10, seed=seed, device="cpu").energy.mean())
+if __name__ == "__main__":
+    alone = [work(seed) for seed in (1, 2)]
+    with mp.get_context("fork").Pool(2) as pool:
+        assert pool.map_async(work, [1, 2]).get(timeout=120) == alone
+    print("all right")
+"""
+
+
+@unix
+@pytest.mark.parametrize("script", [INTERRUPTS, FORK], ids=["interrupts", "fork"])
+def test_runs_go_on_after(script):
+    """In a process of its own, whose freed memory is overwritten: a late write would be seen, or kill it."""
+    environment = {**os.environ, "GPUMC_THREADS": "3", "MALLOC_PERTURB_": "165", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "all right" in done.stdout
+
+
+def test_an_exception_in_sampling_ends_the_measuring_beside_it(monkeypatch):
+    machine = gpumc.Perceptron(21)
+    patterns = gpumc.random_patterns(machine, 0.5, seed=1)
+    begun = threading.Event()
+
+    def endless(*_, **__):
+        begun.set()
+        while True:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(alongside, "local_entropy", endless)
+    before = threading.active_count()
+    beside = alongside.Alongside(machine, patterns, gpumc.Gibbs(gpumc.ErrorCount(), 1.0), np.array([0.1]), True, "cpu")
+
+    def run():
+        with beside:
+            for sweeps in (1, 2):
+                beside.watch(sweeps, Part((0, 1), (0, 1)), np.ones((1, 1, 1, 1, 21), np.int8), None)
+            assert begun.wait(60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert threading.active_count() == before
+    assert all(future.done() for _, _, future in beside.found)
