@@ -30,12 +30,16 @@ def cache_folder() -> Path:
     write to, a private one inside. Raises DeviceError where there is none."""
     given = os.environ.get("GPUMC_CACHE_DIR", "").strip()
     try:
-        folder = Path(os.path.expanduser(given)).absolute() if given else platformdirs.user_cache_path("gpumc", False)
-        if not folder.is_absolute():
-            raise DeviceError(f"no folder for compiled kernels is known, as this user has no home folder: {ELSEWHERE}")
+        named = os.path.expanduser(given or platformdirs.user_cache_dir("gpumc", False))
+    except RuntimeError:
+        named = "~"
+    if named.startswith("~"):
+        raise DeviceError(f"no folder for compiled kernels is known, as this user has no home folder: {ELSEWHERE}")
+    try:
+        folder = Path(named).absolute()
         return folder / f"gpumc-{os.geteuid()}" if folder.exists() and _shared(folder.stat()) else folder
     except OSError as error:
-        raise _unusable(Path(given), error) from None
+        raise _unusable(Path(named), error) from None
 
 
 def find(stem: str, key: str) -> Iterator[Path]:
