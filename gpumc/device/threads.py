@@ -46,6 +46,7 @@ class Launch:
                 self._stop()
             finally:
                 self._stop()
+        self.arguments = self.kept = ()  # a thread that comes late finds no range, and should hold no array until then
         if self.error is not None:
             raise self.error
 

@@ -80,7 +80,7 @@ def test_a_pool_keeps_no_launch_that_has_ended():
 INTERRUPTS = """
 import random, signal, time
 import numpy as np, gpumc
-from gpumc import Gibbs, ErrorCount, CrossEntropy, LocalEntropy, Splitting
+from gpumc import CrossEntropy, LocalEntropy, Splitting
 from gpumc.device import host
 
 binary, ball = gpumc.Perceptron(101), gpumc.Perceptron(40, weights="spherical")
@@ -93,9 +93,9 @@ def spheres_run():
     return gpumc.sample(ball, few, pull, chains=32, burn_in=2, sweeps=4, device="cpu").energy.values
 def splitting_run():
     how = Splitting(particles=64, populations=2, moves=4)
-    return gpumc.entropy(ball, few, Gibbs(ErrorCount(), np.inf), method=how, device="cpu").log_volume.values
+    return gpumc.entropy(ball, few, method=how, device="cpu").log_volume.values
 def messages_run():
-    return gpumc.entropy(binary, some, Gibbs(ErrorCount(), 1.0), device="cpu").entropy.values
+    return gpumc.entropy(binary, some, beta=1.0, device="cpu").entropy.values
 
 class Stop(Exception): pass
 left = 0
@@ -132,7 +132,12 @@ for run in (binary_run, spheres_run, splitting_run, messages_run):
     stopped = sum(is_stopped(run, random.uniform(0.001, took)) for _ in range(12))
     assert stopped > 2, (run.__name__, stopped)
     assert right.tobytes() == run().tobytes(), run.__name__
-    assert host._pool(host.thread_count())._work_queue.qsize() == 0
+    for _ in range(1000):   # what helpers had not come to is taken, and found to be over
+        if host._pool(host.thread_count())._work_queue.empty():
+            break
+        time.sleep(0.01)
+    else:
+        raise AssertionError("the pool still has work")
 print("all right")
 """
 
@@ -146,7 +151,7 @@ def work(seed):
 if __name__ == "__main__":
     alone = [work(seed) for seed in (1, 2)]
     with mp.get_context("fork").Pool(2) as pool:
-        assert pool.map_async(work, [1, 2]).get(timeout=120) == alone
+        assert pool.map_async(work, [1, 2]).get(timeout=600) == alone
     print("all right")
 """
 
@@ -157,7 +162,7 @@ def test_runs_go_on_after(script):
     """In a process of its own, whose freed memory is overwritten: a late write would be seen, or kill it."""
     environment = {**os.environ, "GPUMC_THREADS": "3", "MALLOC_PERTURB_": "165", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=500, check=False
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "all right" in done.stdout
