@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 import gpumc
 from gpumc.device import Device, choose
 from gpumc.messages.amp import Amp
+from gpumc.messages.constraints import Constraints
 from gpumc.messages.factors import channel
 from gpumc.messages.graph import BLOCK, Graph
 
@@ -52,8 +53,10 @@ def main() -> None:
 def iterations(device: Device) -> dict[str, float]:
     """Message updates a second, and the part of the time that the matrix products alone would take."""
     patterns = gpumc.random_patterns(MACHINE, ALPHA, 1, seed=1)
-    graph = Graph.of(device, MACHINE, patterns, np.zeros(BATCH, int), np.float64)
-    hard = channel(device, MACHINE, gpumc.ErrorCount(), np.full(BATCH, np.inf), np.zeros(BATCH), np.float64)
+    constraints = Constraints.of(MACHINE, patterns.xi[0], patterns.labels[0])
+    graph = Graph.of(device, MACHINE, [constraints], np.zeros(BATCH, int), np.float64)
+    beta, count = np.full(BATCH, np.inf), graph.multiplicities()
+    hard = channel(device, MACHINE, gpumc.ErrorCount(), beta, np.zeros(BATCH), count, np.float64)
     form = Amp(graph, hard)
     rng = np.random.default_rng(1)
     fields = device.asarray(rng.standard_normal((BATCH, 1, MACHINE.n)))

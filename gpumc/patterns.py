@@ -17,8 +17,9 @@ from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine
 from gpumc.reading import ENCODING, regular
 
-#: Decimals to which inputs that may be multiplied are compared, the largest being 1.
-DIGITS = 12
+#: Inputs are equal where no two entries differ by more, the largest being 1 where a positive factor does not matter; an entry below
+#: the second does not decide which of two opposite inputs is taken.
+EQUAL, SMALL = 1e-12, 1e-6
 #: How often inputs that a teacher gives no label are drawn again.
 TRIES = 200
 
@@ -80,12 +81,9 @@ class Patterns:
         return hashlib.sha256(text).hexdigest()[:16]
 
     def contradictions(self, machine: Machine) -> np.ndarray:
-        """Whether an instance wants both outputs of one input, or of inputs that are one to ``machine`` (`_asked`): bool (instances,)."""
-        found = []
-        for inputs, labels in zip(self.xi, self.labels, strict=True):
-            asked = np.unique(_asked(machine, inputs, labels), axis=0)
-            found.append(len(np.unique(asked[:, :-1], axis=0)) < len(asked))
-        return np.array(found)
+        """Whether an instance wants both outputs of inputs that are equal, or that ``machine`` cannot tell apart (`alike`): bool
+        (instances,)."""
+        return np.array([(alike(machine, *one)[1] < 0).any() for one in zip(self.xi, self.labels, strict=True)])
 
     def check(self, machine: Machine) -> None:
         """Raise ConfigError unless these patterns have the inputs of ``machine``, +-1 where its weights are binary, and none leaves a
@@ -107,23 +105,49 @@ class Patterns:
                 )
 
 
-def _asked(machine: Machine, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Inputs xi (M, n) with their labels, (M, n + 1), made equal where ``machine`` cannot tell them apart.
+def alike(
+    machine: Machine, xi: np.ndarray, labels: np.ndarray, *, scaled: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of every input of xi (M, n), the first that ``machine`` cannot tell apart from it, int64 (M,), and +1 where their ``labels`` (M,)
+    then want the same, -1 where they contradict each other, int8 (M,).
 
     A positive factor changes no sign of a sign unit, nor of a parity, if it multiplies the inputs of one unit; nor of a ReLU committee,
-    if it multiplies all. An opposite input has the opposite label: of odd units in a parity for each unit, in a committee as a whole.
+    if it multiplies all; unless ``scaled`` is false, for losses that depend on it. An opposite input has the opposite label: of odd
+    units in a parity for each unit, in a committee as a whole.
     """
     parity = machine.readout == "product"
     by_unit = parity or machine.activation == "sign"
     parts = xi.reshape(len(xi), -1, machine.fan_in if by_unit else machine.n)
+    extent = np.ones((len(xi), 0))
     if xi.dtype != np.int8 and (by_unit or machine.rectified):
         largest = np.abs(parts).max(axis=2, keepdims=True)
-        parts = np.round(parts / np.where(largest > 0, largest, 1), DIGITS)
+        parts = parts / np.where(largest > 0, largest, 1)
+        if not scaled:
+            extent = np.log(largest[..., 0])
     turning = parts if parity else parts.reshape(len(xi), 1, -1)
-    first = np.take_along_axis(turning, (turning != 0).argmax(axis=2)[..., None], axis=2)
-    sign = np.ones_like(first) if machine.rectified else np.sign(first)
+    place = (np.abs(turning) > SMALL * np.abs(turning).max(axis=2, keepdims=True)).argmax(axis=2)
+    leading = np.take_along_axis(turning, place[..., None], axis=2)
+    sign = np.ones_like(leading) if machine.rectified else np.sign(leading)
     turned = (parts * sign).reshape(len(xi), -1)
-    return np.concatenate([turned, (labels[:, None] * sign.prod(axis=1)).astype(turned.dtype)], axis=1)
+    first = _first_equal(np.concatenate([turned, extent], axis=1) if extent.size else turned)
+    wanted = labels * np.sign(sign.prod(axis=1)[:, 0]).astype(np.int8)
+    return first, wanted * wanted[first]
+
+
+def _first_equal(rows: np.ndarray) -> np.ndarray:
+    """Of each of ``rows`` (M, n), the first that equals it: int64 (M,). Only rows of equal projection on one direction are compared."""
+    direction = np.cos(np.arange(rows.shape[1]))
+    projection = np.array([row @ direction for row in rows])
+    order = np.argsort(projection, kind="stable")
+    ends = np.flatnonzero(np.diff(projection[order]) > EQUAL * rows.shape[1]) + 1
+    first = np.arange(len(rows))
+    for run in np.split(order, ends):
+        left = np.sort(run)
+        while len(left) > 1:
+            same = np.abs(rows[left] - rows[left[0]]).max(axis=1) <= EQUAL
+            first[left[same]] = left[0]
+            left = left[~same]
+    return first
 
 
 def random_patterns(machine: Machine, alpha: float, instances: int = 1, seed: int = 0) -> Patterns:

@@ -12,6 +12,9 @@ from gpumc.messages.amp import Amp
 from gpumc.messages.edges import Exact, Relaxed
 from gpumc.messages.priors import Prior
 
+#: A damped change over 1 - damping is an undamped step's to first order: one below the tolerance may move by so many times it.
+SLACK = 2.0
+
 Form = Amp | Relaxed | Exact
 
 
@@ -53,8 +56,9 @@ def converge(
 ) -> None:
     """Iterate every row of ``messages``, in place, until its residual is at most ``tolerance`` or ``iterations`` were made.
 
-    A message is ``damping`` times the old one and 1 - ``damping`` times the new, which the first one is alone. A row that is no
-    number any more is given up.
+    A message is ``damping`` times the old one and 1 - ``damping`` times the new, which the first one is alone; the residual is the change
+    over 1 - ``damping``. A row that stops has converged if the step without damping moves it no further, which near magnetisations of
+    +-1 is not the same. A row that is no number any more is given up.
     """
     device = form.graph.device
     xp = device.xp
@@ -73,8 +77,13 @@ def converge(
         mean, _ = form.graph.moments(fields)
         change = xp.abs(mean - before).max(axis=(1, 2))
         now.residual = to_host(change).astype(float) / (1 - keep)
-        now.converged = now.residual <= tolerance
-        over = now.converged | np.isnan(now.residual)
+        still = now.residual <= tolerance
+        now.converged[:] = False
+        if still.any():
+            bare, _ = form.graph.rows(still).moments(prior.rows(still).fields(said[still]))
+            now.residual[still] = to_host(xp.abs(bare - before[still]).max(axis=(1, 2)))
+            now.converged = still & (now.residual <= SLACK * tolerance)
+        over = still | np.isnan(now.residual)
         if over.any():
             messages.put(rows[over], now.take(over))
             left = ~over

@@ -1,6 +1,7 @@
 """What a pattern asks of the fields of its units: the factor nodes of belief propagation.
 
-A factor averages exp(-beta L) over the fields of its units, which are independent, given all other messages. With a
+Patterns that a machine cannot tell apart are one factor, its loss the sum of theirs (`gpumc.messages.constraints`). A factor averages
+exp(-beta L) over the fields of its units, which are independent, given all other messages. With a
 central-limit closure a field is Gaussian (`gaussian`, `pushed`); else its distribution is given (`counted`). Where a loss
 depends only on the signs of hidden units, how many of them are positive is followed exactly, whatever gives their
 probabilities. What may underflow is kept as a logarithm.
@@ -48,7 +49,7 @@ class Counted:
 class Signs:
     """Losses that depend on how many units are positive: every machine's but the perceptron's cross-entropy.
 
-    ``losses`` (rows, units + 1): the loss of a pattern that makes so many units positive; ``beta`` (rows,), which may be inf.
+    ``losses`` (rows, patterns, units + 1): the loss where so many units are positive; ``beta`` (rows,), which may be inf.
     """
 
     device: Device
@@ -127,13 +128,14 @@ class Signs:
         log_p, log_q = (np.swapaxes(a, 0, 1) for a in (log_p, log_q))
         log_weight = self._before(log_p, log_q)[-1] + self._log_factors()
         weight = xp.exp(log_weight - self._log_sum(log_weight))
-        return xp.sum(weight * self.losses.T[..., None], axis=(0, 2))
+        return xp.sum(weight * xp.moveaxis(self.losses, -1, 0), axis=(0, 2))
 
     def _log_factors(self) -> np.ndarray:
-        """log exp(-beta L): (units + 1, rows, 1)."""
+        """log exp(-beta L): (units + 1, rows, patterns)."""
         xp = self.device.xp
-        losses = self.losses.T
-        return xp.where(losses > 0, xp.maximum(-self.beta * xp.where(losses > 0, losses, 1), IMPOSSIBLE), 0)[..., None]
+        losses = xp.moveaxis(self.losses, -1, 0)
+        beta = self.beta[:, None]
+        return xp.where(losses > 0, xp.maximum(-beta * xp.where(losses > 0, losses, 1), IMPOSSIBLE), 0)
 
     def _log_sum(self, terms: np.ndarray) -> np.ndarray:
         return functools.reduce(self.device.xp.logaddexp, terms)
@@ -159,16 +161,18 @@ class Signs:
 
 @dataclass(frozen=True)
 class Linear:
-    """The perceptron's cross-entropy, f_gamma of field x ``scale``, by quadrature. ``beta`` and ``gamma`` (rows,)."""
+    """The perceptron's cross-entropy, f_gamma of field x ``scale``, by quadrature. ``beta`` and ``gamma`` (rows,); ``counts`` (2, rows,
+    patterns): how many times a factor has f_gamma(x), and f_gamma(-x) = f_gamma(x) + x."""
 
     device: Device
     scale: float
     beta: np.ndarray
     gamma: np.ndarray
+    counts: np.ndarray
 
     def rows(self, chosen) -> Linear:
         """The same for some of the rows."""
-        return Linear(self.device, self.scale, self.beta[chosen], self.gamma[chosen])
+        return Linear(self.device, self.scale, self.beta[chosen], self.gamma[chosen], self.counts[:, chosen])
 
     def gaussian(self, mean: np.ndarray, variance: np.ndarray) -> Node:
         """The node whose one unit's field is Gaussian: ``mean`` (rows, 1, patterns), ``variance`` broadcasts against it."""
@@ -184,47 +188,61 @@ class Linear:
         self, mean: np.ndarray, variance: np.ndarray, rest_mean: np.ndarray, rest_variance: np.ndarray
     ) -> np.ndarray:
         """See :meth:`Signs.pushed`."""
-        rows, shape = len(rest_mean), rest_mean.shape
-        flat = rest_variance.reshape(rows, 1, -1)
-        up, down = (self._moments((rest_mean + sign).reshape(rows, 1, -1), flat)[0] for sign in (1, -1))
-        return ((up - down) / 2).reshape(shape)
+        up, down = (self._moments(rest_mean + sign, rest_variance)[0] for sign in (1, -1))
+        return (up - down) / 2
 
     def counted(self, log_counts: np.ndarray) -> Counted:
         """See :meth:`Signs.counted`."""
         xp = self.device.xp
         fan_in = log_counts.shape[-1] - 1
-        loss = self._loss((2 * xp.arange(fan_in + 1) - fan_in) * self.scale, self.gamma[:, None])
-        log_factor = xp.broadcast_to((-self.beta[:, None] * loss)[:, None, None], log_counts.shape)
+        field = (2 * xp.arange(fan_in + 1) - fan_in) * self.scale
+        right, opposite = self.counts[:, :, None, :, None]
+        loss = (right + opposite) * self._loss(field, self.gamma[:, None])[:, None, None] + opposite * field
+        log_factor = xp.broadcast_to(-self.beta[:, None, None, None] * loss, log_counts.shape)
         log_weight = xp.moveaxis(log_counts + log_factor, -1, 0)
         log_z = functools.reduce(xp.logaddexp, log_weight)
-        energy = (xp.exp(log_weight - log_z) * loss.T[..., None, None]).sum(axis=(0, 2, 3))
+        energy = (xp.exp(log_weight - log_z) * xp.moveaxis(loss, -1, 0)).sum(axis=(0, 2, 3))
         return Counted(log_z[:, 0], log_factor, energy)
 
     def _moments(self, mean: np.ndarray, variance: np.ndarray) -> list[np.ndarray]:
-        """log Z, and of the weighted field: its mean less ``mean``, its variance, and its mean loss.
+        """log Z, and of the weighted field: its mean less ``mean``, its variance, and its mean loss. ``mean`` and ``variance``
+        (rows, 1, patterns, ...).
 
-        Rows of one beta and gamma go together, so that the nodes of a row do not depend on which others there are."""
+        Factors of one formula go together, so that the nodes of a row do not depend on which others there are."""
         xp = self.device.xp
-        beta, gamma = to_host(self.beta), to_host(self.gamma)
         found = [xp.empty_like(mean) for _ in range(4)]
-        for b, g in np.unique(np.stack([beta, gamma]), axis=1).T:
-            rows = np.flatnonzero((beta == b) & (gamma == g))
-            for whole, part in zip(found, self._tilted(mean[rows], variance[rows], float(b), float(g)), strict=True):
-                whole[rows] = part
+        for tilt, at in self._formulae:
+            for whole, part in zip(found, self._tilted(mean[at], variance[at], *tilt), strict=True):
+                whole[at] = part
         return found
 
-    def _tilted(self, mean: np.ndarray, variance: np.ndarray, beta: float, gamma: float) -> tuple[np.ndarray, ...]:
+    @functools.cached_property
+    def _formulae(self) -> list[tuple[list[float], tuple[np.ndarray, ...]]]:
+        """Each beta, gamma and pair of counts that there is, and its places in (rows, 1, patterns)."""
+        beta, gamma, counts = (to_host(a) for a in (self.beta, self.gamma, self.counts))
+        keys = np.broadcast_arrays(beta[:, None], gamma[:, None], *counts)
+        found = []
+        for tilt in np.unique(np.reshape(keys, (4, -1)), axis=1).T.tolist():
+            rows, nodes = np.nonzero(np.all([key == value for key, value in zip(keys, tilt, strict=True)], axis=0))
+            found.append((tilt, (rows, np.zeros_like(rows), nodes)))
+        return found
+
+    def _tilted(
+        self, mean: np.ndarray, variance: np.ndarray, beta: float, gamma: float, right: float, opposite: float
+    ) -> tuple[np.ndarray, ...]:
         xp = self.device.xp
         mean, variance = mean * self.scale, variance * self.scale**2
-        bends = max(NODES_PER_DEVIATION * math.sqrt(1 + beta * gamma / 2), NODES_PER_BEND * gamma)
+        count = right + opposite
+        bends = max(NODES_PER_DEVIATION * math.sqrt(1 + beta * count * gamma / 2), NODES_PER_BEND * gamma)
         nodes = math.ceil(REACH * bends)
         step = REACH * xp.sqrt(variance) / nodes
-        mode = self._mode(mean, variance, beta, gamma)
-        log_top = -0.5 * (mode - mean) ** 2 / variance - beta * self._loss(mode, gamma)
+        # exp(-beta opposite x) moves the Gaussian.
+        mode = self._mode(mean - beta * opposite * variance, variance, beta * count, gamma)
+        log_top = -0.5 * (mode - mean) ** 2 / variance - beta * self._summed(mode, gamma, count, opposite)
         sums = [xp.zeros_like(mean) for _ in range(4)]
         for node in range(-nodes, nodes + 1):
             field = mode + node * step
-            loss = self._loss(field, gamma)
+            loss = self._summed(field, gamma, count, opposite)
             shift = field - mean
             weight = xp.exp(-0.5 * shift**2 / variance - beta * loss - log_top)
             for place, value in enumerate((1.0, shift, shift**2, loss)):
@@ -233,6 +251,9 @@ class Linear:
         log_z = log_top + xp.log(total * step / xp.sqrt(2 * math.pi * variance))
         first, second = first / total, second / total
         return log_z, first / self.scale, (second - first**2) / self.scale**2, mean_loss / total
+
+    def _summed(self, field: np.ndarray, gamma: float, count: float, opposite: float) -> np.ndarray:
+        return count * self._loss(field, gamma) + opposite * field
 
     def _loss(self, field: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
         return self.device.xp.logaddexp(0.0, -2 * gamma * field) / (2 * gamma)
@@ -250,15 +271,34 @@ class Linear:
 Channel = Signs | Linear
 
 
-def channel(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, gamma: np.ndarray, dtype: type) -> Channel:
-    """The factor of ``machine`` and ``loss``, with ``beta`` and ``gamma`` for each row (gamma: of the cross-entropy)."""
+def takes_fields(machine: Machine, loss: Loss) -> bool:
+    """Whether the loss depends on the value of a field, which a positive factor of the inputs changes, and not on signs alone."""
+    return loss.kind == "cross-entropy" and machine.readout == "linear"
+
+
+def channel(
+    device: Device,
+    machine: Machine,
+    loss: Loss,
+    beta: np.ndarray,
+    gamma: np.ndarray,
+    counts: np.ndarray,
+    dtype: type,
+) -> Channel:
+    """The factors of ``machine`` and ``loss``, with ``beta`` and ``gamma`` for each row (gamma: of the cross-entropy), and ``counts``,
+    (2, rows, patterns) on the device, of the patterns that want the outputs +1 and -1 of each input."""
     beta, gamma = np.asarray(beta, dtype), np.asarray(gamma, dtype)
-    if loss.kind == "cross-entropy" and machine.readout == "linear":
-        return Linear(device, machine.stability_scale, device.asarray(beta), device.asarray(gamma))
+    if takes_fields(machine, loss):
+        return Linear(device, machine.stability_scale, device.asarray(beta), device.asarray(gamma), counts)
     positive = np.arange(machine.k + 1) > np.arange(machine.k)[:, None]
     stability = machine.readout_of(np.where(positive, 1, -1)) * machine.stability_scale
+    right, opposite = (_losses(loss, sign * stability, gamma) for sign in (1, -1))
+    right, opposite = (device.asarray(np.array(part, dtype))[:, None] for part in (right, opposite))
+    return Signs(device, counts[0][..., None] * right + counts[1][..., None] * opposite, device.asarray(beta))
+
+
+def _losses(loss: Loss, stability: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+    """Of one pattern at each stability: (rows, stabilities)."""
     if loss.kind == "error-count":
-        losses = np.broadcast_to(stability < 0, (len(beta), machine.k + 1))
-    else:
-        losses = np.logaddexp(0, -2 * gamma[:, None] * stability) / (2 * gamma[:, None])
-    return Signs(device, device.asarray(np.array(losses, dtype)), device.asarray(beta))
+        return np.broadcast_to(stability < 0, (len(gamma), len(stability)))
+    return np.logaddexp(0, -2 * gamma[:, None] * stability) / (2 * gamma[:, None])

@@ -6,6 +6,7 @@ C. Baldassi, C. Borgs, J. T. Chayes, A. Ingrosso, C. Lucibello, L. Saglietti, R.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,14 @@ from gpumc.device.philox import SEED_LIMIT, Stream, philox
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
+from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.factors import channel
 from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Replicas
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
 from gpumc.messages.spheres import SphericalReplicas, normalised
-from gpumc.messages.volume import BeliefPropagation, check_problem
+from gpumc.messages.volume import FEWEST, VOID, BeliefPropagation, check_problem
 from gpumc.patterns import Patterns
 
 #: Protocols that need no arguments, by name.
@@ -38,6 +40,7 @@ LONG_NAMES = {
     "errors": "patterns that these get wrong",
     "solved": "whether there are none",
     "steps": "steps of the protocol that were taken",
+    "converged": "whether a step converged, so that it has answers",
     "local_entropy": "local entropy per weight around the centre",
     "overlap_centre": "overlap of a replica with the centre, W.W~/N",
     "q": "mean squared magnetisation of a replica's weights",
@@ -49,17 +52,21 @@ LONG_NAMES = {
 }
 #: The strength of the random fields from which messages start.
 SPREAD = 0.01
+#: Mean squared magnetisation below which messages are at a symmetric point: that of the start is SPREAD^2 / 3.
+SYMMETRIC = 1e-6
 
 
 @dataclass(frozen=True)
 class Focused:
-    """For each row: ``weights`` int8 (rows, weights), their ``errors`` and the ``steps`` (rows,), and, over (rows, steps), NaN where a
-    row had been solved, or given up, before: ``local_entropy``, ``overlap_centre`` <W W~>, ``q`` mean squared magnetisation of a replica,
-    ``q_centre`` of the centre."""
+    """For each row: ``weights`` int8 (rows, weights), their ``errors``, the ``steps`` and the ``last_q`` (rows,), and, over (rows, steps),
+    whether a step ``converged``; NaN where not, or where a row had been solved, or given up, before: ``local_entropy``, ``overlap_centre``
+    <W W~>, ``q`` mean squared magnetisation of a replica, ``q_centre`` of the centre."""
 
     weights: np.ndarray
     errors: np.ndarray
     steps: np.ndarray
+    last_q: np.ndarray
+    converged: np.ndarray
     local_entropy: np.ndarray
     overlap_centre: np.ndarray
     q: np.ndarray
@@ -81,13 +88,50 @@ def focusing_bp(
 ) -> xr.Dataset:
     """Search for weights without error, ``starts`` times for each instance, by focusing belief propagation.
 
-    ``protocol``: a `StandardReinforcement`, `Scoping`, `PseudoReinforcement` or `FreeScoping`, or the name of one of the first
-    three. At each of its steps at most ``iterations`` are made, messages keeping ``damping`` of the old; a start ends where the
-    signs of its weights' magnetisations make no error. Returns, over (instance, start): ``weights`` (..., weight),
-    int8 or, each unit on its sphere, float64;
-    ``errors``, ``solved``, ``steps``; and along the protocol, over (..., step), NaN past the end: ``local_entropy`` around the
-    centre (nats per weight), ``overlap_centre`` <W W~>, ``q`` and ``q_centre``, the mean squared magnetisations of a replica
-    and of the centre. Raises ConfigError for a protocol that never starts.
+    At each step of the protocol at most ``iterations`` are made; a start ends where the signs of its weights' magnetisations make no
+    error. The replicas are taken as independent given a pattern, as in Baldassi et al., PNAS 113, E7655 (2016): overlaps and entropies
+    are those of this approximation, and differ from those of `LocalEntropy` at the same replicas and coupling (docs/volumes.md).
+
+    Parameters
+    ----------
+    machine : Machine
+        Of sign units; spherical weights for perceptrons, tree committees and tree parities.
+    patterns : Patterns
+        Those that the machine cannot tell apart are one constraint; ``errors`` counts all of them.
+    protocol : Protocol or str
+        A `StandardReinforcement`, `Scoping`, `PseudoReinforcement` or `FreeScoping`, or the name of one of the first three.
+    starts : int
+        Random starts of each instance.
+    seed : int
+        Of the starts.
+    iterations, damping, tolerance
+        At most so many iterations a step, messages keeping ``damping`` of the old; a step ends earlier where the magnetisations change by
+        less than ``tolerance``. The defaults are for the search: curves along a protocol need a smaller tolerance and more
+        iterations.
+    form : str
+        "amp", "relaxed", "exact" or "auto", as for `BeliefPropagation`.
+    device : str
+        Where it is computed.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (instance, start): ``weights`` (..., weight), int8 or, each unit on its sphere, float64; ``errors``, ``solved``, ``steps``.
+        Along the protocol, over (..., step): ``converged``, false past the end, judged by a step without damping; and, NaN where it is
+        false, ``local_entropy`` around the centre (nats per weight; NaN too where the coupling is inf, as in standard reinforcement,
+        since replicas on their centre leave nothing to count), ``overlap_centre`` <W W~>, ``q`` and ``q_centre``, the mean squared
+        magnetisations of a replica and of the centre.
+
+    Raises
+    ------
+    ConfigError
+        For machines that belief propagation is not for, and a protocol that never starts.
+
+    Warns
+    -----
+    UserWarning
+        Where patterns contradict each other or are nearly equal, and where magnetisations stay at 0, as in parities of three units: weights
+        are then signs of rounding errors.
     """
     check_problem(machine, ErrorCount())
     patterns.check(machine)
@@ -95,39 +139,54 @@ def focusing_bp(
         if protocol not in tuple(PROTOCOLS):
             raise ConfigError(f"protocol = {protocol!r}: {nearest(str(protocol), PROTOCOLS)}, or a FreeScoping")
         protocol = PROTOCOLS[protocol]()
-    whole("starts", starts, 1)
-    whole("seed", seed, 0, SEED_LIMIT)
-    real("damping", damping, lambda d: 0 <= d < 1, "a number from 0 to below 1")
+    starts = whole("starts", starts, 1)
+    seed = whole("seed", seed, 0, SEED_LIMIT)
+    damping = real("damping", damping, lambda d: 0 <= d < 1, "a number from 0 to below 1")
     how = BeliefPropagation(form, tolerance, iterations)
     steps = protocol.steps()
+    constraints = constraints_of(machine, patterns, np.arange(patterns.instances))
     with np.errstate(all="ignore"):  # starts that are no numbers any more are given up
         found = [
-            _focused(choose(device), machine, part, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
-            for i, part in _each(patterns)
+            _focused(choose(device), machine, one, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
+            for i, one in constraints.items()
         ]
+    _warn(constraints, found)
     return _dataset(machine, patterns, steps, found, {"protocol": type(protocol).__name__, "seed": seed})
 
 
-def _each(patterns: Patterns):
-    """One instance at a time: its matrix is all that needs to stay in the cache."""
-    for i in range(patterns.instances):
-        yield i, Patterns(patterns.xi[i], patterns.labels[i])
+def _warn(constraints: dict[int, Constraints], found: list[Focused]) -> None:
+    """Of instances without a solution, and of starts that found no direction."""
+    impossible = ", ".join(str(i) for i, one in constraints.items() if one.contradictory)
+    if impossible:
+        warnings.warn(
+            f"patterns of instance {impossible} contradict each other: no weights are without error", stacklevel=3
+        )
+    last = np.concatenate([one.last_q for one in found])
+    symmetric = int((last < SYMMETRIC).sum())
+    if symmetric:
+        warnings.warn(
+            f"magnetisations of {symmetric} of {len(last)} starts stay at 0, the symmetric point, which parities of three or more "
+            "units do not leave: their weights are signs of rounding errors; use `sample` to look for solutions",
+            stacklevel=3,
+        )
 
 
 def _focused(
     device: Device,
     machine: Machine,
-    patterns: Patterns,
+    constraints: Constraints,
     steps: list[tuple[float, float]],
     ranks: range,
     seed: int,
     damping: float,
     how: BeliefPropagation,
 ) -> Focused:
-    """Follow the protocol's ``steps`` from one random start for each of ``ranks``, on one instance."""
+    """Follow the protocol's ``steps`` from one random start for each of ``ranks``, on one instance, whose matrix alone needs to stay in the
+    cache."""
     rows = len(ranks)
-    graph = Graph.of(device, machine, patterns, np.zeros(rows, int), how.dtype)
-    hard = channel(device, machine, ErrorCount(), np.full(rows, np.inf), np.zeros(rows), how.dtype)
+    graph = Graph.of(device, machine, [constraints], np.zeros(rows, int), how.dtype)
+    infinite = np.full(rows, np.inf)
+    hard = channel(device, machine, ErrorCount(), infinite, np.zeros(rows), graph.multiplicities(), how.dtype)
     form = how.form_of(machine)(graph, hard)
     start = SPREAD * _random_fields(seed, ranks, machine.weight_count).reshape(rows, machine.k, machine.fan_in)
     if machine.spherical:
@@ -139,7 +198,11 @@ def _focused(
         form, form.graph.moments(_prior(around, steps[0], rows, device, how.dtype).fields(said))[0]
     )
     kind = np.float64 if machine.spherical else np.int8
-    found = Focused(weights.astype(kind), errors, np.zeros(rows, int), *np.full((4, rows, len(steps)), np.nan))
+    along = np.full((4, rows, len(steps)), np.nan)
+    unknown = np.full(rows, np.nan)
+    found = Focused(
+        weights.astype(kind), errors, np.zeros(rows, int), unknown, np.zeros((rows, len(steps)), bool), *along
+    )
     left = np.arange(rows)
     for number, step in enumerate(steps):
         prior = _prior(around, step, len(left), device, how.dtype)
@@ -168,8 +231,10 @@ def _weights(form: Form, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The weights (rows, weights) that magnetisations ``mean`` stand for, and the patterns (rows,) that they get wrong, on the host."""
     graph = form.graph
     weights = normalised(mean) if graph.machine.spherical else graph.device.xp.where(mean < 0, -1.0, 1.0)
-    errors = (graph.machine.readout_of(graph.to_patterns(weights)) < 0).sum(axis=-1)
-    return to_host(weights).reshape(len(weights), -1), to_host(errors)
+    readout = graph.machine.readout_of(graph.to_patterns(weights))
+    right, opposite = graph.multiplicities()
+    errors = ((readout < 0) * right + (readout > 0) * opposite).sum(axis=-1)
+    return to_host(weights).reshape(len(weights), -1), to_host(errors).astype(int)
 
 
 def _measure(
@@ -185,14 +250,24 @@ def _measure(
     found.weights[at] = weights[numbers]
     found.errors[at], found.steps[at] = errors[numbers], step + 1
     centre = prior.centre_mean(said)
-    found.q[at, step] = to_host((mean**2).mean(axis=(1, 2)))[numbers]
-    found.q_centre[at, step] = to_host((centre**2).mean(axis=(1, 2)))[numbers]
+    q = to_host((mean**2).mean(axis=(1, 2)))
+    found.last_q[at] = q[numbers]
     overlap = prior.overlap_centre(said)
-    found.overlap_centre[at, step] = to_host(overlap)[numbers]
     # The log of what is around a centre, averaged over centres, is the derivative of all replicas' free entropy by their number.
     whole = prior.local_partition(said) + form.interaction(fields, said, messages.memory)
-    around = to_host(whole / graph.machine.weight_count - prior.pull_of(overlap))
-    found.local_entropy[at, step] = around[numbers]
+    count = graph.machine.weight_count
+    around = to_host(whole / count - prior.pull_of(overlap))
+    rigid = np.isinf(to_host(prior.coupling))
+    possible = rigid | (around >= (VOID if graph.machine.spherical else FEWEST / count))
+    right = messages.converged & possible
+    found.converged[rows, step] = right
+    for name, values in (
+        ("local_entropy", np.where(rigid, np.nan, around)),
+        ("overlap_centre", to_host(overlap)),
+        ("q", q),
+        ("q_centre", to_host((centre**2).mean(axis=(1, 2)))),
+    ):
+        getattr(found, name)[rows, step] = np.where(right, values, np.nan)
 
 
 def _random_fields(seed: int, ranks: range, count: int) -> np.ndarray:
@@ -210,7 +285,7 @@ def _dataset(
     variables: dict = {name: (lead, arrays[name]) for name in ("errors", "steps")}
     variables["solved"] = (lead, arrays["errors"] == 0)
     variables["weights"] = ((*lead, "weight"), arrays["weights"])
-    for name in ("local_entropy", "overlap_centre", "q", "q_centre"):
+    for name in ("converged", "local_entropy", "overlap_centre", "q", "q_centre"):
         variables[name] = ((*lead, "step"), arrays[name][..., :last])
     instances, starts = arrays["errors"].shape
     coordinates = {

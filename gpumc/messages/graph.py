@@ -8,7 +8,7 @@ import numpy as np
 
 from gpumc.device import Device
 from gpumc.machines import Machine
-from gpumc.patterns import Patterns
+from gpumc.messages.constraints import Constraints
 
 #: Rows multiplied at once: always so many, so that a row's bits do not depend on how many others there are.
 BLOCK = 8
@@ -16,36 +16,41 @@ BLOCK = 8
 
 @dataclass(frozen=True)
 class Graph:
-    """Gauged patterns, and which of them each row sees.
+    """Different gauged patterns, and which of them each row sees.
 
     ``xi``: for each instance, float (units, patterns, fan_in), or (1, ...) where all units read the same inputs;
-    ``squares``: theirs, None where all are 1; ``instance`` (rows,): the place in ``xi``, never falling.
+    ``squares``: theirs, None where all are 1; ``counts`` (2, instances, patterns): how many want the output +1, and -1, of each;
+    ``instance`` (rows,): the place in ``xi``, never falling.
     """
 
     device: Device
     machine: Machine
     xi: list[np.ndarray]
     squares: list[np.ndarray] | None
+    counts: np.ndarray
     instance: np.ndarray
 
     @classmethod
-    def of(cls, device: Device, machine: Machine, patterns: Patterns, instance: np.ndarray, dtype: type) -> Graph:
-        """The graph of rows whose patterns are those of ``instance`` (rows,), never falling."""
+    def of(
+        cls, device: Device, machine: Machine, constraints: list[Constraints], instance: np.ndarray, dtype: type
+    ) -> Graph:
+        """The graph of rows whose patterns are ``constraints``, all of one number, of ``instance`` (rows,), never falling."""
         xi = []
-        for inputs, labels in zip(patterns.xi, patterns.labels, strict=True):
-            units = machine.unit_inputs(machine.gauge(inputs, labels))
+        for one in constraints:
+            units = machine.unit_inputs(one.inputs)
             shared = units.strides[0] == 0
             xi.append(device.asarray(np.ascontiguousarray(units[:1] if shared else units, dtype=dtype)))
-        squares = None if patterns.xi.dtype == np.int8 else [x * x for x in xi]
-        return cls(device, machine, xi, squares, instance)
+        squares = None if constraints[0].inputs.dtype == np.int8 else [x * x for x in xi]
+        counts = np.array([[one.right for one in constraints], [one.opposite for one in constraints]], dtype)
+        return cls(device, machine, xi, squares, device.asarray(counts), instance)
 
     def rows(self, chosen: np.ndarray) -> Graph:
         """The same for some of the rows."""
-        return Graph(self.device, self.machine, self.xi, self.squares, self.instance[chosen])
+        return Graph(self.device, self.machine, self.xi, self.squares, self.counts, self.instance[chosen])
 
     @property
     def pattern_count(self) -> int:
-        """M."""
+        """M, the number of different patterns."""
         return self.xi[0].shape[1]
 
     def to_patterns(self, weights: np.ndarray) -> np.ndarray:
@@ -73,6 +78,10 @@ class Graph:
             return fields[:, 0] / fields[:, 1], 1 / fields[:, 1]
         xp = self.device.xp
         return xp.tanh(fields), 1 / xp.cosh(xp.clip(fields, -300, 300)) ** 2
+
+    def multiplicities(self) -> np.ndarray:
+        """How many patterns want the output +1, and -1, of each: (2, rows, patterns)."""
+        return self.counts[:, self.instance]
 
     def edges(self) -> np.ndarray:
         """Every row's patterns: (rows, units or 1, patterns, fan_in)."""

@@ -60,12 +60,10 @@ class PseudoReinforcement:
 
     def steps(self) -> list[tuple[float, float]]:
         """(y, coupling) of every step."""
-        real("pseudo-reinforcement: x", self.x, lambda x: 0 <= x <= 0.5, "a number from 0 to 1/2")
+        x = real("pseudo-reinforcement: x", self.x, lambda x: 0 <= x <= 0.5, "a number from 0 to 1/2")
         rho = np.array(_rising("rho", self.rho, 1))
         with np.errstate(divide="ignore"):
-            return list(
-                zip((1 + rho ** (1 - 2 * self.x) / (1 - rho)).tolist(), np.arctanh(rho**self.x).tolist(), strict=True)
-            )
+            return list(zip((1 + rho ** (1 - 2 * x) / (1 - rho)).tolist(), np.arctanh(rho**x).tolist(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.messages.amp import Amp
+from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.edges import Exact, Relaxed
-from gpumc.messages.factors import channel
+from gpumc.messages.factors import channel, takes_fields
 from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Distance, Pull
 from gpumc.messages.spheres import SphericalDistance, SphericalPull
@@ -50,10 +51,12 @@ class BeliefPropagation:
     def __post_init__(self) -> None:
         if self.form not in ("auto", *FORMS):
             raise ConfigError(f"form = {self.form!r}: {nearest(str(self.form), ('auto', *FORMS))}")
-        real("tolerance", self.tolerance, lambda t: 0 < t < np.inf, "a positive finite number")
-        whole("iterations", self.iterations, 1)
+        tolerance = real("tolerance", self.tolerance, lambda t: 0 < t < np.inf, "a positive finite number")
+        object.__setattr__(self, "tolerance", tolerance)
+        object.__setattr__(self, "iterations", whole("iterations", self.iterations, 1))
         if self.dtype not in (float, np.float64, np.float32):
             raise ConfigError(f"dtype = {self.dtype!r}: numpy.float64 or numpy.float32 is needed")
+        object.__setattr__(self, "dtype", np.dtype(self.dtype).type)
 
     def form_of(self, machine: Machine) -> type[Amp] | type[Relaxed] | type[Exact]:
         """The form of message passing for ``machine``."""
@@ -122,18 +125,20 @@ class Volumes:
 def volumes(
     device: Device, machine: Machine, patterns: Patterns, loss: Loss, problems: Problems, how: BeliefPropagation
 ) -> Volumes:
-    """Solve every row, instance by instance, in batches that fit the device's memory."""
+    """Solve every row, instance by instance, in batches that fit the device's memory. Patterns that are one to the machine are taken as one
+    (`gpumc.messages.constraints`); those that are nearly so are warned of."""
     if not len(problems.instance):
         none = np.zeros(0)
         return Volumes(
             none, none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
         )
-    order = np.argsort(problems.instance, kind="stable")
+    constraints = constraints_of(machine, patterns, problems.instance, scaled=not takes_fields(machine, loss))
+    order = np.lexsort((problems.instance, [len(constraints[i]) for i in problems.instance]))
     problems, back = problems.rows(order), np.argsort(order)
     with np.errstate(all="ignore"):  # rows that are no numbers any more are given up
         parts = [
-            _solved(device, machine, patterns, loss, problems.rows(batch), how)
-            for batch in _batches(device, machine, patterns, problems, how)
+            _solved(device, machine, constraints, loss, problems.rows(batch), how)
+            for batch in _batches(device, machine, constraints, problems, how)
         ]
     return Volumes(
         **{name: np.concatenate([getattr(part, name) for part in parts])[back] for name in Volumes.__dataclass_fields__}
@@ -141,40 +146,58 @@ def volumes(
 
 
 def _batches(
-    device: Device, machine: Machine, patterns: Patterns, problems: Problems, how: BeliefPropagation
+    device: Device,
+    machine: Machine,
+    constraints: dict[int, Constraints],
+    problems: Problems,
+    how: BeliefPropagation,
 ) -> Iterator[np.ndarray]:
-    """Row numbers; rows of several instances come together where they fit."""
+    """Row numbers; rows of several instances of as many constraints come together where they fit."""
     size = np.dtype(how.dtype).itemsize
-    edges = machine.weight_count * patterns.count
-    row = 10 * (machine.weight_count + (machine.k + 1) ** 2 * patterns.count)
-    if how.form_of(machine) is not Amp:
-        row += 12 * edges if how.form_of(machine) is Relaxed else 4 * edges * (machine.fan_in + 1)
+    most = max(len(constraints[instance]) for instance in set(problems.instance.tolist()))
     device.need(
-        size * (row + patterns.n * patterns.count),
-        f"belief propagation of {machine.weight_count} weights and {patterns.count} patterns",
+        size * (_row_size(machine, most, how) + machine.n * most),
+        f"belief propagation of {machine.weight_count} weights and {most} patterns",
     )
     room = MEMORY_SHARE * device.free_memory() / size
     batch: list[int] = []
-    used, last = 0, -1
+    used, last, last_count = 0, -1, -1
     for number, instance in enumerate(problems.instance):
-        cost = row + (patterns.n * patterns.count if instance != last else 0)
-        if batch and used + cost > room:
+        count = len(constraints[instance])
+        row, matrix = _row_size(machine, count, how), machine.n * count
+        cost = row + (matrix if instance != last else 0)
+        if batch and (used + cost > room or count != last_count):
             yield np.array(batch)
-            batch, used, cost = [], 0, row + patterns.n * patterns.count
+            batch, used, cost = [], 0, row + matrix
         batch.append(number)
-        used, last = used + cost, instance
+        used, last, last_count = used + cost, instance, count
     if batch:
         yield np.array(batch)
 
 
+def _row_size(machine: Machine, patterns: int, how: BeliefPropagation) -> int:
+    """The numbers that a row takes."""
+    edges = machine.weight_count * patterns
+    row = 10 * (machine.weight_count + (machine.k + 1) ** 2 * patterns)
+    if how.form_of(machine) is Amp:
+        return row
+    return row + (12 * edges if how.form_of(machine) is Relaxed else 4 * edges * (machine.fan_in + 1))
+
+
 def _solved(
-    device: Device, machine: Machine, patterns: Patterns, loss: Loss, problems: Problems, how: BeliefPropagation
+    device: Device,
+    machine: Machine,
+    constraints: dict[int, Constraints],
+    loss: Loss,
+    problems: Problems,
+    how: BeliefPropagation,
 ) -> Volumes:
     shape = (len(problems.instance), machine.k, machine.fan_in)
     dtype = how.dtype
     instances, own = np.unique(problems.instance, return_inverse=True)
-    graph = Graph.of(device, machine, Patterns(patterns.xi[instances], patterns.labels[instances]), own, dtype)
-    form = how.form_of(machine)(graph, channel(device, machine, loss, problems.beta, problems.gamma, dtype))
+    graph = Graph.of(device, machine, [constraints[i] for i in instances], own, dtype)
+    factors = channel(device, machine, loss, problems.beta, problems.gamma, graph.multiplicities(), dtype)
+    form = how.form_of(machine)(graph, factors)
     reference = device.asarray(problems.reference.reshape(shape).astype(dtype))
     held = (SphericalDistance, SphericalPull) if machine.spherical else (Distance, Pull)
     if problems.distance is not None:

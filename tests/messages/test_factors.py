@@ -14,8 +14,12 @@ NUMPY = choose("numpy")
 COMMITTEES = (gpumc.TreeCommittee(15, 5), gpumc.FullCommittee(5, 3), gpumc.TreeParity(15, 3), gpumc.TreeParity(6, 2))
 
 
-def node(machine, loss, beta, gamma=0.0):
-    return channel(NUMPY, machine, loss, np.array([beta]), np.array([gamma]), np.float64)
+#: Every factor of four patterns, or of one, is one pattern.
+FOUR, ONE = (np.array([np.ones((1, count)), np.zeros((1, count))]) for count in (4, 1))
+
+
+def node(machine, loss, beta, gamma=0.0, counts=FOUR):
+    return channel(NUMPY, machine, loss, np.array([beta]), np.array([gamma]), counts, np.float64)
 
 
 def loss_of(machine, loss, signs):
@@ -30,7 +34,7 @@ def loss_of(machine, loss, signs):
 )
 def test_units_are_summed_as_by_enumeration(machine, loss, beta):
     p = np.random.default_rng(1).uniform(0.1, 0.9, machine.k)
-    found = node(machine, loss, beta, loss.gamma or 0.0)
+    found = node(machine, loss, beta, loss.gamma or 0.0, ONE)
     log_z, up, down = found.units(np.log(p)[None, :, None], np.log1p(-p)[None, :, None])
     total, given = 0.0, np.zeros((machine.k, 2))
     for signs in product((1, -1), repeat=machine.k):
@@ -51,7 +55,7 @@ def test_units_are_summed_as_by_enumeration(machine, loss, beta):
 def test_cross_entropy_quadrature(mean, beta, gamma):
     machine, variance = gpumc.Perceptron(101), 0.6
     scale = machine.stability_scale
-    found = node(machine, gpumc.CrossEntropy(gamma), beta, gamma)
+    found = node(machine, gpumc.CrossEntropy(gamma), beta, gamma, ONE)
     assert isinstance(found, Linear)
 
     def integrand(x):
@@ -110,7 +114,7 @@ def test_energy_is_a_derivative(machine, loss, beta):
 
 @pytest.mark.parametrize("x", [-1e3, -40.0, 40.0, 1e3])
 def test_far_tails_are_numbers(x):
-    found = node(gpumc.Perceptron(9), gpumc.ErrorCount(), np.inf)
+    found = node(gpumc.Perceptron(9), gpumc.ErrorCount(), np.inf, counts=ONE)
     assert isinstance(found, Signs)
     got = found.gaussian(np.array([[[x]]]), np.ones((1, 1, 1)))
     assert np.isfinite([got.log_z.item(), got.slope.item(), got.curvature.item()]).all()

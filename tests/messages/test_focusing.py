@@ -7,6 +7,7 @@ import gpumc
 from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.messages.amp import Amp
+from gpumc.messages.constraints import Constraints
 from gpumc.messages.converge import Messages, converge
 from gpumc.messages.factors import channel
 from gpumc.messages.graph import Graph
@@ -92,8 +93,11 @@ def test_the_local_entropy_is_the_slope_of_all_replicas_free_entropy():
     one = np.zeros(1, int)
 
     def solved(y):
-        hard = channel(choose("numpy"), machine, gpumc.ErrorCount(), np.array([np.inf]), np.zeros(1), np.float64)
-        form = Amp(Graph.of(choose("numpy"), machine, patterns, one, np.float64), hard)
+        constraints = Constraints.of(machine, patterns.xi[0], patterns.labels[0])
+        graph = Graph.of(choose("numpy"), machine, [constraints], one, np.float64)
+        infinite, count = np.array([np.inf]), graph.multiplicities()
+        hard = channel(choose("numpy"), machine, gpumc.ErrorCount(), infinite, np.zeros(1), count, np.float64)
+        form = Amp(graph, hard)
         prior = Replicas(np.array([y]), np.array([coupling]))
         messages = Messages.start(np.zeros((1, 1, 201)), form.memory(np.float64))
         converge(form, prior, messages, damping=0.3, tolerance=1e-12, iterations=2000)
