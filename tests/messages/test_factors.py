@@ -71,6 +71,29 @@ def test_cross_entropy_quadrature(mean, beta, gamma):
     assert got.log_z.item() == pytest.approx(np.log(total), abs=1e-8)
 
 
+@pytest.mark.parametrize(("right", "opposite"), [(3, 0), (0, 2), (3, 1)])
+def test_losses_of_a_constraint_are_summed_by_quadrature(right, opposite):
+    machine, variance, gamma, beta, mean = gpumc.Perceptron(101), 0.6, 1.5, 2.0, 0.4
+    counts = np.array([[[float(right)]], [[float(opposite)]]])
+    scale = machine.stability_scale
+    loss = gpumc.CrossEntropy(gamma)
+
+    def summed(x):
+        return right * loss.values(np.float64(x), gamma) + opposite * loss.values(np.float64(-x), gamma)
+
+    def weight(x):
+        return stats.norm.pdf(x, mean, np.sqrt(variance)) * np.exp(-beta * summed(x))
+
+    total, energy = (
+        integrate.quad(f, mean - 12, mean + 12, points=[0.0, mean], epsabs=0, epsrel=1e-11, limit=500)[0]
+        for f in (weight, lambda x: weight(x) * summed(x))
+    )
+    found = node(machine, loss, beta, gamma, counts)
+    field = np.array([[[mean / scale]]]), np.array([[[variance / scale**2]]])
+    assert found.gaussian(*field).log_z.item() == pytest.approx(np.log(total), abs=1e-8)
+    assert found.energy(*field).item() == pytest.approx(energy / total, abs=1e-7)
+
+
 CHANNELS = [
     *[
         (m, loss, beta)

@@ -1,5 +1,7 @@
 """Focusing belief propagation: its protocols, what it returns, and that it solves."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from gpumc.messages.constraints import Constraints
 from gpumc.messages.converge import Messages, converge
 from gpumc.messages.factors import channel
 from gpumc.messages.graph import Graph
-from gpumc.messages.priors import Replicas, log_cosh2
+from gpumc.messages.priors import Pull, Replicas, log_cosh2
 
 SMALL = gpumc.FullCommittee(21, 5)
 PROTOCOLS = [
@@ -108,6 +110,72 @@ def test_the_local_entropy_is_the_slope_of_all_replicas_free_entropy():
 
     slope = (solved(3.001)[0] - solved(2.999)[0]) / 0.002
     assert slope == pytest.approx(solved(3.0)[1], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("iterations", "damping", "expected"), [(400, 0.3, np.nan), (2000, 0.8, 0.2359)], ids=["oscillates", "converges"]
+)
+def test_a_step_that_has_not_converged_has_no_entropy(iterations, damping, expected):
+    """Enumeration gives 0.247; messages that swing to and fro gave -2.54."""
+    machine = gpumc.Perceptron(11)
+    found = gpumc.focusing_bp(
+        machine,
+        gpumc.random_patterns(machine, 0.36, seed=106),
+        protocol=gpumc.FreeScoping([(7.0, 1.0)]),
+        iterations=iterations,
+        tolerance=1e-9,
+        damping=damping,
+        device="numpy",
+    )
+    assert found.converged.item() == np.isfinite(expected)
+    assert found.local_entropy.item() == pytest.approx(expected, abs=1e-4, nan_ok=True)
+    assert np.isfinite(found.overlap_centre.item()) == found.converged.item()
+
+
+def test_replicas_on_their_centre_have_no_local_entropy():
+    machine = gpumc.Perceptron(51)
+    patterns = gpumc.random_patterns(machine, 0.4, seed=1)
+    found = gpumc.focusing_bp(
+        machine, patterns, protocol=gpumc.StandardReinforcement([0.3]), iterations=300, device="numpy"
+    )
+    assert found.converged.all()
+    assert np.isnan(found.local_entropy).all()
+    assert found.overlap_centre.item() == pytest.approx(1)
+
+
+def test_parities_of_three_units_stay_at_their_symmetric_point():
+    few = gpumc.PseudoReinforcement([0.0, 0.5])
+    for machine, stay in ((gpumc.TreeParity(21, 3), True), (gpumc.TreeCommittee(21, 3), False)):
+        patterns = gpumc.random_patterns(machine, 0.3, 2, seed=1)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            gpumc.focusing_bp(machine, patterns, protocol=few, starts=3, device="numpy")
+        assert any("6 of 6 starts stay at 0" in str(one.message) for one in caught) == stay
+
+
+def test_a_magnetisation_near_one_may_hide_what_damping_holds_back():
+    """From a field of 40 to -40 a damped step of 0.85 leaves 28: nothing moves, and nothing has converged."""
+
+    class Turning:
+        """A form whose messages change their signs at each step."""
+
+        def __init__(self, graph):
+            self.graph = graph
+
+        def rows(self, chosen):
+            return Turning(self.graph.rows(chosen))
+
+        def step(self, fields, memory):
+            return -40 * np.sign(fields), memory
+
+    machine = gpumc.Perceptron(5)
+    xi, labels = np.ones((1, 5), np.int8), np.ones(1, np.int8)
+    graph = Graph.of(choose("numpy"), machine, [Constraints.of(machine, xi, labels)], np.zeros(1, int), np.float64)
+    messages = Messages.start(np.full((1, 1, 5), 40.0), np.zeros((1, 1, 1)))
+    nothing = Pull(np.ones((1, 1, 5)), np.zeros(1))
+    converge(Turning(graph), nothing, messages, damping=0.85, tolerance=1e-8, iterations=10)
+    assert not messages.converged.any()
+    assert messages.residual.item() == pytest.approx(2)
 
 
 @pytest.mark.parametrize("weights", ["binary", "spherical"])

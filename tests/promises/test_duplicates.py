@@ -71,8 +71,8 @@ def test_a_constraint_counts_once_around_a_reference(machine):
 def test_focusing_searches_as_if_they_were_once(machine):
     """And counts all errors: too few steps leave some."""
     patterns, xi, labels = once(machine, 0.8)
-    few = gpumc.PseudoReinforcement([0.0, 0.1])
-    for protocol in (few, "standard-reinforcement"):
+    few, more = gpumc.PseudoReinforcement([0.0, 0.1]), gpumc.StandardReinforcement([0.0, 0.3, 0.6, 0.8, 0.9])
+    for protocol in (few, more):
         expected = gpumc.focusing_bp(machine, patterns, protocol=protocol, starts=2, **NUMPY)
         found = gpumc.focusing_bp(machine, repeated(machine, xi, labels, "twice"), protocol=protocol, starts=2, **NUMPY)
         assert np.array_equal(found.weights, expected.weights)
