@@ -22,7 +22,7 @@ from gpumc.sampling.spheres.geometry import normalised, tangent
 from gpumc.volumes.billiards import play
 
 SIZES = ((100, 0.5), (100, 1.0), (100, 1.5), (300, 0.5), (300, 1.0))
-HOW = gpumc.Splitting(particles=64)
+HOW = gpumc.Splitting(particles=64, populations=4)
 ROWS, ANGLE = 4096, 0.2
 
 

@@ -24,6 +24,8 @@ SAMPLERS = {"binary": (METROPOLIS, HEAT_BATH), "spherical": (HMC, ROTATIONS, HIT
 
 #: Thresholds are probabilities times this.
 CERTAIN = 2**31
+#: The beta at which the threshold of one more error rounds to 0.
+NEVER = float(np.log(2 * CERTAIN))
 #: beta, and the product of beta with an energy change, in fixed point.
 BETA_UNIT = FIXED_POINT
 PRODUCT_UNIT = BETA_UNIT * FIXED_POINT

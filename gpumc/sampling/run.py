@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -67,7 +68,8 @@ def sample(
 
     Returns the dataset of DESIGN section 3: energies in units of the loss (not times beta), overlaps in [-1, 1]. Its bits depend on
     the arguments and on nothing else (of spherical weights, on the device too). Raises ConfigError for what makes no sense, DeviceError
-    for a device that cannot be had, RunError where a step size collapses.
+    for a device that cannot be had, RunError where a step size collapses. Error counts at beta = inf, or so large that no error is made
+    again, only descend from a random start: a warning says how many replicas have not reached a solution.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     sampler = sampler or default_sampler(machine, measure)
@@ -81,6 +83,7 @@ def sample(
     attempts = int(np.prod(part.size)) * run.grid_size * measure.replicas * machine.weight_count * (burn_in + sweeps)
     watching = Watching(watch, watch_every if watch else sweeps)
     run.run(part, init, records, Report(progress, attempts), watching)
+    _warn_of_descents(measure, run.schedule, records)
     attributes = {
         "gpumc_version": gpumc.__version__,
         "seed": seed,
@@ -166,6 +169,21 @@ def check_measure(machine: Machine, measure: Measure, sampler: str) -> None:
         raise ConfigError(f"sampler 'hmc' needs a gradient, which {what} has not: use 'rotations' or 'hit-and-run'")
     if sampler == acceptance.HIT_AND_RUN and (measure.loss.kind != "error-count" or machine.activation != "sign"):
         raise ConfigError("sampler 'hit-and-run' is for the error count of hidden signs: use 'hmc' or 'rotations'")
+
+
+def _warn_of_descents(measure: Measure, schedule: acceptance.Schedule, records: Records) -> None:
+    """Say which chains at a beta where errors are never made again still have some at the last draw."""
+    cold = schedule.beta[0] >= acceptance.NEVER
+    if measure.loss.kind != "error-count" or schedule.ramps or not cold.any():
+        return
+    left = records.energy[:, cold, ..., -1]
+    if left.any():
+        warnings.warn(
+            f"{np.count_nonzero(left)} of {left.size} replicas still have errors at the last draw, {left.max():g} at most: at beta = "
+            f"{schedule.beta[0][cold].max():g} a chain only descends, and need not reach a solution; anneal beta by a Ramp first, or start "
+            "from a solution, init = focusing_bp(machine, patterns).weights of those that are solved",
+            stacklevel=3,
+        )
 
 
 def _still(measure: Measure) -> bool:

@@ -18,7 +18,7 @@ from gpumc.theory.replica_symmetric import saddle_points
 POSITIVE = np.linspace(0.0, 10.0, 4001)
 
 
-def capacity(machine: Machine | Limit | str, *, k: float | None = None, activation: str = "sign") -> float:
+def capacity(machine: Machine | Limit | str, *, k: float | None = None, activation: str | None = None) -> float:
     """The replica-symmetric alpha above which no weights are without error; ``machine`` as in :func:`replica_symmetric`.
 
     Spherical weights: q -> 1 (E. Gardner, J. Phys. A 21, 257 (1988), sections 4 and 5: 2 for the perceptron). For trees this is only

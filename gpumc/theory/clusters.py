@@ -25,6 +25,7 @@ from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
+from gpumc.theory.capacity import capacity
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
 from gpumc.theory.inner import Inner, by_row, group_patterns
@@ -40,7 +41,7 @@ from gpumc.theory.quadrature import (
     halving_error,
     log_2cosh,
 )
-from gpumc.theory.replica_symmetric import saddle_points
+from gpumc.theory.replica_symmetric import FROZEN, possible_points
 from gpumc.theory.solve import FixedPoint, fixed_point, root
 
 #: Beyond so many replicas the limit of infinitely many is to be asked for.
@@ -222,7 +223,7 @@ def dense_clusters(
     distance: ArrayLike,
     replicas: ArrayLike = np.inf,
     k: float | None = None,
-    activation: str = "sign",
+    activation: str | None = None,
 ) -> xr.Dataset:
     """Entropies of groups of replicas without error at a ``distance`` of one another, over ([alpha,] [replicas,] [distance]).
 
@@ -235,8 +236,9 @@ def dense_clusters(
     for finite y ``local_entropy`` = d(y F)/dy and ``external_entropy`` = y (F - local_entropy); as y -> infinity
     ``distance_centre``, (1 - sqrt(q1))/2, at which all replicas are from their centre (for parities these are not given);
     ``quadrature_error`` of the entropy, ``converged``, ``residual``, ``iterations``.
-    NaN where the iteration did not converge, and where typical configurations are closer to one another than ``distance``. For the
-    ansatz, and where F is only an upper bound, see this module. Raises ConfigError.
+    NaN, and ``converged`` False, where the iteration did not converge, where typical configurations are closer to one another than
+    ``distance``, above the capacity, and where F or the local entropy of binary weights would be negative. A negative external entropy
+    stays: it says that F is only an upper bound, see this module for that and the ansatz. Raises ConfigError.
     """
     trees = isinstance(machine, str) and "perceptron" not in machine
     limit = Limit.of(machine, np.inf if trees and k is None else k, activation)
@@ -274,7 +276,7 @@ def _typical_overlap(limit: Limit, alpha: np.ndarray) -> np.ndarray:
     """The replica-symmetric overlap at each alpha (rows,); NaN where there is no configuration without error."""
     different, back = np.unique(alpha, return_inverse=True)
     nothing = np.zeros_like(different)
-    found = saddle_points(limit, ErrorCount(), different, nothing + np.inf, nothing, choose("numpy"))
+    found = possible_points(limit, ErrorCount(), different, nothing + np.inf, nothing, choose("numpy"))
     return found.q[back.reshape(-1)]
 
 
@@ -283,16 +285,29 @@ def _parity(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> d
     volume = np.array([log_right_together(q, int(count), limit.k) / count for q, count in zip(q1, few, strict=True)])
     bound = _bound(limit, q1, y)
     nothing = np.zeros(len(y))
+    entropy = bound + alpha * volume
+    there = (alpha <= _parity_capacity(limit)) & _possible(limit, entropy)
+    lost = np.where(there, 0.0, np.nan)
     return {
-        "entropy": bound + alpha * volume,
+        "entropy": entropy + lost,
         "entropy_bound": bound,
-        "log_volume": alpha * volume,
-        "overlap_others": nothing,
-        "quadrature_error": nothing,
-        "converged": nothing == 0,
+        "log_volume": alpha * volume + lost,
+        "overlap_others": lost,
+        "quadrature_error": lost,
+        "converged": there,
         "residual": nothing,
         "iterations": nothing.astype(int),
     }
+
+
+def _parity_capacity(limit: Limit) -> float:
+    """The largest alpha; of 3 or more binary units that of a single configuration, whose number is 2^(n (1 - alpha)) on average."""
+    return 1.0 if limit.weights == "binary" and limit.k >= 3 else capacity(limit)
+
+
+def _possible(limit: Limit, *entropies: np.ndarray) -> np.ndarray:
+    """Where none of the ``entropies`` (rows,) is negative, which those of binary weights cannot be."""
+    return np.min(entropies, axis=0) >= (-FROZEN if limit.weights == "binary" else -np.inf)
 
 
 def _bound(limit: Limit, q1: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -325,7 +340,7 @@ def _few(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict
         "external_entropy": y * (entropy - local),
         "quadrature_error": weights.error + alpha * patterns.error,
     }
-    return _answered(answers, found, _bound(limit, q1, y))
+    return _answered(answers, found, _bound(limit, q1, y), _possible(limit, entropy, local))
 
 
 def _many(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
@@ -342,19 +357,23 @@ def _many(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dic
     share = np.where(found.converged, found.x[:, 0], 0.5)
     patterns = many_patterns(limit, share / (1 - share), q1)
     weights = side(q1).answer(alpha * patterns.field)
+    entropy = weights.free_entropy + alpha * patterns.free_entropy
     answers = {
-        "entropy": weights.free_entropy + alpha * patterns.free_entropy,
+        "entropy": entropy,
         "overlap_others": q1,
         "distance_centre": (1 - np.sqrt(q1)) / 2,
         "quadrature_error": weights.error + alpha * patterns.error,
     }
-    return _answered(answers, found, _bound(limit, q1, y))
+    return _answered(answers, found, _bound(limit, q1, y), _possible(limit, entropy))
 
 
-def _answered(answers: dict[str, np.ndarray], found: FixedPoint, bound: np.ndarray) -> dict[str, np.ndarray]:
-    """The variables of rows; NaN where the iteration did not converge, or to what is no answer: too inexact, or beyond the bound."""
+def _answered(
+    answers: dict[str, np.ndarray], found: FixedPoint, bound: np.ndarray, possible: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The variables of rows; NaN where the iteration did not converge, or to no answer: too inexact, beyond the bound, or not
+    ``possible``."""
     exact = answers["quadrature_error"] < ALLOWED_ERROR
-    converged = found.converged & exact & (answers["entropy"] < bound + ALLOWED_ERROR)
+    converged = found.converged & exact & possible & (answers["entropy"] < bound + ALLOWED_ERROR)
     return {name: np.where(converged, values, np.nan) for name, values in answers.items()} | {
         "entropy_bound": bound,
         "converged": converged,

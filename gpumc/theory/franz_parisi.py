@@ -29,6 +29,7 @@ from gpumc.theory.grid import Grid
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import ALLOWED_ERROR, DZ2, DZ_FIELD, Z2, Z_FIELD, log_2cosh
 from gpumc.theory.reference import Reference
+from gpumc.theory.replica_symmetric import FROZEN
 from gpumc.theory.solve import fixed_point, root
 
 #: The smallest variance that is told from 0, and the largest field toward the reference that is tried.
@@ -168,7 +169,8 @@ def franz_parisi(
     of the cross-entropy stands for the temperature at which the entropy vanishes. ``distance``: D = (1 - s)/2 in (0, 1/2].
     Returns float64 ``entropy``, ``entropy_bound``, ``log_volume`` (nats per weight), ``field`` toward the reference (dS/dD), ``overlap`` q
     of two configurations, ``overlap_references`` t; ``quadrature_error`` of the entropy, ``converged``, ``residual``, ``iterations``. NaN
-    where the iteration did not converge, and where there is no reference: above a capacity, or below a temperature at which it freezes.
+    where the iteration did not converge, where there is no reference (above a capacity, or below a temperature at which it freezes), and
+    where S would be negative: no configuration is so near, ``residual`` is small and ``converged`` False there too.
     Replica symmetry is assumed: where configurations around the reference freeze, S is an upper bound. Raises ConfigError.
     """
     if Limit.of(machine) != LIMIT:
@@ -204,7 +206,7 @@ def _solved(problem: Problem) -> dict[str, np.ndarray]:
     answers[:2, good] = found.x[good].T
     with np.errstate(all="ignore"):  # rows that are not resolved
         answers[2:, good] = problem.rows(good).entropy(*answers[:2, good])
-    converged &= answers[4] < ALLOWED_ERROR
+    converged &= (answers[4] < ALLOWED_ERROR) & (answers[2] >= -FROZEN)
     answers[:4, ~converged] = np.nan
     names = ("overlap", "overlap_references", "entropy", "field", "quadrature_error")
     answered = dict(zip(names, answers, strict=True))

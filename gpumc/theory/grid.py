@@ -17,8 +17,8 @@ from gpumc.theory.limits import Limit
 #: Name: long name, the values that are allowed, and how these are called.
 PARAMETERS = {
     "alpha": ("alpha, patterns per weight", lambda x: np.isfinite(x) & (x >= 0), "non-negative finite numbers"),
-    "beta": ("inverse temperature beta", lambda x: x > 0, "positive numbers"),
-    "reference_beta": ("inverse temperature of the reference", lambda x: x > 0, "positive numbers"),
+    "beta": ("inverse temperature beta", lambda x: x >= 0, "non-negative numbers"),
+    "reference_beta": ("inverse temperature of the reference", lambda x: x >= 0, "non-negative numbers"),
     "gamma": ("gamma of the cross-entropy", lambda x: np.isfinite(x), "finite numbers"),
     "coupling": ("coupling to the centre", lambda x: np.isfinite(x) & (x >= 0), "non-negative finite numbers"),
     "replicas": ("replicas y", lambda x: x >= 1, "numbers of at least 1"),

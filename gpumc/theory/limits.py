@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpumc.checks import nearest
+from gpumc.checks import nearest, real
 from gpumc.errors import ConfigError
 from gpumc.machines import WEIGHTS, Machine
 from gpumc.theory.factors import IDENTITY, RELU, SIGN, Kernel
 
 KINDS = ("perceptron", "tree-committee", "tree-parity")
+#: Sums over more units take too long, and are those of k = inf to all digits that matter.
+MOST_UNITS = 100_000
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Limit:
             raise ConfigError(f"theory: machine {self.kind!r}: {nearest(self.kind, KINDS)}")
         if self.weights not in WEIGHTS:
             raise ConfigError(f"theory: weights = {self.weights!r}: {nearest(self.weights, WEIGHTS)}")
-        if isinstance(self.k, bool) or not isinstance(self.k, (int, float, np.integer)):
-            raise ConfigError(f"theory: k = {self.k!r}: whole numbers from 1 are possible, and inf")
+        wanted = f"a whole number from 1 to {MOST_UNITS}, or inf,"
+        k = real("theory: k", self.k, lambda k: k == np.inf or (1 <= k <= MOST_UNITS and k % 1 == 0), wanted)
+        object.__setattr__(self, "k", k if np.isinf(k) else int(k))
         committees = self.kind == "tree-committee" and self.many
         if self.activation not in ("sign", "relu") or (self.activation == "relu" and not committees):
             raise ConfigError(
@@ -40,31 +43,38 @@ class Limit:
             )
         if self.kind == "perceptron" and self.k != 1:
             raise ConfigError(f"theory: k = {self.k:g}: a perceptron has one unit, k = 1")
-        whole = self.k == np.inf if self.many else float(self.k).is_integer() and self.k >= 1
-        if not whole:
-            raise ConfigError(f"theory: k = {self.k:g}: whole numbers from 1 are possible, and inf")
         if self.kind == "tree-committee" and not self.many and self.k % 2 == 0:
             raise ConfigError(
                 f"theory: k = {self.k:g} is even, and the hidden units would tie: use {self.k - 1:g} or {self.k + 1:g}"
             )
 
     @classmethod
-    def of(cls, machine: Machine | Limit | str, k: float | None = None, activation: str = "sign") -> Limit:
-        """Of a name such as "binary-perceptron" or "spherical-tree-committee", with ``k`` (of a perceptron 1) and ``activation``; or of
-        a machine, whose n tends to infinity at its k."""
-        if isinstance(machine, Limit):
-            return machine
+    def of(cls, machine: Machine | Limit | str, k: float | None = None, activation: str | None = None) -> Limit:
+        """Of a name such as "binary-perceptron" or "spherical-tree-committee", with ``k`` (of a perceptron 1) and ``activation`` ("sign");
+        or of a machine, whose n tends to infinity at its k. Raises ConfigError, also where ``k`` or ``activation`` contradicts it."""
         if isinstance(machine, Machine):
-            return cls(machine.kind, machine.weights, machine.k, machine.activation)
+            return cls(machine.kind, machine.weights, machine.k, machine.activation)._confirmed(machine, k, activation)
+        if isinstance(machine, Limit):
+            return machine._confirmed(machine, k, activation)
         names = [f"{weights}-{kind}" for weights in WEIGHTS for kind in KINDS]
-        if machine not in names:
-            raise ConfigError(f"theory: machine {machine!r}: {nearest(str(machine), names)}")
+        if not isinstance(machine, str) or machine not in names:
+            raise ConfigError(f"theory: machine {machine!r}: {nearest(str(machine), names)}; or a machine such as gpumc.Perceptron(1001)")
         weights, kind = machine.split("-", 1)
         if k is None and kind != "perceptron":
             raise ConfigError(
                 f"theory: {machine}: the number of hidden units is needed, k = 3, or inf for a committee of many"
             )
-        return cls(kind, weights, 1 if k is None else k, activation)
+        return cls(kind, weights, 1 if k is None else k, "sign" if activation is None else activation)
+
+    def _confirmed(self, machine: Machine | Limit, k: float | None, activation: str | None) -> Limit:
+        """Itself, the limit of ``machine``, or ConfigError where ``k`` or ``activation`` beside it is another."""
+        given = {name: value for name, value in (("k", k), ("activation", activation)) if value is not None}
+        if replace(self, **given) != self:
+            named, has = (", ".join(f"{name} = {of[name]!r}" for name in given) for of in (given, vars(self)))
+            raise ConfigError(
+                f"theory: {named} contradicts {machine}, which has {has}: leave it out, or give the machine by its name"
+            )
+        return self
 
     @property
     def many(self) -> bool:

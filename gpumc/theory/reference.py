@@ -14,7 +14,7 @@ from gpumc.losses import ErrorCount, Loss
 from gpumc.theory.factors import Factor
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import Z2
-from gpumc.theory.replica_symmetric import saddle_points, zero_entropy
+from gpumc.theory.replica_symmetric import frozen_beta, possible_points
 
 #: Means at which a factor is tabulated.
 TABLE = np.linspace(-18.0, 18.0, 2401)
@@ -22,8 +22,8 @@ TABLE = np.linspace(-18.0, 18.0, 2401)
 PLACES, REACH, BISECTIONS = np.linspace(-1.0, 1.0, 101), 9.0, 30
 #: How much lower the log of a density is at its standard deviation.
 DROP = 0.5
-#: An overlap that stands for none, and how far an entropy may be below 0 by rounding.
-NO_OVERLAP, FROZEN = 1e-10, 1e-6
+#: An overlap that stands for none.
+NO_OVERLAP = 1e-10
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,11 @@ class Reference:
         different, back = np.unique(np.stack([alpha, beta, gamma], axis=1), axis=0, return_inverse=True)
         for row in different:
             if np.isinf(row[1]) and not isinstance(loss, ErrorCount):
-                frozen = zero_entropy(limit, loss, row[0], row[2])
+                frozen = frozen_beta(limit, loss, row[0], row[2], choose("numpy"))
                 row[1] = frozen if np.isfinite(frozen) else np.nan
         alphas, betas, gammas = different.T
-        points = saddle_points(limit, loss, alphas, betas, gammas, choose("numpy"))
-        there = points.entropy(alphas, betas) > -FROZEN
-        q, r = (np.where(there, np.maximum(x, NO_OVERLAP), np.nan) for x in (points.q, points.r))
+        points = possible_points(limit, loss, alphas, betas, gammas, choose("numpy"))
+        q, r = (np.maximum(x, NO_OVERLAP) for x in (points.q, points.r))
         return cls(Factor(loss, betas, gammas), q, r).rows(back.reshape(-1))
 
     def rows(self, chosen: np.ndarray) -> Reference:

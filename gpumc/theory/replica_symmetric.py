@@ -38,6 +38,8 @@ NONE = 1e-9
 FULL = 1e-6
 #: A replicon that differs from 0 by rounding, as that of the squared hinge without a margin, which is marginal.
 MARGINAL = 1e-9
+#: How far an entropy may be below 0 by rounding.
+FROZEN = 1e-6
 #: The largest beta at which zero entropy is looked for.
 FARTHEST = 1e12
 #: Of the rule for the distribution of stabilities: its largest step, and its most points.
@@ -74,6 +76,20 @@ class SaddlePoints:
         """The entropy per weight: of configurations of the mean loss, which at beta = inf is 0."""
         with np.errstate(invalid="ignore"):
             return self.free_entropy + alpha * np.where(np.isinf(beta), 0.0, beta * self.energetic.loss)
+
+    def where(self, kept: np.ndarray) -> SaddlePoints:
+        """The same in the rows that are ``kept``, and no answer in the others."""
+        lost = np.where(kept, 1.0, np.nan)
+        return SaddlePoints(
+            self.q * lost,
+            self.r * lost,
+            self.converged & kept,
+            self.residual,
+            self.iterations,
+            self.free_entropy * lost,
+            self.replicon * lost,
+            Energetic(*(part * lost for part in self.energetic)),
+        )
 
 
 class GaussianOutput:
@@ -186,17 +202,18 @@ def saddle_points(
     converged &= alpha * energetic.error < patterns.allowed_error
     free = weights.free_entropy(known, r) + alpha * energetic.free_entropy
     replicon = 1 - alpha * energetic.replicon * weights.response(known, r)
-    lost = np.where(converged, 1.0, np.nan)
-    return SaddlePoints(
-        q * lost,
-        r * lost,
-        converged,
-        found.residual,
-        found.iterations,
-        free * lost,
-        replicon * lost,
-        Energetic(*(part * lost for part in energetic)),
-    )
+    points = SaddlePoints(q, r, converged, found.residual, found.iterations, free, replicon, energetic)
+    return points.where(converged)
+
+
+def possible_points(
+    limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray, device: Device
+) -> SaddlePoints:
+    """The saddle points that may be: those of binary weights whose entropy is not negative, as no number of configurations is below 1."""
+    points = saddle_points(limit, loss, alpha, beta, gamma, device)
+    if limit.weights != "binary":
+        return points
+    return points.where(points.converged & (points.entropy(alpha, beta) >= -FROZEN))
 
 
 def replica_symmetric(
@@ -206,7 +223,7 @@ def replica_symmetric(
     loss: Loss | None = None,
     beta: ArrayLike = np.inf,
     k: float | None = None,
-    activation: str = "sign",
+    activation: str | None = None,
     device: str = "numpy",
 ) -> xr.Dataset:
     """The replica-symmetric theory over ([alpha,] [beta,] [gamma]), those that are arrays.
@@ -216,18 +233,18 @@ def replica_symmetric(
     Returns float64 variables: ``free_entropy`` (log of the partition function), ``entropy`` (spherical: relative to the sphere; of
     zero-error configurations at beta = inf) and ``overlap`` q per weight; ``energy_per_pattern``, ``error_rate``; ``replicon``, with
     ``stable`` where it is not negative; ``quadrature_error`` of free_entropy, ``converged``, ``residual``, ``iterations``; and, of
-    Gaussian outputs, ``stability_density``. NaN where the iteration did not converge, or the error is more than 1e-4 (of trees 5e-3);
-    error_rate and stability_density also where they need too fine a rule. beta = inf of other losses than the error count is the lowest
-    loss: of the spherical perceptron by q -> 1; of binary weights at ``beta_frozen``, where their entropy vanishes. Raises ConfigError.
+    Gaussian outputs, ``stability_density``. NaN, and ``converged`` False, where the iteration did not converge, where the error is more
+    than 1e-4 (of trees 5e-3), and where the entropy of binary weights would be negative: above their capacity, and colder than
+    :func:`zero_entropy`; ``residual`` is small there. error_rate and stability_density are NaN also where they need too fine a rule.
+    beta = inf of other losses than the error count is the lowest loss: of the spherical perceptron by q -> 1; of binary weights at
+    ``beta_frozen``, where their entropy vanishes. Raises ConfigError.
     """
-    limit, loss = Limit.of(machine, k, activation), loss or ErrorCount()
-    if limit.many and not limit.gaussian:
-        raise ConfigError("theory: k = inf: a parity of infinitely many units has q = 0 at every alpha; use a finite k")
+    limit, loss, on = _limit(machine, k, activation), loss or ErrorCount(), choose(device)
     grid = Grid.of(loss, alpha=alpha, beta=beta)
     alpha, beta, gamma = (grid.columns[name] for name in ("alpha", "beta", "gamma"))
     cold = np.isinf(beta) & (loss.kind != "error-count")
-    frozen = np.where(cold, _frozen(limit, loss, alpha, gamma, cold), beta)
-    points = saddle_points(limit, loss, alpha, frozen, gamma, choose(device))
+    frozen = np.where(cold, _frozen(limit, loss, alpha, gamma, cold, on), beta)
+    points = possible_points(limit, loss, alpha, frozen, gamma, on)
     energetic = points.energetic
     variables = {
         "free_entropy": np.where(cold & points.converged, -np.inf, points.free_entropy),
@@ -258,7 +275,9 @@ def replica_symmetric(
     return data
 
 
-def _frozen(limit: Limit, loss: Loss, alpha: np.ndarray, gamma: np.ndarray, cold: np.ndarray) -> np.ndarray:
+def _frozen(
+    limit: Limit, loss: Loss, alpha: np.ndarray, gamma: np.ndarray, cold: np.ndarray, device: Device
+) -> np.ndarray:
     """What beta = inf stands for in the ``cold`` rows of a loss that no configuration need make 0: that of zero entropy for binary weights;
     NaN on spheres, where :func:`_lowest` answers."""
     if cold.any() and limit.weights != "binary" and limit.kind != "perceptron":
@@ -268,7 +287,7 @@ def _frozen(limit: Limit, loss: Loss, alpha: np.ndarray, gamma: np.ndarray, cold
     if limit.weights != "binary":
         return np.full(len(alpha), np.nan)
     rows = zip(alpha, gamma, cold, strict=True)
-    found = [zero_entropy(limit, loss, a, g) if own else np.nan for a, g, own in rows]
+    found = [frozen_beta(limit, loss, a, g, device) if own else np.nan for a, g, own in rows]
     return np.where(np.isinf(found), np.nan, found)  # NaN, too, where there is no beta that stands for inf
 
 
@@ -295,16 +314,36 @@ def _lowest(
         density[row] = stability_density(STABILITY, state.stiffness, loss, gamma[row])
 
 
-def zero_entropy(limit: Limit, loss: Loss, alpha: float, gamma: float) -> float:
-    """The beta at which the entropy of binary weights vanishes: below it in temperature the measure is frozen in its lowest states (W.
-    Krauth, M. Mezard, J. Physique 50, 3057 (1989), section 3). inf where it stays positive, NaN where no saddle point was found. Raises
-    ConfigError for other weights."""
+def zero_entropy(
+    machine: Machine | Limit | str,
+    *,
+    alpha: ArrayLike,
+    loss: Loss | None = None,
+    k: float | None = None,
+    activation: str | None = None,
+    device: str = "numpy",
+) -> xr.DataArray:
+    """The beta at which the entropy of binary weights vanishes, over ([alpha,] [gamma]), those that are arrays; float() of it where none is.
+
+    Below it in temperature the measure is frozen in its lowest states (W. Krauth, M. Mezard, J. Physique 50, 3057 (1989), section 3).
+    Arguments are those of :func:`replica_symmetric`. inf where the entropy stays positive, as that of the error count does below the
+    capacity; NaN where no saddle point was found. Raises ConfigError, also for spherical weights, whose entropy has no lowest value.
+    """
+    limit, loss = _limit(machine, k, activation), loss or ErrorCount()
     if limit.weights != "binary":
-        raise ConfigError("the zero-entropy condition is for binary weights: those of a sphere have no lowest entropy")
+        raise ConfigError("theory.zero_entropy is for binary weights: the entropy of spherical weights has no lowest value")
+    grid, on = Grid.of(loss, alpha=alpha), choose(device)
+    rows = zip(grid.columns["alpha"], grid.columns["gamma"], strict=True)
+    found = np.array([frozen_beta(limit, loss, *row, on) for row in rows])
+    return grid.dataset({"beta_frozen": found}, limit, loss).beta_frozen
+
+
+def frozen_beta(limit: Limit, loss: Loss, alpha: float, gamma: float, device: Device) -> float:
+    """The beta of :func:`zero_entropy` at one point."""
 
     def entropy(log_beta: float) -> float:
         row = np.array([alpha]), np.exp([log_beta])
-        return float(saddle_points(limit, loss, *row, np.array([gamma]), choose("numpy")).entropy(*row)[0])
+        return float(saddle_points(limit, loss, *row, np.array([gamma]), device).entropy(*row)[0])
 
     # Entropies are positive at small beta: from beta = 1 down, or up, to where their sign changes.
     step = np.log(4.0)
@@ -316,3 +355,11 @@ def zero_entropy(limit: Limit, loss: Loss, alpha: float, gamma: float) -> float:
         if cold > np.log(FARTHEST):
             return np.inf
     return float(np.exp(brentq(entropy, cold - step, cold, xtol=1e-11))) if np.isfinite(found) else np.nan
+
+
+def _limit(machine: Machine | Limit | str, k: float | None, activation: str | None) -> Limit:
+    """The limit of ``machine``. Raises ConfigError where it has no saddle point to be found."""
+    limit = Limit.of(machine, k, activation)
+    if limit.many and not limit.gaussian:
+        raise ConfigError("theory: k = inf: a parity of infinitely many units has q = 0 at every alpha; use a finite k")
+    return limit

@@ -25,6 +25,7 @@ from gpumc.theory.grid import Grid
 from gpumc.theory.inner import Inner, by_row, group_patterns
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import ALLOWED_ERROR, DZ_FIELD, Z_FIELD, halving_error, log_2cosh
+from gpumc.theory.replica_symmetric import FROZEN
 from gpumc.theory.solve import fixed_point
 
 
@@ -39,10 +40,10 @@ def local_entropy_measure(
 ) -> xr.Dataset:
     """The theory of ``LocalEntropy(loss, beta, coupling, replicas)`` over ([alpha,] [beta,] [coupling,] [replicas,] [gamma]).
 
-    Returns float64, per replica: ``free_entropy`` per weight, ``energy_per_pattern``, ``overlap_replicas`` q1, ``overlap_others`` q0
+    Returns float64, per replica: ``free_entropy`` per weight, ``entropy`` per weight (of replicas and centre), ``energy_per_pattern``, ``overlap_replicas`` q1, ``overlap_others`` q0
     (of replicas around different centres), ``overlap_centre``; ``quadrature_error`` of the free entropy, ``converged``, ``residual``,
-    ``iterations``. NaN where the iteration did not converge. Replica symmetry is assumed inside of a group and between groups. Raises
-    ConfigError.
+    ``iterations``. NaN, and ``converged`` False, where the iteration did not converge and where that of the replicas would be
+    negative. Replica symmetry is assumed inside of a group and between groups. Raises ConfigError.
     """
     limit, loss = Limit.of(machine), loss or ErrorCount()
     if limit != Limit("perceptron", "binary"):
@@ -63,9 +64,16 @@ def local_entropy_measure(
     q0, q1 = np.clip(np.where(found.converged[:, None], found.x, 0.0), 0.0, 1 - 1e-9).T
     with np.errstate(all="ignore"):  # rows that did not converge
         free, energy, centre, error = problem.averages(q0, q1)
-    converged = found.converged & (error < ALLOWED_ERROR)
+    with np.errstate(invalid="ignore"):  # beta = inf, whose loss is 0
+        lost = own["alpha"] * np.where(np.isinf(own["beta"]), 0.0, own["beta"] * energy)
+    entropy = free + lost + own["coupling"] * (1 - centre)
+    # Given its replicas' sum s, the centre's mean is tanh(coupling s), and its entropy log(2) (1 - E tanh^2) or more.
+    pull = own["coupling"] ** 2 * own["replicas"] * (1 + (own["replicas"] - 1) * q1)
+    least = np.log(2) / own["replicas"] * np.maximum(1 - pull, 0.0)
+    converged = found.converged & (error < ALLOWED_ERROR) & (entropy >= least - FROZEN)
     answers = {
         "free_entropy": free,
+        "entropy": entropy,
         "energy_per_pattern": energy,
         "overlap_replicas": q1,
         "overlap_others": q0,

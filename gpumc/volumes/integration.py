@@ -138,55 +138,61 @@ def _judged(
 def _estimated(
     energy: np.ndarray, weights: np.ndarray, beta: float, count: int, estimator: Callable, *arguments
 ) -> np.ndarray:
-    log_weight, heat = _integrated(energy, weights, beta)
-    return np.stack(
-        [_jackknife(estimator, z / count, h / count, *arguments) for z, h in zip(log_weight, heat, strict=True)], axis=1
-    )
+    instances = zip(*_integrated(energy, weights, beta), strict=True)
+    return np.stack([_jackknife(estimator, count, *one, *arguments) for one in instances], axis=1)
 
 
-def _jackknife(estimator: Callable, log_weight: np.ndarray, heat: np.ndarray, *arguments) -> np.ndarray:
-    """The estimate from all chains, and its standard error from leaving out one after the other: stacked."""
-    left_out = np.stack(
-        [estimator(np.delete(log_weight, c, 0), np.delete(heat, c, 0), *arguments) for c in range(len(heat))]
-    )
-    return np.stack([estimator(log_weight, heat, *arguments), np.sqrt((len(heat) - 1) * left_out.var(axis=0))])
+def _jackknife(
+    estimator: Callable, count: int, log_weight: np.ndarray, heat: np.ndarray, solved: np.ndarray, *arguments
+) -> np.ndarray:
+    """The estimate from all chains (chains, couplings) of ``count`` weights, and its standard error from leaving out one after the other:
+    stacked. A fraction ``solved`` that is too small, or of one chain alone, is not trusted."""
+    trusted = (solved.mean(axis=0) >= LEAST) & ((solved > 0).sum(axis=0) > 1)
+
+    def estimate(*left_out: int) -> np.ndarray:
+        log_weights, heats, parts = (np.delete(of, left_out, axis=0).mean(axis=0) for of in (log_weight, heat, solved))
+        log_weights = log_weights + np.log(np.where(trusted, parts, np.nan))
+        return estimator(log_weights / count, heats / count, *arguments)
+
+    chains = len(heat)
+    others = np.stack([estimate(chain) for chain in range(chains)])
+    return np.stack([estimate(), np.sqrt((chains - 1) * others.var(axis=0))])
 
 
 def _total(log_weight: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """The entropy per weight, of chains (chains, 1)."""
-    return np.log(2) + (log_weight + heat).mean()
+    """The entropy per weight, from means over chains (1,)."""
+    return np.log(2) + log_weight[0] + heat[0]
 
 
 def _curve(log_weight: np.ndarray, heat: np.ndarray, free: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Entropy and field (2, distances), of what chains (chains, couplings) say at the distances ``free`` without patterns; couplings of
-    which nothing can be said are left out."""
-    known = np.isfinite(log_weight).all(axis=0)
+    """Entropy and field (2, distances), from means over chains (couplings,) at the distances ``free`` without patterns; couplings without
+    an answer are left out."""
+    known = np.isfinite(log_weight)
     if known.sum() < FEWEST:
         return np.full((2, len(wanted)), np.nan)
-    log_weight, heat, x = log_weight[:, known], heat[:, known], np.log(free[known])
+    log_weight, heat, x = log_weight[known], heat[known], np.log(free[known])
     fine = np.linspace(x[0], x[-1], FINE)
     u = np.exp(fine)
     h = 2 * np.arctanh(1 - 2 * u)
     # Without patterns log Z is -log(1 - u) for each weight.
-    free_entropy = CubicSpline(x, log_weight.mean(axis=0))(fine) - np.log1p(-u)
+    free_entropy = CubicSpline(x, log_weight)(fine) - np.log1p(-u)
     legendre = free_entropy + h * wanted[:, None]
     least = legendre.argmin(axis=1)
     inside = (least > 0) & (least < FINE - 1)
-    entropy = np.take_along_axis(legendre, least[:, None], axis=1)[:, 0] + CubicSpline(x, heat.mean(axis=0))(
+    entropy = np.take_along_axis(legendre, least[:, None], axis=1)[:, 0] + CubicSpline(x, heat)(
         fine[least]
     )
     return np.where(inside, [entropy, h[least]], np.nan)
 
 
-def _integrated(energy: np.ndarray, weights: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
-    """What the patterns add to log Z, and the heat beta <L>: (instances, chains, couplings); NaN where it cannot be said."""
+def _integrated(energy: np.ndarray, weights: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The patterns' part of log Z where the integration ends, the heat beta <L>, and the fraction of samples that is left at ``beta``, which
+    are those without error where it is infinite: (instances, chains, couplings)."""
     log_weight = -np.einsum("ibcxr,b->ixc", energy[:, :-1], weights) / energy.shape[-1]
     coldest = energy[:, -1].transpose(0, 2, 1, 3)
     if not np.isinf(beta):
-        return log_weight, beta * coldest.mean(axis=-1)
-    # All chains together: in one alone there may be no sample without error.
-    solved = (coldest == 0).mean(axis=(1, 3), keepdims=True)[..., 0]
-    return log_weight + np.log(np.where(solved >= LEAST, solved, np.nan)), np.zeros_like(log_weight)
+        return log_weight, beta * coldest.mean(axis=-1), np.ones_like(log_weight)
+    return log_weight, np.zeros_like(log_weight), (coldest == 0).mean(axis=-1)
 
 
 def _exchanged(

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 
-from gpumc.device import Device, array_module
+from gpumc.device import Device, array_module, to_host
 from gpumc.device.normals import normals
 from gpumc.device.philox import Stream
 from gpumc.machines import Machine
+
+#: A least margin that is none, of patterns of norm 1 and weights of norm 1.
+NO_MARGIN = 1e-9
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,23 @@ class Region:
     def least_margin(self, fields: Any) -> Any:
         """(rows,) of :meth:`fields`."""
         return margins(self.machine, self.offset + self.place.across * fields, self.labels).min(axis=-1)
+
+    def empty(self) -> bool:
+        """Whether certainly none of a perceptron's configurations is right: where patterns y >= 0 sum to a vector so short that the mean of
+        their margins, and so the least, is not above 0 anywhere (P. Gordan's theorem). Such y are found by non-negative least squares
+        (C. L. Lawson, R. J. Hanson, Solving Least Squares Problems, chapter 23), and checked."""
+        inputs = self.place.across * to_host(self.inputs[0] * self.labels[:, None])
+        inputs, offset = self.place.projected(inputs[:, None])[:, 0], to_host(self.labels * self.offset[0, 0])
+        norm = np.sqrt(self.machine.fan_in)
+        scale = np.linalg.norm(to_host(self.inputs[0]), axis=1) * norm
+        inputs, offset = inputs * norm / scale[:, None], offset / scale
+        # On the whole sphere the shortest mean; at a distance one that outweighs the reference's margins.
+        pulls = np.ones_like(offset) if self.place.reference is None else -offset
+        try:
+            y, _ = nnls(np.vstack([inputs.T, pulls]), np.append(np.zeros(inputs.shape[1]), 1.0))
+        except RuntimeError:  # too many iterations: nothing is certain
+            return False
+        return bool(y.any() and y @ offset + np.linalg.norm(y @ inputs) <= NO_MARGIN * y.sum())
 
     def directions(self, level: int, sets: int, walkers: np.ndarray) -> Any:
         """``sets`` times a normal vector in the place for each of ``walkers``: (sets, walkers, units, fan_in)."""

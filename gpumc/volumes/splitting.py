@@ -33,11 +33,11 @@ SETTLED = 3.0
 
 @dataclass(frozen=True)
 class Splitting:
-    """How it is done: ``populations`` (2 or more: error bars are over them) of ``particles``, each moved ``moves`` times a level; for a
-    perceptron, whose particles play billiards, a path of ``moves`` times 0.03 of their spread."""
+    """How it is done: ``populations`` (2 or more: error bars are over them, so that 8 have 7 degrees of freedom) of ``particles``, each
+    moved ``moves`` times a level; for a perceptron, whose particles play billiards, a path of ``moves`` times 0.03 of their spread."""
 
-    particles: int = 1024
-    populations: int = 4
+    particles: int = 512
+    populations: int = 8
     moves: int = 20
     seed: int = 0
 
@@ -60,7 +60,16 @@ def log_fraction(
     The mean over populations of the log of the product, each without its bias of first order in 1/particles; overlaps are of
     different populations.
     """
-    logs, levels, means = _populations(device, machine, xi, labels, place, instance, how)
+    count = how.populations * how.particles
+    walkers = (instance * count + np.arange(count)).astype(np.uint64)
+    device.need(
+        64 * count * (machine.weight_count + machine.k * len(labels)) + 16 * xi.size,
+        f"splitting with {how.populations} populations of {how.particles} particles",
+    )
+    region = Region.of(device, machine, xi, labels, place, walkers, how.seed)
+    if machine.readout == "linear" and region.empty():
+        return math.nan, math.nan, math.nan, False
+    logs, levels, means = _populations(region, how)
     expected = math.sqrt(max(levels, 1) * (1 - SURVIVORS) / SURVIVORS / how.particles)
     spread = logs.std(ddof=1)
     if not np.isfinite(logs).all() or spread >= SETTLED * expected:
@@ -97,19 +106,11 @@ def split(
     return {"log_volume": logs / count, "entropy_error": errors / count, "overlap": overlap, "converged": reached > 0}
 
 
-def _populations(
-    device: Device, machine: Machine, xi: np.ndarray, labels: np.ndarray, place: Place, instance: int, how: Splitting
-) -> tuple[np.ndarray, int, np.ndarray]:
+def _populations(region: Region, how: Splitting) -> tuple[np.ndarray, int, np.ndarray]:
     """The log of every population's product, NaN where it found no solution, the levels made, and the mean of every population's
     solutions, (populations, weights)."""
-    shape = (how.populations, how.particles)
-    count = how.populations * how.particles
-    own = np.arange(count)
-    device.need(
-        64 * count * (machine.weight_count + machine.k * len(labels)) + 16 * xi.size,
-        f"splitting with {how.populations} populations of {how.particles} particles",
-    )
-    region = Region.of(device, machine, xi, labels, place, (instance * count + own).astype(np.uint64), how.seed)
+    shape, device, machine = (how.populations, how.particles), region.device, region.machine
+    own = np.arange(len(region.walkers))
     moves = (Billiards if machine.readout == "linear" else Slices)(region, how.moves)
     u = normalised(region.directions(0, 1, region.walkers)[0])
     scores = region.least_margin(region.fields(u))
@@ -125,7 +126,7 @@ def _populations(
             break
         chosen = _cloned(device, kept, level, region.walkers, how.seed).reshape(-1)
         u, scores = moves.moved(u[chosen], to_host(chosen) != own, scores[chosen], bound, level)
-    right = place.weights(u).reshape(*shape, -1) * kept[..., None]
+    right = region.place.weights(u).reshape(*shape, -1) * kept[..., None]
     return np.where(over, logs, np.nan), level, to_host(right.sum(axis=1) / kept.sum(axis=1)[:, None])
 
 

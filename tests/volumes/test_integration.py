@@ -9,6 +9,7 @@ import xarray as xr
 import gpumc
 from gpumc import exact
 from gpumc.errors import ConfigError
+from gpumc.volumes.integration import _jackknife, _total
 from tests.volumes.enumeration import middle_solutions, satisfiable
 
 #: 20 comparisons in this file at 4.5 standard errors over chains (few of them: Student's t): below 2 % in all, at fixed seeds.
@@ -93,6 +94,20 @@ def test_belief_propagation_and_integration_agree():
     print("BP", wide.entropy.values[0].round(5), "TI", ti.entropy.values[0].round(5))
     print("+-", ti.entropy_error.values[0].round(5), "gap", gap.round(1))
     assert np.all(np.abs(gap) < 3)
+
+
+def test_errors_include_the_fraction_without_error():
+    """Chains that differ in nothing but their fractions: the error is that of the log of the mean."""
+    solved = np.random.default_rng(1).uniform(0.3, 0.7, (50, 1))
+    none = np.zeros((50, 1))
+    value, error = _jackknife(_total, 10, none, none, solved)
+    assert value == pytest.approx(np.log(2) + np.log(solved.mean()) / 10)
+    assert error == pytest.approx(solved.std(ddof=1) / 50**0.5 / solved.mean() / 10, rel=0.02)
+
+
+def test_one_chain_that_alone_is_without_error_is_no_answer():
+    none, solved = np.zeros((4, 1)), np.array([[0.9], [0.0], [0.0], [0.0]])
+    assert np.isnan(_jackknife(_total, 10, none, none, solved)).all()
 
 
 def test_what_cannot_be_reached_is_nan():

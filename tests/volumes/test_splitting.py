@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
+from scipy.optimize import linprog
+
 import gpumc
 from gpumc import theory
+from gpumc.device import choose
 from gpumc.errors import ConfigError
+from gpumc.volumes import splitting
+from gpumc.volumes.regions import Place, Region
 
 #: Comparisons with uniform sampling are at 4 standard errors over populations (few of them: Student's t), at fixed seeds: about 5 % in all.
 FAR = 4.0
@@ -90,7 +95,7 @@ def test_at_a_distance(machine, count):
 def test_relu_units_give_opposite_inputs_one_label():
     machine = gpumc.FullCommittee(3, k=4, weights="spherical", activation="relu")
     patterns = gpumc.Patterns([[1.0, 0.5, 0.2], [-1.0, -0.5, -0.2]], [1, 1])
-    found = gpumc.entropy(machine, patterns, method=gpumc.Splitting(256), **CPU)
+    found = gpumc.entropy(machine, patterns, method=gpumc.Splitting(256, 4), **CPU)
     weights = units(np.random.default_rng(1).normal(size=(100_000, 12)), machine).reshape(-1, 12)
     right = (machine.stabilities(weights, patterns.xi[0], patterns.labels[0]) > 0).all(axis=1).mean()
     assert abs(found.entropy[0] - np.log(right) / 12) < FAR * found.entropy_error[0]
@@ -101,7 +106,7 @@ def test_contradictions_are_nan_by_any_method():
     machine = gpumc.TreeCommittee(9, k=3, weights="spherical")
     xi = np.random.default_rng(1).normal(size=9)
     patterns = gpumc.Patterns([[xi, -2 * xi], [xi, -2 * xi]], [[1, 1], [1, -1]])
-    quick = gpumc.Splitting(256)
+    quick = gpumc.Splitting(256, 4)
     with pytest.warns(UserWarning, match="instance 0 contradict"):
         found = gpumc.entropy(machine, patterns, method=quick, **CPU)
     assert found.converged.values.tolist() == [False, True]
@@ -144,7 +149,7 @@ def test_belief_propagation_agrees():
 def test_the_same_seed_the_same_numbers():
     """An instance's answer does not depend on what else is asked."""
     machine = gpumc.Perceptron(15, weights="spherical")
-    patterns, how = gpumc.random_patterns(machine, 0.4, 2, seed=1), gpumc.Splitting(particles=256)
+    patterns, how = gpumc.random_patterns(machine, 0.4, 2, seed=1), gpumc.Splitting(particles=256, populations=4)
     references = np.random.default_rng(1).normal(size=(2, 15))
     both = gpumc.local_entropy(machine, patterns, references, distance=[0.3, 0.5], method=how, **CPU)
     one = gpumc.local_entropy(machine, patterns, references, distance=[0.5], method=how, **CPU)
@@ -157,14 +162,63 @@ def test_no_solution_is_nan():
     machine = gpumc.Perceptron(5, weights="spherical")
     a, b = np.random.default_rng(1).normal(size=(2, 5))
     found = gpumc.entropy(
-        machine, gpumc.Patterns([a, b, a + b], [1, 1, -1]), method=gpumc.Splitting(particles=64), **CPU
+        machine, gpumc.Patterns([a, b, a + b], [1, 1, -1]), method=gpumc.Splitting(particles=64, populations=4), **CPU
     )
     assert np.isnan(found.entropy).all()
     assert not found.converged.any()
 
 
+def region_of(machine, patterns, place):
+    walkers = np.arange(4, dtype=np.uint64)
+    return Region.of(choose("numpy"), machine, patterns.xi[0], patterns.labels[0], place, walkers, 0)
+
+
+def test_no_solution_is_certain_before_anything_moves(monkeypatch):
+    """A linear program says the same of random patterns of any norm; where there is a solution, particles look for it."""
+    rng = np.random.default_rng(1)
+    empty = 0
+    for _ in range(60):
+        n = int(rng.integers(3, 8))
+        machine = gpumc.Perceptron(n, weights="spherical")
+        patterns = gpumc.Patterns(10.0 ** rng.uniform(-6, 6) * rng.normal(size=(3 * n, n)), rng.choice([-1, 1], 3 * n))
+        wanted = patterns.xi[0] * patterns.labels[0][:, None]
+        wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+        least = np.hstack([-wanted, np.ones((3 * n, 1))])
+        best = linprog(-np.eye(n + 1)[n], least, np.zeros(3 * n), bounds=[(-1, 1)] * n + [(None, None)])
+        found = region_of(machine, patterns, Place(None, 0.0)).empty()
+        assert found == (-best.fun < 1e-8)
+        empty += found
+    assert 10 < empty < 50
+    machine = gpumc.Perceptron(100, weights="spherical")
+    monkeypatch.setattr(splitting, "_populations", None)
+    dense = gpumc.entropy(machine, gpumc.random_patterns(machine, 3.0, 1, seed=1), method="splitting", **CPU)
+    assert np.isnan(dense.entropy).all()
+    assert not dense.converged.any()
+
+
+def test_what_is_found_at_a_distance_is_not_given_up():
+    """Random patterns around random references, against uniform points."""
+    rng = np.random.default_rng(1)
+    empty = missed = 0
+    for _ in range(60):
+        n, distance = int(rng.integers(3, 6)), rng.uniform(0.01, 0.5)
+        machine, count = gpumc.Perceptron(n, weights="spherical"), int(rng.integers(1, 2 * n))
+        patterns = gpumc.Patterns(rng.normal(size=(count, n)), rng.choice([-1, 1], count))
+        reference = units(rng.normal(size=(1, n)), machine)[0]
+        x = rng.normal(size=(5000, 1, n))
+        x -= (x * reference).sum(axis=-1, keepdims=True) / n * reference
+        q = 1 - 2 * distance
+        weights = (q * reference + (1 - q * q) ** 0.5 * units(x, machine)).reshape(5000, n)
+        right = (machine.stabilities(weights, patterns.xi[0], patterns.labels[0]) > 0).all(axis=1).any()
+        found = region_of(machine, patterns, Place(reference, q)).empty()
+        assert not (found and right)
+        empty, missed = empty + found, missed + (not found and not right)
+    assert empty > 10
+    assert missed < 10
+
+
 #: For means over instances, whose scatter is much larger than the error of one.
-FEW = gpumc.Splitting(particles=16)
+FEW = gpumc.Splitting(particles=16, populations=4)
 LARGE = pytest.mark.long
 
 
