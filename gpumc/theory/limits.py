@@ -58,7 +58,9 @@ class Limit:
             return machine._confirmed(machine, k, activation)
         names = [f"{weights}-{kind}" for weights in WEIGHTS for kind in KINDS]
         if not isinstance(machine, str) or machine not in names:
-            raise ConfigError(f"theory: machine {machine!r}: {nearest(str(machine), names)}; or a machine such as gpumc.Perceptron(1001)")
+            raise ConfigError(
+                f"theory: machine {machine!r}: {nearest(str(machine), names)}; or a machine such as gpumc.Perceptron(1001)"
+            )
         weights, kind = machine.split("-", 1)
         if k is None and kind != "perceptron":
             raise ConfigError(

@@ -323,7 +323,7 @@ def zero_entropy(
     activation: str | None = None,
     device: str = "numpy",
 ) -> xr.DataArray:
-    """The beta at which the entropy of binary weights vanishes, over ([alpha,] [gamma]), those that are arrays; float() of it where none is.
+    """The beta at which the entropy of binary weights vanishes, over ([alpha,] [gamma]), those that are arrays.
 
     Below it in temperature the measure is frozen in its lowest states (W. Krauth, M. Mezard, J. Physique 50, 3057 (1989), section 3).
     Arguments are those of :func:`replica_symmetric`. inf where the entropy stays positive, as that of the error count does below the
@@ -331,7 +331,9 @@ def zero_entropy(
     """
     limit, loss = _limit(machine, k, activation), loss or ErrorCount()
     if limit.weights != "binary":
-        raise ConfigError("theory.zero_entropy is for binary weights: the entropy of spherical weights has no lowest value")
+        raise ConfigError(
+            "theory.zero_entropy is for binary weights: the entropy of spherical weights has no lowest value"
+        )
     grid, on = Grid.of(loss, alpha=alpha), choose(device)
     rows = zip(grid.columns["alpha"], grid.columns["gamma"], strict=True)
     found = np.array([frozen_beta(limit, loss, *row, on) for row in rows])

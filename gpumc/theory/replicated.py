@@ -40,10 +40,11 @@ def local_entropy_measure(
 ) -> xr.Dataset:
     """The theory of ``LocalEntropy(loss, beta, coupling, replicas)`` over ([alpha,] [beta,] [coupling,] [replicas,] [gamma]).
 
-    Returns float64, per replica: ``free_entropy`` per weight, ``entropy`` per weight (of replicas and centre), ``energy_per_pattern``, ``overlap_replicas`` q1, ``overlap_others`` q0
-    (of replicas around different centres), ``overlap_centre``; ``quadrature_error`` of the free entropy, ``converged``, ``residual``,
-    ``iterations``. NaN, and ``converged`` False, where the iteration did not converge and where that of the replicas would be
-    negative. Replica symmetry is assumed inside of a group and between groups. Raises ConfigError.
+    Returns float64, per replica: ``free_entropy`` per weight, ``entropy`` per weight (of replicas and centre together),
+    ``energy_per_pattern``, ``overlap_replicas`` q1, ``overlap_others`` q0 (of replicas around different centres), ``overlap_centre``;
+    ``quadrature_error`` of the free entropy, ``converged``, ``residual``, ``iterations``. NaN, and ``converged`` False, where the iteration
+    did not converge and where the entropy of the replicas would be negative. Replica symmetry is assumed inside of a group and between
+    groups. Raises ConfigError.
     """
     limit, loss = Limit.of(machine), loss or ErrorCount()
     if limit != Limit("perceptron", "binary"):

@@ -179,15 +179,13 @@ def _curve(log_weight: np.ndarray, heat: np.ndarray, free: np.ndarray, wanted: n
     legendre = free_entropy + h * wanted[:, None]
     least = legendre.argmin(axis=1)
     inside = (least > 0) & (least < FINE - 1)
-    entropy = np.take_along_axis(legendre, least[:, None], axis=1)[:, 0] + CubicSpline(x, heat)(
-        fine[least]
-    )
+    entropy = np.take_along_axis(legendre, least[:, None], axis=1)[:, 0] + CubicSpline(x, heat)(fine[least])
     return np.where(inside, [entropy, h[least]], np.nan)
 
 
 def _integrated(energy: np.ndarray, weights: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The patterns' part of log Z where the integration ends, the heat beta <L>, and the fraction of samples that is left at ``beta``, which
-    are those without error where it is infinite: (instances, chains, couplings)."""
+    """The patterns' part of log Z where the integration ends, the heat beta <L>, and the fraction of its samples left at ``beta``,
+    which where it is infinite are those without error: (instances, chains, couplings)."""
     log_weight = -np.einsum("ibcxr,b->ixc", energy[:, :-1], weights) / energy.shape[-1]
     coldest = energy[:, -1].transpose(0, 2, 1, 3)
     if not np.isinf(beta):

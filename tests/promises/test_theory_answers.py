@@ -25,7 +25,9 @@ def test_no_negative_entropies_of_configurations():
     solutions = theory.replica_symmetric(BINARY, alpha=[0.8, 0.9])
     no_answer(solutions, np.array([False, True]))
     assert not solutions.stable[1]
-    no_answer(theory.replica_symmetric(BINARY, alpha=0.9, beta=[3.0, 6.7, 6.9, 10.0]), np.array([False, False, True, True]))
+    no_answer(
+        theory.replica_symmetric(BINARY, alpha=0.9, beta=[3.0, 6.7, 6.9, 10.0]), np.array([False, False, True, True])
+    )
     cross_entropy = gpumc.CrossEntropy(1.0)
     frozen = theory.replica_symmetric(BINARY, alpha=0.4, loss=cross_entropy).beta_frozen.item()
     near = theory.replica_symmetric(BINARY, alpha=0.4, loss=cross_entropy, beta=[0.99 * frozen, 1.01 * frozen])
@@ -56,7 +58,9 @@ def test_no_negative_entropies_of_replicas():
     assert np.isnan(found.energy_per_pattern[1])
 
 
-@pytest.mark.parametrize(("machine", "k"), [(BINARY, None), ("spherical-perceptron", None), ("binary-tree-committee", 3)])
+@pytest.mark.parametrize(
+    ("machine", "k"), [(BINARY, None), ("spherical-perceptron", None), ("binary-tree-committee", 3)]
+)
 def test_beta_0(machine, k):
     data = theory.replica_symmetric(machine, alpha=0.7, beta=0.0, k=k)
     whole = 0.0 if machine.startswith("spherical") else LOG_2

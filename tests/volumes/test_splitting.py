@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from scipy.optimize import linprog
 
 import gpumc
