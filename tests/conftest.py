@@ -1,5 +1,9 @@
 """What all tests share."""
 
+import subprocess
+import sys
+import warnings
+
 import numpy as np  # noqa: F401  the libraries that are limited are those that are loaded
 import pytest
 from threadpoolctl import threadpool_limits
@@ -26,3 +30,21 @@ def _cuda_devices() -> int:
         return runtime.getDeviceCount()
     except Exception:  # no cupy, no driver or no device: each says so in its own way
         return 0
+
+
+@pytest.fixture
+def within(monkeypatch, capsys):
+    """The command line, run in this process, which has imported everything already: a function that gives what a process would."""
+    from gpumc import cli
+
+    def run(*arguments) -> subprocess.CompletedProcess:
+        cli._said_once.cache_clear()
+        monkeypatch.setattr(cli, "_show_traceback", False)
+        monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
+        monkeypatch.setattr(sys, "argv", ["gpumc", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return subprocess.CompletedProcess(arguments, ended.value.code or 0, *capsys.readouterr())
+
+    return run

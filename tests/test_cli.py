@@ -48,7 +48,7 @@ def test_patterns_that_contradict_each_other_are_one_line(config, tmp_path):
     assert "Warning" not in done.stderr
 
 
-def test_a_run_from_start_to_end(config, tmp_path):
+def test_a_run_from_start_to_end(config, tmp_path, within):
     out = tmp_path / "out"
     done = gpumc_command("run", config, "--out", out, "--device", "cpu", "--set", "sampler.chains=3")
     assert done.returncode == 0, done.stderr
@@ -57,20 +57,21 @@ def test_a_run_from_start_to_end(config, tmp_path):
     assert "100%" in done.stderr
     assert (out / "test.png").read_bytes().startswith(b"\x89PNG")
     assert gpumc.open_run(out).sizes["chain"] == 3
-    again = gpumc_command("run", config, "--out", out, "--device", "cpu", "--set", "sampler.chains=3")
+    again = within("run", config, "--out", out, "--device", "cpu", "--set", "sampler.chains=3")
     assert again.returncode == 0
-    assert "1 of 1 tasks done, 0 left; not running" in gpumc_command("status", out).stdout
-    shown = gpumc_command("show", out).stdout
+    assert "1 of 1 tasks done, 0 left; not running" in within("status", out).stdout
+    shown = within("show", out).stdout
     assert "gamma" in shown
     assert re.search(r"\d\.\d+\(\d+\)", shown), shown
-    assert gpumc_command("plot", out).returncode == 0
-    merged = gpumc_command("merge", out, "-o", tmp_path / "all.h5")
+    assert within("plot", out).returncode == 0
+    merged = within("merge", out, "-o", tmp_path / "all.h5")
     assert merged.returncode == 0
     assert gpumc.open_run(tmp_path / "all.h5").equals(gpumc.open_run(out))
 
 
-def test_results_go_to_a_folder_of_the_name(config, tmp_path):
-    assert gpumc_command("run", config, "--device", "cpu", cwd=tmp_path).returncode == 0
+def test_results_go_to_a_folder_of_the_name(config, tmp_path, within, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert within("run", config, "--device", "cpu").returncode == 0
     assert (tmp_path / "results" / "test" / "test.h5").exists()
 
 
@@ -93,8 +94,8 @@ def test_an_interrupt_says_how_to_go_on(config, tmp_path):
     assert "Traceback" not in said
 
 
-def test_info():
-    done = gpumc_command("info")
+def test_info(within):
+    done = within("info")
     assert done.returncode == 0
     for word in ("gpumc", gpumc.__version__, "numpy", "compiler", "cuda"):
         assert word in done.stdout
@@ -115,9 +116,10 @@ def test_info():
         (["rum"], 2, ["rum"]),
     ],
 )
-def test_errors_are_sentences(config, tmp_path, arguments, status, words):
+def test_errors_are_sentences(config, tmp_path, within, monkeypatch, arguments, status, words):
+    monkeypatch.chdir(tmp_path)
     places = {"config": config, "missing": tmp_path / "missing"}
-    done = gpumc_command(*[word.format(**places) for word in arguments], cwd=tmp_path)
+    done = within(*[word.format(**places) for word in arguments])
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     assert all(word in done.stderr for word in words), done.stderr

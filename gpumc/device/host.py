@@ -19,7 +19,7 @@ from gpumc.errors import ConfigError, DeviceError
 
 FLAGS = ("-x", "c++", "-std=c++17", "-shared", "-fPIC", "-march=native", "-ffp-contract=off", "-fno-math-errno")
 OPTIMISED = ("-O3",)
-SANITIZED = ("-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-O0", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Ranges of items per thread: enough that a slow one does not leave the others idle, and that a launch can be stopped between them.
 RANGES_PER_THREAD = 16
 

@@ -14,15 +14,20 @@ import pytest
 from gpumc.device import host
 
 ROOT = Path(__file__).parents[2]
-SUITES = [
-    "tests/device/test_philox.py",
-    "tests/device/test_kernels.py::test_reductions_of_lanes",
-    "tests/sampling/test_twins.py::test_host_kernels_equal_numpy",
-    "tests/sampling/test_twins.py::test_grids_and_ramps",
-    "tests/sampling/test_twins.py::test_wide_fields",
-    "tests/sampling/test_spheres.py::test_slopes_of_the_kernel",
-    "tests/volumes/test_billiards.py::test_twins",
-]
+#: Tests that share a process, and so its start and its kernels.
+SUITES = {
+    "sweeps": (
+        "tests/sampling/test_twins.py::test_host_kernels_equal_numpy",
+        "tests/sampling/test_twins.py::test_grids_and_ramps",
+        "tests/sampling/test_twins.py::test_wide_fields",
+    ),
+    "others": (
+        "tests/device/test_philox.py",
+        "tests/device/test_kernels.py::test_reductions_of_lanes",
+        "tests/sampling/test_spheres.py::test_slopes_of_the_kernel",
+        "tests/volumes/test_billiards.py::test_twins",
+    ),
+}
 
 
 def sanitized(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
@@ -47,7 +52,7 @@ def sanitized(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_kernels_are_clean(suite, tmp_path):
-    done = sanitized("-m", "pytest", "-q", "-p", "no:cacheprovider", suite, folder=tmp_path)
+    done = sanitized("-m", "pytest", "-q", "-p", "no:cacheprovider", *SUITES[suite], folder=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     libraries = list(tmp_path.glob("*.so"))
     assert libraries, "no kernel was built, so none was judged"

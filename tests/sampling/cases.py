@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import pytest
 
 import gpumc
 from gpumc.measures import Measure
@@ -61,10 +62,32 @@ class Case:
         return gpumc.random_patterns(self.machine, alpha=alpha, instances=instances, seed=11)
 
 
+def covering(machines) -> list[Case]:
+    """Each machine with each loss under each sampler, each time around another centre, and these shifted from machine to machine:
+    any two properties occur together, and over four machines any loss, sampler and centre do."""
+    moved = list(product(LOSSES, SAMPLERS))
+    return [
+        Case(machine, *moved[(shift + place) % len(moved)], centre)
+        for shift, machine in enumerate(machines)
+        for place, centre in enumerate(CENTRES)
+    ]
+
+
+def hinges(machines) -> list[Case]:
+    """A loss that has no kernel of its own, once for each machine."""
+    return [Case(machine, gpumc.SquaredHinge(0.3), "metropolis", "explicit") for machine in machines]
+
+
 def cases(machines) -> list[Case]:
-    """Every combination for these machines; a loss that has no kernel of its own, once for each."""
-    hinges = [Case(machine, gpumc.SquaredHinge(0.3), "metropolis", "explicit") for machine in machines]
-    return [Case(*case) for case in product(machines, LOSSES, SAMPLERS, CENTRES)] + hinges
+    """Every combination for these machines."""
+    return [Case(*case) for case in product(machines, LOSSES, SAMPLERS, CENTRES)] + hinges(machines)
+
+
+def by_case(machines):
+    """Parametrises a test with every combination for these machines, those beyond a covering set marked long."""
+    short = covering(machines) + hinges(machines)
+    rest = [pytest.param(case, marks=pytest.mark.long) for case in cases(machines) if case not in short]
+    return pytest.mark.parametrize("case", short + rest, ids=str)
 
 
 #: What a run gives that must not depend on anything but its arguments.

@@ -1,4 +1,4 @@
-"""The sampled distribution against enumeration, for every combination in the table.
+"""The sampled distribution against enumeration, for the combinations in the table.
 
 Chains are independent, so that their last configurations are independent draws and a plain chi-square applies. Each of the cases
 fails by chance with probability 1e-6, all of them together with less than 1e-4; seeds are fixed.
@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import gpumc
-from tests.sampling.cases import TINY, cases
+from tests.sampling.cases import TINY, by_case
 
 CHAINS = 6000
 BURN_IN = 40
@@ -65,7 +65,7 @@ def chi_square(observed: np.ndarray, expected: np.ndarray) -> float:
     return stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue
 
 
-@pytest.mark.parametrize("case", cases(TINY), ids=str)
+@by_case(TINY)
 def test_sampled_distribution(case):
     beta, coupling = 1.2, 0.4
     patterns = case.patterns(alpha=0.8)

@@ -7,7 +7,7 @@ import pytest
 
 import gpumc
 from gpumc.device import host, kernels
-from tests.sampling.cases import SMALL, TINY, Case, cases, same_bits
+from tests.sampling.cases import SMALL, TINY, Case, by_case, same_bits
 
 
 def run(case, device: str, **changes):
@@ -15,13 +15,13 @@ def run(case, device: str, **changes):
     return gpumc.sample(case.machine, case.patterns(0.9, instances=2), case.measure(), device=device, **settings)
 
 
-@pytest.mark.parametrize("case", cases(TINY + SMALL), ids=str)
+@by_case(TINY + SMALL)
 def test_host_kernels_equal_numpy(case):
     assert same_bits(run(case, "numpy"), run(case, "cpu"))
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("case", cases(TINY + SMALL), ids=str)
+@by_case(TINY + SMALL)
 def test_cuda_equals_numpy(case):
     assert same_bits(run(case, "numpy"), run(case, "cuda"))
 
@@ -102,7 +102,7 @@ def test_wide_fields():
     assert same_bits(twin, kernel)
 
 
-@pytest.mark.parametrize("case", cases(SMALL), ids=str)
+@by_case(SMALL)
 def test_tracked_energies(case):
     """The energy carried along equals that of the final weights, recomputed from the patterns; so do errors and overlaps."""
     data, patterns = run(case, "cpu"), case.patterns(0.9, instances=2)

@@ -42,8 +42,8 @@ def test_a_table_and_a_file(tmp_path):
         (("binary-perceptron", "--alpha", "0.4", "--replicas", "3", "--coupling", "1"), "0.77"),
     ],
 )
-def test_what_is_printed(arguments, printed):
-    done = gpumc_command("theory", *arguments)
+def test_what_is_printed(arguments, printed, within):
+    done = within("theory", *arguments)
     assert done.returncode == 0, done.stderr
     assert printed in done.stdout
 
@@ -62,8 +62,8 @@ def test_what_is_printed(arguments, printed):
         (("spherical-tree-committee", "--alpha", "0.4"), "number of hidden units is needed"),
     ],
 )
-def test_mistakes_are_a_sentence(arguments, said):
-    done = gpumc_command("theory", *arguments)
+def test_mistakes_are_a_sentence(arguments, said, within):
+    done = within("theory", *arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert said in done.stderr

@@ -98,11 +98,12 @@ def test_paths_run_back(device):
     np.testing.assert_allclose(-back[1], heading, atol=1e-8)
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", DEVICES[1:])
 @pytest.mark.parametrize("wall", [-0.3, 0.0, 0.2])
 def test_paths_become_uniform(device, wall):
-    """From near one point, 30 paths in random directions, against uniform points rejected beyond the walls: means and squares of the
-    coordinates within 4.5 standard errors (fails by chance for 0.03 % of seeds, which are fixed)."""
+    """Of kernels, whose bits on the host are NumPy's. From near one point, 30 paths in random directions, against uniform points rejected
+    beyond the walls: means and squares of the coordinates within 4.5 standard errors (fails by chance for 0.03 % of seeds, which are
+    fixed)."""
     u, _, inputs = table(5, 7, 4000)
     rng = np.random.default_rng(2)
     plain = norm(rng.normal(size=(1_000_000, 5)))

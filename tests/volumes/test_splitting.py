@@ -14,7 +14,8 @@ from gpumc.volumes.regions import Place, Region
 #: Comparisons with uniform sampling are at 4 standard errors over populations (few of them: Student's t), at fixed seeds: about 5 % in all.
 FAR = 4.0
 QUICK = gpumc.Splitting(particles=1024, populations=8, moves=10)
-POINTS = 10_000_000
+#: Points that are drawn at once, and at most.
+BLOCK, MOST = 250_000, 10_000_000
 CPU = {"device": "cpu"}
 
 SMALL = [
@@ -35,13 +36,15 @@ def patterns_of(machine, count):
     return gpumc.Patterns(rng.normal(size=(count, machine.n)), rng.choice([-1, 1], count))
 
 
-def plain(machine, patterns, draw):
-    """The fraction of plainly drawn configurations without error."""
-    right, rng = 0, np.random.default_rng(6)
-    for _ in range(POINTS // 250_000):
-        stability = machine.stabilities(draw(rng, 250_000), patterns.xi[0], patterns.labels[0])
-        right += int((stability > 0).all(axis=1).sum())
-    return right / POINTS
+def plain(machine, patterns, draw, wanted):
+    """The log of the fraction of plainly drawn configurations without error, and its error: draws until that is ``wanted``."""
+    right, drawn, noise, rng = 0, 0, np.inf, np.random.default_rng(6)
+    while noise > wanted:
+        assert drawn < MOST
+        stability = machine.stabilities(draw(rng, BLOCK), patterns.xi[0], patterns.labels[0])
+        right, drawn = right + int((stability > 0).all(axis=1).sum()), drawn + BLOCK
+        noise = ((drawn - right) / max(right, 1e-9) / drawn) ** 0.5
+    return np.log(right / drawn), noise
 
 
 def units(x, machine):
@@ -49,11 +52,12 @@ def units(x, machine):
     return x * np.sqrt(machine.fan_in / (x**2).sum(axis=-1, keepdims=True))
 
 
-def agrees(log_volume, error, fraction, count):
-    assert fraction > 1e-4
-    noise = ((1 - fraction) / fraction / POINTS) ** 0.5 / count
-    assert error < 0.02
-    assert abs(log_volume - np.log(fraction) / count) < FAR * np.hypot(error, noise)
+def agrees(machine, patterns, log_volume, error, draw):
+    """Plain sampling to a third of ``error``, so that its noise widens what is allowed by 5 %."""
+    count = machine.weight_count
+    assert 0 < error < 0.02
+    log_fraction, noise = plain(machine, patterns, draw, error * count / 3)
+    assert abs(log_volume - log_fraction / count) < FAR * np.hypot(error, noise / count)
 
 
 @small
@@ -64,8 +68,7 @@ def test_the_whole_sphere(machine, count):
     def draw(rng, size):
         return units(rng.normal(size=(size, machine.weight_count)), machine).reshape(size, -1)
 
-    fraction = plain(machine, patterns, draw)
-    agrees(found.entropy.item(), found.entropy_error.item(), fraction, machine.weight_count)
+    agrees(machine, patterns, found.entropy.item(), found.entropy_error.item(), draw)
 
 
 @small
@@ -80,12 +83,7 @@ def test_at_a_distance(machine, count):
         q = 1 - 2 * distance
         return (q * reference + (1 - q * q) ** 0.5 * units(x, machine)).reshape(size, -1)
 
-    agrees(
-        float(found.log_volume[0, 0]),
-        float(found.entropy_error[0, 0]),
-        plain(machine, patterns, draw),
-        machine.weight_count,
-    )
+    agrees(machine, patterns, found.log_volume.item(), found.entropy_error.item(), draw)
     assert float(found.entropy_bound[0]) == pytest.approx(0.5 * np.log(4 * 0.3 * 0.7))
     np.testing.assert_allclose(found.entropy, found.log_volume + found.entropy_bound)
 
