@@ -8,21 +8,29 @@
 // Blocks of 128 threads that a multiprocessor is to hold: what its 2^16 registers allow.
 constexpr int BLOCKS = SHARE > 13 ? 512 / (2 * SHARE + 38) : 8;
 
-// x, about which the compiler knows nothing: it would fold a moved pointer into sums of two indices, and widen a factor too early.
+// x, about which NVRTC knows nothing: it would fold a moved pointer into sums of two indices, and widen a factor too early.
 __device__ inline int32 opaque(int32 x) {
+#ifdef __CUDACC_RTC__
     asm("" : "+r"(x));
+#endif
     return x;
 }
 __device__ inline const int32* opaque(const int32* x) {
+#ifdef __CUDACC_RTC__
     asm("" : "+l"(x));
+#endif
     return x;
 }
 
-// sum += x where bit i of `bits` is set: one instruction under a predicate, seven of which are made at once.
+// sum += x where bit i of `bits` is set. In PTX it is one instruction under a predicate, seven of which are made at once.
 template <class T> __device__ inline void add_where(uint32 bits, int i, T& sum, T x) {
+#ifdef __CUDACC_RTC__
     asm("{ .reg .pred p; .reg .b32 b; and.b32 b, %1, %2; setp.ne.b32 p, b, 0; @p add.u32 %0, %0, %3; }"
         : "+r"(sum)
         : "r"(bits), "r"(1u << i), "r"(x));
+#else
+    if (bits & (1u << i)) sum += x;
+#endif
 }
 
 template <class Field> struct Registers {

@@ -162,6 +162,7 @@ struct Item {
 
     // Together: draw every weight of the centre from its conditional, after `done` sweeps of the run.
     __device__ void draw_centre(const Acceptance& acceptance, int64 done) const {
+        lane_sync();  // lane 0 replaces the centre that others read in the sweep
         Draws words;
         for (int64 site = 0; site < s.weights; ++site) {
             if (site % 4 == 0) words.draw(chains, s.seed, STREAM_CENTRE, done, site / 4, 0);
@@ -213,6 +214,7 @@ __device__ inline void sweep_in_registers(const Item& item, const Acceptance& ac
             gained += change;
             moves |= 1u << k;
         }
+        lane_sync();  // all have read their weights, whose words several lanes change
         if ((moves >> lane()) & 1u) atomicXor(weights.rows + (site >> 5), 1u << (site & 31));
         flipped += popcount(moves);
         lane_sync();
@@ -268,8 +270,11 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
                 const Masks masks(inputs + site % (int32)s.inputs * s.pattern_words, (int32*)(item.space + Item::masks(s)), s);
                 for (int64 r = 0; r < s.replicas; ++r) {
                     Draws& random = item.random(r);
-                    if (place % 4 == 0) lane_sync();  // lanes that share the words are done with the last ones
-                    if (place % 4 == 0) random.draw(chains, s.seed, STREAM_ACCEPT, s.first_sweep + t, place / 4, r);
+                    if (place % 4 == 0) {
+                        lane_sync();  // lanes that share the words are done with the last ones
+                        if (leads()) random.draw(chains, s.seed, STREAM_ACCEPT, s.first_sweep + t, place / 4, r);
+                        lane_sync();
+                    }
                     Slopes slopes = slopes_of(r);
                     const Signs replica = item.replica(r);
                     const uint32 signs = replica.at(site);
