@@ -8,9 +8,17 @@ import numpy as np  # noqa: F401  the libraries that are limited are those that 
 import pytest
 from threadpoolctl import threadpool_limits
 
+from tests.promises.cuda import plugin
+
+
+def pytest_addoption(parser):
+    plugin.add_options(parser)
+
 
 def pytest_configure(config):
-    """Workers of pytest-xdist share the processors: threads of small matrix products would only wait for one another."""
+    """An emulated GPU where one is asked for. Workers of pytest-xdist share the processors: threads of small matrix products would
+    only wait for one another."""
+    plugin.configure(config)
     if hasattr(config, "workerinput"):
         threadpool_limits(1)
 
