@@ -23,8 +23,12 @@ def pytest_configure(config):
         threadpool_limits(1)
 
 
-def pytest_collection_modifyitems(items):
-    """Skip the tests marked gpu where there is no CUDA device, and only there."""
+def pytest_collection_modifyitems(config, items):
+    """Skip the tests marked gpu where there is no CUDA device, and those marked emulator without the emulated one; only there."""
+    if not config.getoption("--emulated-cuda"):
+        for item in items:
+            if item.get_closest_marker("emulator"):
+                item.add_marker(pytest.mark.skip(reason="is about the emulated device: --emulated-cuda"))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not _cuda_devices():
         for item in marked:

@@ -13,12 +13,11 @@ import pytest
 
 import gpumc
 from gpumc.sweeps import read_config
-from tests.sampling.cases import SMALL, TINY, cases
+from tests.sampling.cases import SMALL, TINY, Case, by_case, cases
 
 RECORD = Path(__file__).with_name("recorded_bits.json")
 RUNS = Path(__file__).parents[2] / "runs"
 VARIABLES = ("energy", "error_rate", "acceptance", "overlap_centre", "overlap_replicas", "weights", "centre")
-CASES = {str(case): case for case in cases(TINY + SMALL)}
 #: The configs of two runs, which are sampled for a few sweeps.
 SHORT = ("sampler.burn_in=4", "sampler.sweeps=4", "sampler.every=2", "patterns.instances=2")
 CONFIGS = {"quickstart": SHORT, "local-entropy": (*SHORT, "volumes.every=4")}
@@ -33,9 +32,8 @@ def digest(data) -> str:
     return content.hexdigest()[:16]
 
 
-def of_case(name: str) -> str:
+def of_case(case: Case) -> str:
     """The digest of a case of the table."""
-    case = CASES[name]
     settings = {"chains": 3, "burn_in": 3, "sweeps": 6, "every": 2, "seed": 7, "sampler": case.sampler}
     return digest(gpumc.sample(case.machine, case.patterns(0.9, 2), case.measure(), device="cpu", **settings))
 
@@ -56,9 +54,9 @@ def recorded() -> dict[str, str]:
     return json.loads(RECORD.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_cases(name, recorded):
-    assert of_case(name) == recorded[name]
+@by_case(TINY + SMALL)
+def test_cases(case, recorded):
+    assert of_case(case) == recorded[str(case)]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -67,5 +65,5 @@ def test_configs(name, recorded):
 
 
 if __name__ == "__main__":
-    found = {name: of_case(name) for name in CASES} | {name: of_config(name) for name in CONFIGS}
+    found = {str(case): of_case(case) for case in cases(TINY + SMALL)} | {name: of_config(name) for name in CONFIGS}
     RECORD.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

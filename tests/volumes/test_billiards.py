@@ -98,7 +98,7 @@ def test_paths_run_back(device):
     np.testing.assert_allclose(-back[1], heading, atol=1e-8)
 
 
-@pytest.mark.parametrize("device", DEVICES[1:])
+@pytest.mark.parametrize("device", [DEVICES[1], pytest.param("cuda", marks=[pytest.mark.gpu, pytest.mark.long])])
 @pytest.mark.parametrize("wall", [-0.3, 0.0, 0.2])
 def test_paths_become_uniform(device, wall):
     """Of kernels, whose bits on the host are NumPy's. From near one point, 30 paths in random directions, against uniform points rejected

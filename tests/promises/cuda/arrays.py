@@ -52,7 +52,9 @@ class ndarray:
         """What NumPy's ufuncs do with such an array: CuPy's of that name."""
         from tests.promises.cuda import functions
 
-        if not functions.known(ufunc.__name__) or not all(isinstance(x, (*SCALARS, ndarray, np.ndarray)) for x in inputs):
+        if not functions.known(ufunc.__name__) or not all(
+            isinstance(x, (*SCALARS, ndarray, np.ndarray)) for x in inputs
+        ):
             return NotImplemented
         if "out" in kwargs:
             (kwargs["out"],) = kwargs["out"]
@@ -138,7 +140,9 @@ class ndarray:
 
     def reshape(self, *shape, order="C"):
         shape = shape[0] if len(shape) == 1 else shape
-        array = self.host.reshape(tuple(map(operator.index, shape)) if isinstance(shape, (tuple, list)) else shape, order=order)
+        array = self.host.reshape(
+            tuple(map(operator.index, shape)) if isinstance(shape, (tuple, list)) else shape, order=order
+        )
         if not array.size or np.shares_memory(array, self.host):
             return view(self, array)
         read(self)
@@ -208,7 +212,7 @@ def poisoned(array: np.ndarray) -> np.ndarray:
     elif array.dtype.kind == "b":
         array.fill(True)
     else:
-        array.reshape(-1, order="K").view(np.uint8).fill(POISON)
+        array.ravel(order="K").view(np.uint8).fill(POISON)
     return array
 
 

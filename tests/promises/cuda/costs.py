@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 
 _HERE = os.path.dirname(__file__)
-_BETWEEN = (_HERE, "<", os.path.dirname(os.__file__))
+#: Where files lie that are between a program and this one.
+_BETWEEN = (
+    "<",
+    os.path.dirname(os.__file__),
+    *(f"{_HERE}/{name}.py" for name in ("arrays", "costs", "functions", "indexing", "raw", "streams")),
+)
 
 
 @dataclass(frozen=True)

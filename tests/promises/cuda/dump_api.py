@@ -1,6 +1,6 @@
 """Write api.json: the names, signatures and ufunc types of the CuPy that is installed. It needs the wheel, and no GPU.
 
-    python -m tests.promises.cuda.dump_api
+python -m tests.promises.cuda.dump_api
 """
 
 import inspect

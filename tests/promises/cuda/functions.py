@@ -25,7 +25,9 @@ CUPY, SPECIAL = API["cupy"], API["cupyx.scipy.special"]
 
 #: Launches of one call, where they are not one.
 LAUNCHES = {
-    **dict.fromkeys(("broadcast_to", "moveaxis", "swapaxes", "split", "squeeze", "transpose", "expand_dims", "reshape"), 0),
+    **dict.fromkeys(
+        ("broadcast_to", "moveaxis", "swapaxes", "split", "squeeze", "transpose", "expand_dims", "reshape"), 0
+    ),
     **dict.fromkeys(("eye", "take_along_axis", "linspace"), 2),
     **dict.fromkeys(("cumsum", "einsum"), 3),
     **dict.fromkeys(("sort", "argsort"), SORTS),
@@ -190,7 +192,9 @@ def empty_like(prototype, dtype=None, order="K", subok=None, shape=None):
 
 def where(condition, x=None, y=None):
     if not isinstance(condition, ndarray):
-        raise AttributeError(f"{type(condition).__name__!r} object has no attribute 'astype' (cupy.where needs an array)")
+        raise AttributeError(
+            f"{type(condition).__name__!r} object has no attribute 'astype' (cupy.where needs an array)"
+        )
     if x is None and y is None:
         return condition.nonzero()
     with np.errstate(all="ignore"):
@@ -266,7 +270,23 @@ OPERATORS = {
 }
 ORDERINGS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal"}
 SIGNS = {"neg": "negative", "invert": "invert", "abs": "absolute", "pos": "positive"}
-METHODS = ("sum", "prod", "max", "min", "mean", "any", "all", "argmax", "argmin", "var", "std", "cumsum", "repeat", "clip", "take")
+METHODS = (
+    "sum",
+    "prod",
+    "max",
+    "min",
+    "mean",
+    "any",
+    "all",
+    "argmax",
+    "argmin",
+    "var",
+    "std",
+    "cumsum",
+    "repeat",
+    "clip",
+    "take",
+)
 
 
 def _operator(name: str, reflected: bool = False) -> Callable:

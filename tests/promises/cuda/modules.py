@@ -48,7 +48,13 @@ class OutOfMemoryError(MemoryError):
 
 
 def properties(index: int) -> dict[str, Any]:
-    return {"name": b"Emulated device", "totalGlobalMem": streams.MEMORY, "major": 9, "minor": 0, "multiProcessorCount": 132}
+    return {
+        "name": b"Emulated device",
+        "totalGlobalMem": streams.MEMORY,
+        "major": 9,
+        "minor": 0,
+        "multiProcessorCount": 132,
+    }
 
 
 def attribute(of: str) -> Any:

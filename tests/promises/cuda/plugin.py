@@ -10,9 +10,15 @@ ORDERS = ("ascending", "descending", "random")
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("emulated CUDA device")
     group.addoption("--emulated-cuda", action="store_true", help="run the tests marked gpu on an emulated device")
-    group.addoption("--emulated-order", choices=ORDERS, default=ORDERS[0], help="the order of a warp's lanes between two meetings")
-    group.addoption("--emulated-tsan", action="store_true", help="build emulated kernels with ThreadSanitizer, which must be loaded")
-    group.addoption("--emulated-cpu", action="store_true", help="with --emulated-cuda: device cpu is the emulated device too")
+    group.addoption(
+        "--emulated-order", choices=ORDERS, default=ORDERS[0], help="the order of a warp's lanes between two meetings"
+    )
+    group.addoption(
+        "--emulated-tsan", action="store_true", help="build emulated kernels with ThreadSanitizer, which must be loaded"
+    )
+    group.addoption(
+        "--emulated-cpu", action="store_true", help="with --emulated-cuda: device cpu is the emulated device too"
+    )
 
 
 def configure(config: pytest.Config) -> None:

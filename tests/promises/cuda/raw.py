@@ -23,7 +23,19 @@ from tests.promises.cuda.streams import CUDARuntimeError, launch
 
 HERE = Path(__file__).parent
 #: Light optimisation keeps one call of a collective one place in the machine code.
-FLAGS = (*"-x c++ -std=c++17 -shared -fPIC -O1 -g1 -ffp-contract=off -fno-strict-aliasing -fno-math-errno -w".split(),)
+FLAGS = (
+    "-x",
+    "c++",
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    "-O1",
+    "-g1",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-fno-math-errno",
+    "-w",
+)
 SIZES = {"int64": 8, "uint64": 8, "double": 8, "int32": 4, "uint32": 4, "int": 4, "int16": 2, "int8": 1}
 KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+(?:\w+\s+)?void\s+(\w+)\s*\(([^)]*)\)')
 PLACE = re.compile(r"at (\S+)\+(0x[0-9a-f]+)")
@@ -101,7 +113,9 @@ def signatures(text: str) -> dict[str, list[str]]:
 
 def _entry(name: str, types: list[str]) -> str:
     """A function that calls a kernel with the values that an array of pointers leads to."""
-    values = ", ".join(f"*({kind.replace('const ', '') if '*' not in kind else kind}*)values[{i}]" for i, kind in enumerate(types))
+    values = ", ".join(
+        f"*({kind.replace('const ', '') if '*' not in kind else kind}*)values[{i}]" for i, kind in enumerate(types)
+    )
     return f'extern "C" void emulated_{name}(void** values) {{ {name}({values}); }}'
 
 

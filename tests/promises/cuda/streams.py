@@ -91,7 +91,6 @@ class Device:
     """A GPU; as a context, the thread's current one."""
 
     compute_capability = "90"
-    attributes = {"MaxGridDimX": 2**31 - 1, "MultiProcessorCount": 132}
     mem_info = (FREE, MEMORY)
 
     def __init__(self, device: int | None = None):
@@ -99,6 +98,10 @@ class Device:
         if not 0 <= self.id < DEVICES:
             raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
         self._before: list[int] = []
+
+    @property
+    def attributes(self) -> dict[str, int]:
+        return {"MaxGridDimX": 2**31 - 1, "MultiProcessorCount": 132}
 
     def use(self) -> None:
         _chosen.device = self.id

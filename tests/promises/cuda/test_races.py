@@ -1,0 +1,81 @@
+"""A dozen sweeps, every kind of kernel, with the lanes of a warp in other orders; and, under ThreadSanitizer, without any race."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gpumc
+from gpumc.device import host
+from tests.promises.cuda import raw
+from tests.sampling.cases import Case, same_bits
+from tests.sampling.test_twins import run
+
+pytestmark = [pytest.mark.gpu, pytest.mark.emulator]
+
+ROOT = Path(__file__).parents[3]
+ERRORS, CROSS_ENTROPY = gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7)
+#: Margins of each readout; slopes in registers and in memory; ReLU units; each sampler and each kind of centre.
+CASES = [
+    Case(gpumc.Perceptron(131), ERRORS, "metropolis", "explicit"),
+    Case(gpumc.Perceptron(7), ERRORS, "heat-bath", "traced"),
+    Case(gpumc.Perceptron(131), CROSS_ENTROPY, "metropolis", None),
+    Case(gpumc.Perceptron(131), CROSS_ENTROPY, "heat-bath", "explicit"),
+    Case(gpumc.Perceptron(7), CROSS_ENTROPY, "metropolis", "traced"),
+    Case(gpumc.TreeCommittee(9, k=3), ERRORS, "metropolis", "explicit"),
+    Case(gpumc.FullCommittee(3, k=3), CROSS_ENTROPY, "heat-bath", "fixed"),
+    Case(gpumc.TreeParity(75, k=3), ERRORS, "heat-bath", "explicit"),
+    Case(gpumc.TreeParity(6, k=2), CROSS_ENTROPY, "metropolis", "traced"),
+    Case(gpumc.TreeCommittee(6, k=2, activation="relu"), ERRORS, "metropolis", "explicit"),
+    Case(gpumc.FullCommittee(3, k=2, activation="relu"), CROSS_ENTROPY, "heat-bath", "explicit"),
+    Case(gpumc.FullCommittee(3, k=2, activation="relu"), ERRORS, "heat-bath", "traced"),
+]
+
+
+@pytest.mark.parametrize("order", ["descending", "random"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_order_of_lanes_does_not_show(case, order, monkeypatch):
+    monkeypatch.setattr(raw.RUNNING, "order", order)
+    assert same_bits(run(case, "numpy"), run(case, "cuda"))
+
+
+def sanitized(*tests: str, folder: Path) -> subprocess.CompletedProcess:
+    """These tests once more, in a Python into which ThreadSanitizer is loaded; the first race ends it."""
+    found = subprocess.run([host.compiler(), "-print-file-name=libtsan.so"], capture_output=True, text=True, check=True)
+    library = found.stdout.strip()
+    if not Path(library).is_file() or not shutil.which("setarch"):
+        pytest.fail(f"ThreadSanitizer needs setarch and {host.compiler()}'s libtsan: install them, or set CXX=g++")
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": library,
+        "TSAN_OPTIONS": "report_bugs=1 halt_on_error=1 exitcode=66",
+        "CUPY_CACHE_DIR": str(folder),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    command = ["setarch", "-R", sys.executable, "-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider", "-m", "gpu"]
+    return subprocess.run(
+        [*command, "--emulated-cuda", "--emulated-tsan", *tests],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_planted_race_is_named_by_the_sanitizer(tmp_path):
+    """A kernel whose lanes read what their neighbours write, in a test that exists for this."""
+    done = sanitized("tests/promises/cuda/racing.py", folder=tmp_path)
+    assert done.returncode == 66, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "WARNING: ThreadSanitizer: data race" in done.stderr
+    assert "racing.cu:" in done.stderr
+
+
+@pytest.mark.long
+def test_the_sanitizer_finds_no_race(tmp_path):
+    others = ["tests/device/test_philox.py", "tests/sampling/test_spheres.py::test_slopes_of_the_kernel"]
+    done = sanitized(f"{__file__}::test_the_order_of_lanes_does_not_show", *others, folder=tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
