@@ -7,7 +7,7 @@ python -m tests.promises.cuda.budgets --write   the same into docs/performance.m
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from unittest import mock
@@ -176,29 +176,32 @@ METHODS = (
 )
 
 
-def rendered() -> str:
-    """The table of what each method takes now."""
-    rows = [f"| {' | '.join((m.name, m.one, *(f'{n:,}' for n in astuple(m.measured()))))} |" for m in METHODS]
-    return "\n".join([HEAD, *rows])
+def rows() -> Iterator[str]:
+    """The table of what each method takes now, line by line."""
+    yield from HEAD.splitlines()
+    for method in METHODS:
+        yield f"| {' | '.join((method.name, method.one, *(f'{n:,}' for n in astuple(method.measured()))))} |"
 
 
 def budgets() -> dict[str, Cost]:
     """The table in docs/performance.md."""
     inside = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
-    rows = [
+    cells = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in inside.splitlines() if line.startswith("|")
     ]
-    return {name: Cost(*(int(n.replace(",", "")) for n in numbers)) for name, _, *numbers in rows[2:]}
+    return {name: Cost(*(int(n.replace(",", "")) for n in numbers)) for name, _, *numbers in cells[2:]}
 
 
 def main() -> None:
-    if sys.argv[1:] != ["--write"]:
-        print(rendered())
-        return
     before, found, rest = PAGE.read_text().partition(BEGIN)
-    if not found:
-        raise SystemExit(f"{PAGE.name} has no line {BEGIN}")
-    PAGE.write_text(f"{before}{BEGIN}\n{rendered()}\n{END}{rest.partition(END)[2]}")
+    table = []
+    for row in rows():
+        print(row, flush=True)
+        table.append(row)
+    if sys.argv[1:] == ["--write"]:
+        if not found:
+            raise SystemExit(f"{PAGE.name} has no line {BEGIN}")
+        PAGE.write_text("\n".join([before + BEGIN, *table, END]) + rest.partition(END)[2])
 
 
 if __name__ == "__main__":
