@@ -11,12 +11,13 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
-from gpumc.checks import numbers, signs
+from gpumc.checks import one_of, series, signs, whole
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss, wrong
 from gpumc.machines import Machine, require_binary
 from gpumc.measures import LocalEntropy, Ramp, check_loss
-from gpumc.patterns import Patterns
+from gpumc.named import placed
+from gpumc.patterns import Patterns, check_together
 
 #: The largest number of binary weights, and of binary variables of a joint system, that is enumerated.
 LARGEST = 24
@@ -26,7 +27,7 @@ CHUNK = 2**12
 
 def states(count: int) -> np.ndarray:
     """All 2^count configurations of ``count`` weights, in Gray-code order: int8 +-1 (2^count, count)."""
-    _affordable(count, "weights")
+    count = whole("count", count, 1, LARGEST + 1)
     return _states(np.arange(2**count), count)
 
 
@@ -38,8 +39,8 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
     """
     loss = ErrorCount() if loss is None else loss
     check_loss(loss)
+    check_together(machine, patterns)
     require_binary(machine, "enumeration")
-    patterns.check(machine)
     count = machine.weight_count
     _affordable(count, "weights")
     tables = loss.tables(machine)
@@ -67,36 +68,40 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
 
 def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike) -> xr.Dataset:
     """Averages under exp(-beta L), over (instance, [gamma,] [beta]): ``energy``, ``error_rate``, ``log_partition`` (nats)."""
+    check_loss(loss)
     data = enumerate_states(machine, patterns, loss)
-    values = numbers("beta", beta).astype(float)
-    if values.ndim > 1 or not np.all(np.isfinite(values) & (values >= 0)):
-        raise ConfigError(f"beta = {beta!r}: finite non-negative numbers are needed")
+    values = series("beta", beta, lambda b: np.isfinite(b) & (b >= 0), "finite non-negative numbers")
     axis = xr.DataArray(values, dims=["beta"] if values.ndim else [], coords={"beta": values})
     lowest = data.energy.min("state")
-    weight = np.exp((lowest - data.energy) * axis)
-    total = weight.sum("state")
-    return xr.Dataset(
-        {
-            "energy": (weight * data.energy).sum("state") / total,
-            "error_rate": (weight * data.errors).sum("state") / total / patterns.count,
-            "log_partition": np.log(total) - lowest * axis,
-        }
-    )
+    with np.errstate(under="ignore"):  # of states that do not count
+        weight = np.exp((lowest - data.energy) * axis)
+        total = weight.sum("state")
+        return xr.Dataset(
+            {
+                "energy": (weight * data.energy).sum("state") / total,
+                "error_rate": (weight * data.errors).sum("state") / total / patterns.count,
+                "log_partition": np.log(total) - lowest * axis,
+            }
+        )
 
 
 def solutions_by_distance(machine: Machine, patterns: Patterns, reference: ArrayLike) -> xr.DataArray:
-    """How many configurations have no error at each distance from ``reference`` (weights,): int64 (instance, flipped).
+    """How many configurations have no error at each distance from ``reference`` (weights,) or (instances, weights), int64 (instance,
+    flipped).
 
     ``flipped`` is the number of differing weights, 0 to N; the normalised distance D is flipped / N.
     """
+    check_together(machine, patterns)
+    require_binary(machine, "enumeration")
     count = machine.weight_count
-    centre = signs("reference", reference)
-    if centre.shape != (count,):
-        raise ConfigError(f"reference has shape {centre.shape}: ({count},) is needed")
+    dims = {"instance": np.arange(patterns.instances), "weight": np.arange(count)}
+    centres = np.broadcast_to(placed("reference", reference, dims, signs), (patterns.instances, count))
     errors = enumerate_states(machine, patterns).errors.values
-    code = int(((centre > 0) << np.arange(count)).sum())
-    flipped = np.bitwise_count(_gray(np.arange(2**count)) ^ code)
-    counts = [np.bincount(flipped[row == 0], minlength=count + 1) for row in errors]
+    gray = _gray(np.arange(2**count))
+    counts = []
+    for row, centre in zip(errors, centres, strict=True):
+        code = int(((centre > 0) << np.arange(count)).sum())
+        counts.append(np.bincount(np.bitwise_count(gray ^ code)[row == 0], minlength=count + 1))
     return xr.DataArray(
         np.array(counts),
         dims=("instance", "flipped"),
@@ -114,9 +119,8 @@ def replicated(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> x
     replica. Raises ConfigError for more than 12 weights (24 with a fixed centre), and unless beta, gamma and coupling
     are single finite numbers.
     """
-    count = machine.weight_count
     centres = _centres(machine, patterns, measure)
-    weights = states(count)
+    weights = states(machine.weight_count)
     energies = enumerate_states(machine, patterns, measure.loss).energy.values
     rows = [_replicated_averages(e, weights, c, measure) for e, c in zip(energies, centres, strict=True)]
     names = ("energy", "overlap_centre", "overlap_replicas")
@@ -148,8 +152,9 @@ def joint_distribution(machine: Machine, patterns: Patterns, measure: LocalEntro
 
 def _centres(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> np.ndarray:
     """The centres of each instance, (instances, centres, weights): all states, or the fixed one. Checks the measure."""
-    if not isinstance(measure, LocalEntropy):
-        raise ConfigError(f"replicas need a LocalEntropy measure, found {type(measure).__name__}: use exact.boltzmann")
+    check_together(machine, patterns)
+    require_binary(machine, "enumeration")
+    one_of("measure", measure, LocalEntropy, "a LocalEntropy (exact.boltzmann takes a loss and beta)")
     for name, value in (("beta", measure.beta), ("coupling", measure.coupling), ("gamma", measure.loss.gamma)):
         if isinstance(value, (tuple, Ramp)) or not (value is None or np.isfinite(value)):
             raise ConfigError(f"{name} = {value}: exact averages of replicas take a single finite number")
@@ -157,10 +162,9 @@ def _centres(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> np.
     if isinstance(measure.centre, str):
         _affordable(2 * count, "weights of a replica and the centre")
         return np.broadcast_to(states(count), (instances, 2**count, count))
-    fixed = np.asarray(measure.centre)
-    if fixed.shape not in ((count,), (1, count), (instances, count)):
-        raise ConfigError(f"centre has shape {fixed.shape}: ({count},) or ({instances}, {count}) is needed")
-    return np.broadcast_to(fixed, (instances, count))[:, None]
+    _affordable(count, "weights")
+    dims = {"instance": np.arange(instances), "weight": np.arange(count)}
+    return np.broadcast_to(placed("centre", measure.centre, dims, signs), (instances, count))[:, None]
 
 
 def _exponent(energy: np.ndarray, weights: np.ndarray, centre: np.ndarray, measure: LocalEntropy) -> np.ndarray:

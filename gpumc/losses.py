@@ -12,13 +12,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from gpumc.checks import real
+from gpumc.checks import keep, real, series
 from gpumc.device import array_module
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 
 #: The fixed point of energies that are not counts.
 FIXED_POINT = 2.0**-20
+#: The smallest and the largest gamma: below, changes of the loss drown in log(2) / (2 gamma); above, products with stabilities overflow.
+GAMMAS = 1e-6, 1e50
+#: The largest margin of either sign: beyond, changes of the loss drown in its square.
+MOST_MARGIN = 1e6
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,10 @@ class CrossEntropy:
     unit: ClassVar[float] = FIXED_POINT
 
     def __post_init__(self) -> None:
-        try:
-            values = np.asarray(self.gamma, dtype=float)
-        except (TypeError, ValueError):
-            values = np.array([])
-        if values.ndim > 1 or values.size == 0 or not np.all(np.isfinite(values) & (values > 0)):
-            raise ConfigError(f"cross-entropy: gamma = {self.gamma!r}: positive finite numbers are needed")
-        object.__setattr__(self, "gamma", float(values) if values.ndim == 0 else tuple(values.tolist()))
+        least, most = GAMMAS
+        wanted = f"positive finite numbers, from {least:g} to {most:g},"
+        values = series("cross-entropy: gamma", self.gamma, lambda g: (g >= least) & (g <= most), wanted, "gamma")
+        keep(self, gamma=float(values) if values.ndim == 0 else tuple(values.tolist()))
 
     def tables(self, machine: Machine) -> np.ndarray:
         """The loss of a pattern at each readout -r, -r + 2, ..., r for each gamma: int64 (gammas, r + 1), in units of 2^-20."""
@@ -91,7 +92,8 @@ class SquaredHinge:
     gamma: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "margin", real("squared-hinge: margin", self.margin, np.isfinite, "a finite number"))
+        wanted = f"a finite number from {-MOST_MARGIN:g} to {MOST_MARGIN:g}"
+        keep(self, margin=real("squared-hinge: margin", self.margin, lambda m: abs(m) <= MOST_MARGIN, wanted))
 
     def tables(self, machine: Machine) -> np.ndarray:
         """The loss of a pattern at each readout -r, -r + 2, ..., r: int64 (1, r + 1), in units of 2^-20."""

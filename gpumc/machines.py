@@ -18,12 +18,19 @@ from typing import ClassVar
 import numpy as np
 
 from gpumc.activations import ACTIVATIONS, ODD, activated, activation_slope
-from gpumc.checks import nearest, real, whole
+from gpumc.checks import keep, one_of, real, text, whole
 from gpumc.device import array_module
 from gpumc.errors import ConfigError
 
 #: The kinds of weights.
 WEIGHTS = ("binary", "spherical")
+#: Inputs and hidden units are fewer: their products with numbers of patterns stay far below 2^63.
+MOST_INPUTS = 2**31
+#: Patterns are fewer, as random numbers count them in 32 bits.
+MOST_PATTERNS = 2**32
+#: The flattest and the steepest activation: within, squares of preactivations neither overflow nor vanish.
+SLOPES = 1e-50, 1e50
+STEEPNESS = f"a number from {SLOPES[0]:g} to {SLOPES[1]:g}"
 
 
 @dataclass(frozen=True)
@@ -47,14 +54,14 @@ class Machine:
     activations: ClassVar[tuple[str, ...]] = ACTIVATIONS
 
     def __post_init__(self) -> None:
-        for name in ("n", "k"):
-            object.__setattr__(self, name, whole(f"{self.kind}: {name}", getattr(self, name), 1))
-        if self.weights not in WEIGHTS:
-            raise ConfigError(f"{self.kind}: weights = {self.weights!r}: {nearest(str(self.weights), WEIGHTS)}")
-        if self.activation not in self.activations:
-            meant = nearest(str(self.activation), self.activations)
-            raise ConfigError(f"{self.kind}: activation = {self.activation!r}: {meant}")
-        real(f"{self.kind}: slope", self.slope, lambda s: 0 < s < np.inf, "a positive finite number")
+        keep(
+            self,
+            n=whole(f"{self.kind}: n", self.n, 1, MOST_INPUTS),
+            k=whole(f"{self.kind}: k", self.k, 1, MOST_INPUTS),
+            weights=text(f"{self.kind}: weights", self.weights, WEIGHTS),
+            activation=text(f"{self.kind}: activation", self.activation, self.activations),
+            slope=real(f"{self.kind}: slope", self.slope, lambda s: SLOPES[0] <= s <= SLOPES[1], STEEPNESS),
+        )
         if self.weights == "binary" and self.activation not in ("sign", "relu"):
             raise ConfigError(
                 f"{self.kind}: activation = {self.activation!r} with binary weights: these have 'sign' or 'relu'; use weights = 'spherical'"
@@ -115,12 +122,18 @@ class Machine:
         """The largest integer readout; readouts run from its negative to it in steps of 2."""
         return self.weight_count if self.rectified else self.k
 
-    def pattern_count(self, alpha: float) -> int:
+    def pattern_count(self, alpha: object) -> int:
         """M = round(alpha x number of weights). Raises ConfigError where that is no pattern."""
-        count = round(real("alpha", alpha, lambda a: 0 < a < np.inf, "a positive number") * self.weight_count)
+        per_weight = real("alpha", alpha, lambda a: 0 < a < np.inf, "a positive finite number")
+        if per_weight * self.weight_count >= MOST_PATTERNS:
+            raise ConfigError(
+                f"alpha = {per_weight:g} gives too many patterns for {self.weight_count} weights: use one below "
+                f"{MOST_PATTERNS / self.weight_count:.2g}"
+            )
+        count = round(per_weight * self.weight_count)
         if count < 1:
             raise ConfigError(
-                f"alpha = {alpha:g} gives no pattern for {self.weight_count} weights: use at least {1 / self.weight_count:.2g}"
+                f"alpha = {per_weight:g} gives no pattern for {self.weight_count} weights: use at least {1 / self.weight_count:.2g}"
             )
         return count
 
@@ -159,8 +172,8 @@ class Machine:
         return readout * self.remaining(labels) * self.stability_scale
 
     def on_spheres(self, weights: np.ndarray) -> np.ndarray:
-        """Real weights (..., weight_count) with every unit's vector, unless it is 0, scaled to the squared norm fan_in."""
-        units = weights.reshape(*weights.shape[:-1], self.k, self.fan_in)
+        """Real weights (..., weight_count), of any norm, with every unit's vector, unless it is 0, scaled to the squared norm fan_in."""
+        units = within_range(weights.reshape(*weights.shape[:-1], self.k, self.fan_in))
         length = np.sqrt((units**2).mean(axis=-1, keepdims=True))
         return (units / np.where(length > 0, length, 1)).reshape(weights.shape)
 
@@ -304,10 +317,23 @@ def _check_tree(machine: Machine) -> None:
         machine._odd("n/k", machine.fan_in, "binary weights")
 
 
+def within_range(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., dimension) times powers of two that bring their largest entries near 1: nothing is rounded, and no square overflows or
+    vanishes."""
+    _, exponent = np.frexp(np.abs(vectors).max(axis=-1, keepdims=True))
+    with np.errstate(under="ignore"):  # of entries that vanish beside the largest
+        return np.ldexp(vectors, -exponent)
+
+
 def require_binary(machine: Machine, what: str) -> None:
     """Raise ConfigError unless the weights are binary."""
     if machine.spherical:
         raise ConfigError(f"{what} needs binary weights, and this {machine.kind} has spherical ones")
+
+
+def check_machine(machine: object) -> None:
+    """Raise ConfigError for what is no machine."""
+    one_of("machine", machine, tuple(MACHINES.values()), "a Perceptron, TreeCommittee, FullCommittee or TreeParity")
 
 
 #: Every machine by the name that a config gives it.

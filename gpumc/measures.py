@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
-from gpumc.checks import nearest, numbers, real, reals, whole
+from gpumc.checks import keep, one_of, real, reals, series, shown, text, whole
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
+from gpumc.named import named
 
 SCALES = ("linear", "geometric")
 SPANS = ("burn_in", "run")
+#: Replicas are fewer.
+MOST_REPLICAS = 2**16
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,11 @@ class Ramp:
     over: str = "burn_in"
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ConfigError(f"ramp: scale = {self.scale!r}: {nearest(self.scale, SCALES)}")
-        if self.over not in SPANS:
-            raise ConfigError(f"ramp: over = {self.over!r}: {nearest(self.over, SPANS)}")
+        keep(self, scale=text("ramp: scale", self.scale, SCALES), over=text("ramp: over", self.over, SPANS))
         lowest = 0 if self.scale == "linear" else np.nextafter(0, 1)
         wanted = f"a finite {'positive' if lowest else 'non-negative'} number"
         for name in ("start", "stop"):
-            real(f"ramp: {name}", getattr(self, name), lambda v: lowest <= v < np.inf, wanted)
+            keep(self, **{name: real(f"ramp: {name}", getattr(self, name), lambda v: lowest <= v < np.inf, wanted)})
 
     def values(self, burn_in: int, sweeps: int) -> np.ndarray:
         """The parameter at each of the burn_in + sweeps sweeps, float64."""
@@ -51,13 +52,12 @@ Parameter = float | Sequence[float] | Ramp
 
 
 def _checked(name: str, value: Parameter, allow_infinite: bool = False) -> Parameter:
+    """A ramp as it is, numbers as Python's own."""
     if isinstance(value, Ramp):
         return value
-    values = numbers(name, value).astype(float)
-    if values.ndim > 1 or values.size == 0 or np.any(np.isnan(values)) or np.any(values < 0):
-        raise ConfigError(f"{name} = {value}: non-negative numbers are needed")
+    values = series(name, value, lambda v: v >= 0, "non-negative numbers")
     if not allow_infinite and np.any(np.isinf(values)):
-        raise ConfigError(f"{name} = {value}: finite numbers are needed")
+        raise ConfigError(f"{name} = {shown(value)}: finite numbers are needed")
     return float(values) if values.ndim == 0 else tuple(values.tolist())
 
 
@@ -73,36 +73,61 @@ class Gibbs:
 
     def __post_init__(self) -> None:
         check_loss(self.loss)
-        object.__setattr__(self, "beta", _checked("beta", self.beta, allow_infinite=True))
+        keep(self, beta=_checked("beta", self.beta, allow_infinite=True))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LocalEntropy:
     """P(W~, W^1..W^y) ~ exp(sum_a [-beta L(W^a) - coupling d(W^a, W~)]) (Baldassi et al., PNAS 113, E7655 (2016)).
 
     ``centre="explicit"`` samples W~; ``"traced"`` sums it out, the replicas then attract one another through
-    sum_i log 2cosh(coupling sum_a W_i^a); an array, (weights,), (instances, weights) or any shape that
-    broadcasts to (instances, grid, chains, weights), of +-1 where weights are binary, is a centre that stays where it is.
+    sum_i log 2cosh(coupling sum_a W_i^a); an array, of +-1 where weights are binary, is a centre that stays where it is. A DataArray, such
+    as the ``centre`` of a result, is placed by the names of its dimensions and the values of their coordinates; any other array is
+    (weights,), (instances, weights) or (instances, grid, chains, weights), as gpumc.named says.
     """
 
     loss: Loss
     beta: Parameter
     coupling: Parameter
     replicas: int
-    centre: str | ArrayLike = "explicit"
+    centre: str | ArrayLike | xr.DataArray = "explicit"
 
     def __post_init__(self) -> None:
         check_loss(self.loss)
-        object.__setattr__(self, "beta", _checked("beta", self.beta, allow_infinite=True))
-        object.__setattr__(self, "coupling", _checked("coupling", self.coupling))
-        whole("replicas", self.replicas, 1)
-        if isinstance(self.centre, str):
-            if self.centre not in ("explicit", "traced"):
-                raise ConfigError(
-                    f"centre = {self.centre!r}: {nearest(self.centre, ('explicit', 'traced'))}, or an array"
-                )
-        else:
-            object.__setattr__(self, "centre", reals("centre", self.centre))
+        keep(
+            self,
+            beta=_checked("beta", self.beta, allow_infinite=True),
+            coupling=_checked("coupling", self.coupling),
+            replicas=whole("replicas", self.replicas, 1, MOST_REPLICAS),
+            centre=text("centre", self.centre, ("explicit", "traced"), ", or an array")
+            if isinstance(self.centre, str)
+            else _fixed(self.centre),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LocalEntropy) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple:
+        centre: tuple = (self.centre,)
+        if not isinstance(self.centre, str):
+            array = xr.DataArray(self.centre)
+            labels = tuple((dim, tuple(index)) for dim, index in array.indexes.items())
+            centre = (array.dims, labels, array.shape, array.values.tobytes())
+        return self.loss, self.beta, self.coupling, self.replicas, centre
+
+
+def _fixed(centre: Any) -> np.ndarray | xr.DataArray:
+    """A centre that stays: real numbers that nobody changes, with the names and coordinates of their dimensions where they have them."""
+    array = named("centre", centre)
+    values = reals("centre", centre if array is None else array.values)
+    values.setflags(write=False)
+    if array is None:
+        return values
+    return xr.DataArray(values, {dim: array[dim].values for dim in array.dims if dim in array.indexes}, array.dims)
 
 
 Measure = Gibbs | LocalEntropy
@@ -110,7 +135,4 @@ Measure = Gibbs | LocalEntropy
 
 def check_loss(loss: object) -> None:
     """Raise ConfigError for what is no loss."""
-    if not isinstance(loss, Loss):
-        raise ConfigError(
-            f"loss = {loss!r}: an ErrorCount(), a CrossEntropy(gamma) or a SquaredHinge(margin) is needed"
-        )
+    one_of("loss", loss, Loss, "an ErrorCount(), a CrossEntropy(gamma) or a SquaredHinge(margin)")

@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
-from gpumc.checks import real, reals, signs, whole
+from gpumc.checks import keep, numbers, one_of, real, reals, signs, whole
+from gpumc.device import Device
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
-from gpumc.machines import Machine
+from gpumc.machines import Machine, check_machine
+from gpumc.named import by_name, named
 from gpumc.reading import ENCODING, regular
 
 #: Inputs are equal where no two entries differ by more, the largest being 1 where a positive factor does not matter; an entry below
 #: the second does not decide which of two opposite inputs is taken.
 EQUAL, SMALL = 1e-12, 1e-6
+#: The largest entry of a pattern, and of a hidden sign's inputs, is at least, and at most: within, squares neither vanish nor overflow.
+SIZES = 1e-50, 1e50
 #: How often inputs that a teacher gives no label are drawn again.
 TRIES = 200
 
@@ -28,32 +33,39 @@ TRIES = 200
 class Patterns:
     """Inputs ``xi`` (instances, M, n), ``labels`` int8 +-1 (instances, M); (M, n) and (M,) are one instance.
 
-    Inputs that are all +-1 are kept as int8, others as float64, which machines of spherical weights take. Raises ConfigError for
-    shapes that do not belong together, labels that are not +-1, and inputs that are not finite or all 0.
+    Inputs that are all +-1 are kept as int8, others as float64, which machines of spherical weights take. DataArrays have the dimensions
+    ("instance",) "pattern" and "input", in any order. Raises ConfigError for shapes that do not belong together, labels that are not +-1,
+    and inputs that are not finite, masked, all 0, or too large or too small to be squared.
     """
 
     xi: np.ndarray
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        xi, labels = reals("xi", self.xi), signs("labels", self.labels)
-        if np.all(np.abs(xi) == 1):
-            xi = xi.astype(np.int8)
+        _agree(self.xi, self.labels)
+        xi = numbers("xi", by_name("xi", self.xi, "instance", "pattern", "input"))
+        labels = signs("labels", by_name("labels", self.labels, "instance", "pattern"))
+        shapes = xi.shape, labels.shape
+        xi = xi.astype(np.int8) if np.all((xi == 1) | (xi == -1)) else reals("xi", xi)
         if xi.ndim == 2:
             xi, labels = xi[None], labels[None]
         if xi.ndim != 3 or 0 in xi.shape:
             raise ConfigError(
-                f"xi has shape {np.shape(self.xi)}: (instances, patterns, n) or (patterns, n) is needed, none of them 0"
+                f"xi has shape {shapes[0]}: (instances, patterns, n) or (patterns, n) is needed, none of them 0"
             )
         if labels.shape != xi.shape[:2]:
-            raise ConfigError(
-                f"labels have shape {np.shape(self.labels)}, and xi {np.shape(self.xi)}: one label a pattern is needed"
-            )
+            raise ConfigError(f"labels have shape {shapes[1]}, and xi {shapes[0]}: one label a pattern is needed")
         zero = np.argwhere(~xi.any(axis=-1))
         if len(zero):
             raise ConfigError(f"xi{zero[0].tolist()} is 0 throughout: no weights could classify it, leave it out")
-        object.__setattr__(self, "xi", xi)
-        object.__setattr__(self, "labels", labels)
+        largest = np.abs(xi).max(axis=-1)
+        beyond = np.argwhere((largest < SIZES[0]) | (largest > SIZES[1]))
+        if len(beyond):
+            raise ConfigError(
+                f"xi{beyond[0].tolist()} has {largest[tuple(beyond[0])]:.3g} as its largest entry: between {SIZES[0]:g} and "
+                f"{SIZES[1]:g} is needed, multiply all inputs by a factor"
+            )
+        keep(self, xi=xi, labels=labels)
 
     def __repr__(self) -> str:
         return f"Patterns(instances={self.instances}, count={self.count}, n={self.n})"
@@ -103,6 +115,29 @@ class Patterns:
                     f"xi[{instance}, {pattern}] is 0 on all inputs of hidden unit {unit}, which then has no sign: leave this pattern out, "
                     "or use units of activation 'tanh' or 'erf'"
                 )
+            faint = np.argwhere(np.abs(units).max(axis=-1) < SIZES[0])
+            if len(faint):
+                instance, pattern, unit = faint[0]
+                raise ConfigError(
+                    f"xi[{instance}, {pattern}] is below {SIZES[0]:g} on all inputs of hidden unit {unit}: multiply these by a factor, "
+                    "which leaves the unit's sign as it is"
+                )
+
+
+def check_together(machine: object, patterns: object) -> None:
+    """Raise ConfigError unless these are a machine and patterns that it can read."""
+    check_machine(machine)
+    one_of("patterns", patterns, Patterns, "a Patterns(xi, labels), such as random_patterns(...)")
+    patterns.check(machine)  # type: ignore[attr-defined]
+
+
+def _agree(xi: object, labels: object) -> None:
+    """Raise ConfigError where both have coordinates, and these differ."""
+    arrays = [array for array in (named("xi", xi), named("labels", labels)) if array is not None]
+    try:
+        xr.align(*arrays, join="exact", copy=False)
+    except ValueError:
+        raise ConfigError("xi and labels have other coordinates, or sizes, along a dimension of one name") from None
 
 
 def alike(
@@ -153,9 +188,12 @@ def _first_equal(rows: np.ndarray) -> np.ndarray:
 def random_patterns(machine: Machine, alpha: float, instances: int = 1, seed: int = 0) -> Patterns:
     """round(alpha x weights) random patterns and labels +-1; instance i is the same however many there are.
 
-    Raises ConfigError for an alpha that gives no pattern, and for a wrong number of instances or seed.
+    Sets of one seed are nested: those of a smaller alpha, fewer instances or fewer inputs n are parts of the larger ones (the first
+    patterns, instances and inputs), and so are not independent. Use another seed for each alpha and n whose results are compared, or
+    counted as independent. Raises ConfigError for an alpha that gives no pattern, and for a wrong number of instances or seed.
     """
-    count = machine.pattern_count(alpha)
+    check_machine(machine)
+    count, instances, seed = _sizes(machine, alpha, instances, seed)
     xi = _random_inputs(machine, count, instances, seed)
     return Patterns(xi, _random_signs(seed, Stream.LABELS, instances, count))
 
@@ -172,13 +210,15 @@ def teacher_patterns(
 
     Each instance has its own teacher, spherical ones with every unit on its sphere; each label is turned with probability ``flip``.
     Inputs to which the teacher's output is 0, as it is where all ReLU units are silent, are drawn again, so that a teacher makes no error
-    on its labels. Raises ConfigError unless the teacher's n is the machine's.
+    on its labels. As of `random_patterns`, sets of one seed are nested. Raises ConfigError unless the teacher's n is the machine's.
     """
-    teacher = teacher or machine
+    check_machine(machine)
+    teacher = machine if teacher is None else teacher
+    one_of("teacher", teacher, Machine, "a machine, or None,")
     if teacher.n != machine.n:
         raise ConfigError(f"the teacher has n = {teacher.n} and the {machine.kind} n = {machine.n}: they must be equal")
-    real("flip", flip, lambda f: 0 <= f <= 1, "a probability from 0 to 1")
-    count = machine.pattern_count(alpha)
+    flip = real("flip", flip, lambda f: 0 <= f <= 1, "a probability from 0 to 1")
+    count, instances, seed = _sizes(machine, alpha, instances, seed)
     xi = _random_inputs(machine, count, instances, seed)
     draw = random_normals if teacher.spherical else random_bits
     weights = draw(seed, Stream.TEACHER, 0, np.arange(instances), teacher.weight_count)
@@ -266,9 +306,19 @@ def _row(path: Path, number: int, text: list[str], length: int) -> list[float]:
     return row
 
 
+def _sizes(machine: Machine, alpha: object, instances: object, seed: object) -> tuple[int, int, int]:
+    """The number of patterns, of instances, and the seed, checked."""
+    count, instances = machine.pattern_count(alpha), whole("instances", instances, 1, 2**32)
+    needed, free = count * machine.n * (3 * instances + 4), Device("numpy").free_memory()
+    if needed > free:
+        raise ConfigError(
+            f"{instances} x {count} patterns of {machine.n} inputs take {needed / 2**30:.3g} GiB while they are drawn, and "
+            f"{free / 2**30:.3g} GiB are free: use fewer"
+        )
+    return count, instances, whole("seed", seed, 0, SEED_LIMIT)
+
+
 def _random_inputs(machine: Machine, count: int, instances: int, seed: int) -> np.ndarray:
-    whole("instances", instances, 1, 2**32)
-    whole("seed", seed, 0, SEED_LIMIT)
     return np.stack([random_bits(seed, Stream.PATTERNS, np.arange(count), i, machine.n) for i in range(instances)])
 
 

@@ -12,6 +12,7 @@ PACKAGE = ROOT / "gpumc"
 FLOORS: list[set[str]] = [
     {"errors"},
     {"checks", "reading"},
+    {"named"},
     {"device"},
     {"activations"},
     {"machines", "losses", "patterns", "measures", "state"},
@@ -25,7 +26,7 @@ FLOORS: list[set[str]] = [
 ]
 PARTS = set().union(*FLOORS)
 #: Descriptions know one another's types, and the faces each other.
-OPEN = (FLOORS[4], FLOORS[-1])
+OPEN = (FLOORS[5], FLOORS[-1])
 
 
 def part_of(path: Path) -> str:

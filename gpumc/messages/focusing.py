@@ -13,10 +13,9 @@ import numpy as np
 import xarray as xr
 
 import gpumc
-from gpumc.checks import nearest, real, whole
+from gpumc.checks import real, text, whole
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
-from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.messages.constraints import Constraints, constraints_of
@@ -27,7 +26,7 @@ from gpumc.messages.priors import Replicas
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
 from gpumc.messages.spheres import SphericalReplicas, normalised
 from gpumc.messages.volume import FEWEST, VOID, BeliefPropagation, check_problem
-from gpumc.patterns import Patterns
+from gpumc.patterns import Patterns, check_together
 
 #: Protocols that need no arguments, by name.
 PROTOCOLS: dict[str, type[StandardReinforcement] | type[Scoping] | type[PseudoReinforcement]] = {
@@ -54,6 +53,8 @@ LONG_NAMES = {
 SPREAD = 0.01
 #: Mean squared magnetisation below which messages are at a symmetric point: that of the start is SPREAD^2 / 3.
 SYMMETRIC = 1e-6
+#: Starts of an instance are fewer.
+MOST_STARTS = 2**20
 
 
 @dataclass(frozen=True)
@@ -133,14 +134,11 @@ def focusing_bp(
         Where patterns contradict each other or are nearly equal, and where magnetisations stay at 0, as in parities of three units: weights
         are then signs of rounding errors.
     """
+    check_together(machine, patterns)
     check_problem(machine, ErrorCount())
-    patterns.check(machine)
     if not isinstance(protocol, Protocol):
-        if protocol not in tuple(PROTOCOLS):
-            raise ConfigError(f"protocol = {protocol!r}: {nearest(str(protocol), PROTOCOLS)}, or a FreeScoping")
-        protocol = PROTOCOLS[protocol]()
-    starts = whole("starts", starts, 1)
-    seed = whole("seed", seed, 0, SEED_LIMIT)
+        protocol = PROTOCOLS[text("protocol", protocol, PROTOCOLS, ", or a FreeScoping(path)")]()
+    starts, seed = whole("starts", starts, 1, MOST_STARTS), whole("seed", seed, 0, SEED_LIMIT)
     damping = real("damping", damping, lambda d: 0 <= d < 1, "a number from 0 to below 1")
     how = BeliefPropagation(form, tolerance, iterations)
     steps = protocol.steps()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.checks import nearest, real, whole
+from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
@@ -49,14 +49,15 @@ class BeliefPropagation:
     dtype: type = np.float64
 
     def __post_init__(self) -> None:
-        if self.form not in ("auto", *FORMS):
-            raise ConfigError(f"form = {self.form!r}: {nearest(str(self.form), ('auto', *FORMS))}")
-        tolerance = real("tolerance", self.tolerance, lambda t: 0 < t < np.inf, "a positive finite number")
-        object.__setattr__(self, "tolerance", tolerance)
-        object.__setattr__(self, "iterations", whole("iterations", self.iterations, 1))
-        if self.dtype not in (float, np.float64, np.float32):
-            raise ConfigError(f"dtype = {self.dtype!r}: numpy.float64 or numpy.float32 is needed")
-        object.__setattr__(self, "dtype", np.dtype(self.dtype).type)
+        keep(
+            self,
+            form=text("form", self.form, ("auto", *FORMS)),
+            tolerance=real("tolerance", self.tolerance, lambda t: 0 < t < np.inf, "a positive finite number"),
+            iterations=whole("iterations", self.iterations, 1),
+        )
+        if not isinstance(self.dtype, (type, str, np.dtype)) or self.dtype not in (float, np.float64, np.float32):
+            raise ConfigError(f"dtype = {shown(self.dtype)}: numpy.float64 or numpy.float32 is needed")
+        keep(self, dtype=np.dtype(self.dtype).type)
 
     def form_of(self, machine: Machine) -> type[Amp] | type[Relaxed] | type[Exact]:
         """The form of message passing for ``machine``."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpumc.checks import keep, shown, whole
 from gpumc.device import Device
 from gpumc.errors import ConfigError
 from gpumc.measures import Ramp
@@ -35,14 +36,30 @@ class Part:
     instances: tuple[int, int]
     chains: tuple[int, int]
 
+    def __post_init__(self) -> None:
+        keep(self, instances=_range("part: instances", self.instances), chains=_range("part: chains", self.chains))
+
     @property
     def size(self) -> tuple[int, int]:
         return self.instances[1] - self.instances[0], self.chains[1] - self.chains[0]
 
-    def within(self, whole: Part) -> tuple[slice, slice]:
-        """Its instances and chains, counted in ``whole``."""
-        i, c = whole.instances[0], whole.chains[0]
+    def within(self, run: Part) -> tuple[slice, slice]:
+        """Its instances and chains, counted in that of a ``run``."""
+        i, c = run.instances[0], run.chains[0]
         return slice(self.instances[0] - i, self.instances[1] - i), slice(self.chains[0] - c, self.chains[1] - c)
+
+    def check(self, instances: int, chains: int) -> None:
+        """Raise ConfigError where a run has fewer ``instances`` or ``chains``."""
+        for name, (_, last), most in (("instances", self.instances, instances), ("chains", self.chains, chains)):
+            if last > most:
+                raise ConfigError(f"part: {name} go to {last}, and the run has {most}")
+
+
+def _range(name: str, ends: object) -> tuple[int, int]:
+    if not isinstance(ends, (tuple, list)) or len(ends) != 2:
+        raise ConfigError(f"{name} = {shown(ends)}: the first, and one past the last, are needed, such as (0, 4)")
+    first = whole(name, ends[0], 0)
+    return first, whole(name, ends[1], first + 1)
 
 
 class Report:
@@ -71,19 +88,6 @@ class Watching:
     def show(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
         """Show the configurations, which are on the host."""
         self.callback(sweeps, part, weights, centre)  # type: ignore[misc]
-
-
-def broadcast(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """``array`` broadcast to ``shape``, or ConfigError."""
-    try:
-        return np.broadcast_to(array, shape)
-    except ValueError:
-        raise ConfigError(f"{name} has shape {array.shape}, which does not broadcast to {shape}") from None
-
-
-def over_run(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A centre or its like (weights,), (instances, weights) or any shape that broadcasts to (instances, grid, chains, weights)."""
-    return broadcast(name, array[:, None, None] if array.ndim == 2 else array, shape)
 
 
 def values_of(parameter) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -14,18 +15,19 @@ from numpy.typing import ArrayLike
 
 import gpumc
 from gpumc import observables
-from gpumc.checks import nearest, signs, whole
+from gpumc.checks import callback, one_of, text, whole
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 from gpumc.measures import LocalEntropy, Measure, Ramp
 from gpumc.observables import StabilityBins
-from gpumc.patterns import Patterns
+from gpumc.patterns import Patterns, check_together
 from gpumc.sampling import acceptance, sweep
 from gpumc.sampling.dataset import Records, dataset
-from gpumc.sampling.parts import Part, Progress, Report, Watch, Watching, broadcast, fitting, over_run, values_of
+from gpumc.sampling.parts import Part, Progress, Report, Watch, Watching, fitting, values_of
 from gpumc.sampling.spheres.run import SpheresRun
+from gpumc.sampling.starts import Starts
 from gpumc.sampling.sweep import Dynamics
 from gpumc.state import Model, Population, field_dtype, pack_signs, unpack_signs
 
@@ -36,6 +38,10 @@ CHUNK, CHUNK_BYTES = 1024, 2**27
 TABLES, ORDER_BYTES = 2**26, 80
 #: Sweeps between two reports of progress, where draws are further apart; of compiled kernels, that which makes so many attempts.
 STRIDE, ATTEMPTS = 16, 2e7
+#: Sweeps, with those of burn-in, are fewer than twice as many, as random numbers count them in 32 bits.
+MOST_SWEEPS = 2**31
+#: Replicas of all chains and instances are fewer, as random numbers count them in 48 bits.
+MOST_WALKERS = 2**48
 
 
 def sample(
@@ -60,11 +66,16 @@ def sample(
 
     After ``burn_in`` sweeps, ``sweeps`` more are made and every ``every``-th is recorded. ``sampler``: for binary weights "metropolis"
     (the default) or "heat-bath"; for spherical ones "hmc" (the default for a loss with a gradient), "rotations" (for others) or
-    "hit-and-run" (for error counts of hidden signs, the default at beta = inf). ``init``: "random" or weights, +-1 or real, of any
-    norm, that broadcast to (instances, grid, chains, replicas, weights). On spheres a sweep is one trajectory of 10 leapfrog
-    steps, or 10 rotations or great circles, and steps and angles are tuned in burn-in and frozen at its end. ``part`` limits
-    the run to some of its instances and chains, with the same bits as in the whole. ``progress(done, total)`` is told flip attempts,
-    and ``watch`` is shown the configurations after every ``watch_every`` sweeps.
+    "hit-and-run" (for error counts of hidden signs, the default at beta = inf). On spheres a sweep is one trajectory of 10 leapfrog
+    steps, or 10 rotations or great circles, and steps and angles are tuned in burn-in and frozen at its end.
+
+    ``init``: "random" or weights, +-1 or real, of any norm. A DataArray, such as the ``weights`` of a result, is placed by the names of its
+    dimensions and the values of their coordinates: these are in any order, more of them are left out, missing ones are refused, and
+    dimensions of size one that the run does not have are dropped. Any other array is (weights,), (instances, weights) or (instances, grid,
+    chains, replicas, weights), the grid being the parameters, the last one fastest; a dimension of size one is the same for all.
+
+    ``part`` limits the run to some of its instances and chains, with the same bits as in the whole. ``progress(done, total)`` is told
+    flip attempts, and ``watch`` is shown the configurations after every ``watch_every`` sweeps.
 
     Returns the dataset of DESIGN section 3: energies in units of the loss (not times beta), overlaps in [-1, 1]. Its bits depend on
     the arguments and on nothing else (of spherical weights, on the device too). Raises ConfigError for what makes no sense, DeviceError
@@ -72,17 +83,32 @@ def sample(
     again, only descend from a random start: a warning says how many replicas have not reached a solution.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    sampler = sampler or default_sampler(machine, measure)
-    _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sampler)
+    check_together(machine, patterns)
+    one_of("measure", measure, Measure, "a Gibbs(loss, beta) or a LocalEntropy(loss, beta, coupling, replicas)")
+    chains = whole("chains", chains, 1, 2**31)
+    burn_in, sweeps = whole("burn_in", burn_in, 0, MOST_SWEEPS), whole("sweeps", sweeps, 1, MOST_SWEEPS)
+    every, seed = whole("every", every, 1, MOST_SWEEPS), whole("seed", seed, 0, SEED_LIMIT)
+    watch_every = whole("watch_every", watch_every, 1, MOST_SWEEPS)
+    if every > sweeps:
+        raise ConfigError(f"every = {every} is more than sweeps = {sweeps}: nothing would be recorded")
+    sampler = default_sampler(machine, measure) if sampler is None else sampler
+    check_measure(machine, measure, sampler)
+    part = (
+        Part((0, patterns.instances), (0, chains)) if part is None else one_of("part", part, Part, "a Part, or None,")
+    )
+    part.check(patterns.instances, chains)
+    if patterns.instances * chains * measure.replicas >= MOST_WALKERS:
+        raise ConfigError(
+            f"chains = {chains}: with {patterns.instances} instances and {measure.replicas} replicas too many"
+        )
+    report = Report(callback("progress", progress), attempts(machine, measure, part, burn_in + sweeps))
+    watching = Watching(callback("watch", watch), watch_every if watch else sweeps)
     target = choose(device)
-    part = part or Part((0, patterns.instances), (0, chains))
     kind = SpheresRun if machine.spherical else _Run
     run = kind(machine, patterns, measure, chains, burn_in, sweeps, every, sampler, seed, target)
     need_for_results(machine, patterns, measure, part, burn_in, sweeps, every)
     records = Records.empty(machine, measure, part.size, sweeps // every)
-    attempts = int(np.prod(part.size)) * run.grid_size * measure.replicas * machine.weight_count * (burn_in + sweeps)
-    watching = Watching(watch, watch_every if watch else sweeps)
-    run.run(part, init, records, Report(progress, attempts), watching)
+    run.run(part, init, records, report, watching)
     _warn_of_descents(measure, run.schedule, records)
     attributes = {
         "gpumc_version": gpumc.__version__,
@@ -121,19 +147,10 @@ def need_for_results(
     )
 
 
-def _check(machine, patterns, measure, chains, burn_in, sweeps, every, seed, sampler) -> None:
-    patterns.check(machine)
-    for name, value, least in (
-        ("chains", chains, 1),
-        ("burn_in", burn_in, 0),
-        ("sweeps", sweeps, 1),
-        ("every", every, 1),
-    ):
-        whole(name, value, least)
-    if every > sweeps:
-        raise ConfigError(f"every = {every} is more than sweeps = {sweeps}: nothing would be recorded")
-    whole("seed", seed, 0, SEED_LIMIT)
-    check_measure(machine, measure, sampler)
+def attempts(machine: Machine, measure: Measure, part: Part, sweeps: int) -> int:
+    """Flip attempts of a part of a run."""
+    walkers = math.prod(part.size) * len(acceptance.grid(measure)[1][0]) * measure.replicas
+    return walkers * machine.weight_count * sweeps
 
 
 def default_sampler(machine: Machine, measure: Measure) -> str:
@@ -150,9 +167,7 @@ def default_sampler(machine: Machine, measure: Measure) -> str:
 
 def check_measure(machine: Machine, measure: Measure, sampler: str) -> None:
     """Raise ConfigError for a sampler that ``machine`` has not, and for a measure that it cannot sample."""
-    allowed = acceptance.SAMPLERS[machine.weights]
-    if sampler not in allowed:
-        raise ConfigError(f"sampler = {sampler!r} with {machine.weights} weights: {nearest(sampler, allowed)}")
+    text(f"{machine.weights} weights: sampler", sampler, acceptance.SAMPLERS[machine.weights])
     if sampler == acceptance.METROPOLIS and _still(measure):
         raise ConfigError(
             "Metropolis at beta = 0 without coupling accepts every flip, so that a sweep sends W to -W: use sampler 'heat-bath'"
@@ -191,28 +206,6 @@ def _still(measure: Measure) -> bool:
 
 
 @dataclass(frozen=True)
-class _Starts:
-    """Where chains and given centres start, each broadcast to the whole run: int8, or None for random or sampled ones."""
-
-    weights: np.ndarray | None
-    centre: np.ndarray | None
-
-    @classmethod
-    def of(cls, run: _Run, init: str | ArrayLike) -> _Starts:
-        count = run.machine.weight_count
-        shape = (run.patterns.instances, run.grid_size, run.chains)
-        weights = None
-        if not (isinstance(init, str) and init == "random"):
-            if isinstance(init, str):
-                raise ConfigError(f"init = {init!r}: 'random' or an array of +-1 is needed")
-            weights = broadcast("init", signs("init", init), (*shape, run.measure.replicas, count))
-        centre = run.measure.centre
-        if centre is None or isinstance(centre, str):
-            return cls(weights, None)
-        return cls(weights, over_run("centre", signs("centre", centre), (*shape, count)))
-
-
-@dataclass(frozen=True)
 class _Run:
     """The arguments of a run, checked, and the steps it is made of."""
 
@@ -233,9 +226,10 @@ class _Run:
 
     def run(self, part: Part, init: str | ArrayLike, records: Records, report: Report, watching: Watching) -> None:
         """Sample ``part`` into ``records``."""
-        starts = _Starts.of(self, init)
+        starts = Starts.of(self.machine, self.patterns.instances, self.measure, self.chains, init, part)
         for batch in self.batches(part):
-            self.batch(batch, starts, records.part(batch.within(part)), report, watching)
+            own = batch.within(part)
+            self.batch(batch, starts.within(*own), records.part(own), report, watching)
 
     @cached_property
     def schedule(self) -> acceptance.Schedule:
@@ -278,7 +272,7 @@ class _Run:
         """Of one launch."""
         return max(1, TABLES // self._bytes_per_sweep)
 
-    def batch(self, part: Part, starts: _Starts, records: Records, report: Report, watching: Watching) -> None:
+    def batch(self, part: Part, starts: Starts, records: Records, report: Report, watching: Watching) -> None:
         """Run one piece and write what it gives into ``records``."""
         instances = slice(*part.instances)
         _, (_, gamma_index, _) = acceptance.grid(self.measure)
@@ -337,11 +331,10 @@ class _Run:
                 f"{self.measure.loss.kind}: use a smaller beta"
             )
 
-    def _population(self, model: Model, part: Part, starts: _Starts) -> Population:
+    def _population(self, model: Model, part: Part, starts: Starts) -> Population:
         instances, chains = part.size
         shape = (instances, self.grid_size, chains, self.measure.replicas)
         count = self.machine.weight_count
-        place = (slice(*part.instances), slice(None), slice(*part.chains))
         population = Population(
             weights=np.zeros(0),
             centre=None,
@@ -356,7 +349,7 @@ class _Run:
             random = random_bits(self.seed, Stream.INITIAL, 0, population.walkers(), count)
             weights = np.broadcast_to(random[:, None], (*shape, count))
         else:
-            weights = starts.weights[place]
+            weights = starts.weights
         population.weights = pack_signs(weights)
         population.fields = np.empty((*shape, self.machine.k, model.pattern_count), field_dtype(self.machine))
         for i in range(instances):
@@ -368,7 +361,7 @@ class _Run:
         if isinstance(self.measure, LocalEntropy):
             population.centre = np.zeros((*shape[:3], population.weights.shape[-1]), np.uint32)
             if starts.centre is not None:
-                population.centre[:] = pack_signs(starts.centre[place])
+                population.centre[:] = pack_signs(starts.centre)
         population = population.on(self.device)
         population.energy[:] = self.device.asarray(self._measure(model, population).energy)
         if isinstance(self.measure, LocalEntropy) and starts.centre is None:

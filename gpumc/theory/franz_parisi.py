@@ -175,7 +175,7 @@ def franz_parisi(
     """
     if Limit.of(machine) != LIMIT:
         raise ConfigError("theory.franz_parisi is for the binary perceptron")
-    loss = reference_loss or ErrorCount()
+    loss = ErrorCount() if reference_loss is None else reference_loss
     grid = Grid.of(loss, alpha=alpha, reference_beta=reference_beta, distance=distance)
     own = grid.columns
     reference = Reference.of(LIMIT, loss, own["alpha"], own["reference_beta"], own["gamma"])

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from gpumc.errors import ConfigError
+from gpumc.checks import series
 from gpumc.losses import Loss, SquaredHinge
 from gpumc.measures import check_loss
 from gpumc.theory.limits import Limit
@@ -60,15 +60,14 @@ class Grid:
     def of(cls, loss: Loss, **parameters: ArrayLike) -> Grid:
         """The grid of ``parameters`` and of the loss's gamma, the last of those that :func:`sample` has. Raises ConfigError."""
         check_loss(loss)
-        values = {name: _real(name, value) for name, value in parameters.items()}
+        values = {
+            name: series(f"theory: {name}", value, *PARAMETERS[name][1:], dim=name)
+            for name, value in parameters.items()
+        }
         distance = values.pop("distance", None)
         values["gamma"] = np.asarray(0.0 if loss.gamma is None else loss.gamma, float)
         if distance is not None:
             values["distance"] = distance
-        for name, array in values.items():
-            _, allowed, called = PARAMETERS[name]
-            if array.ndim > 1 or array.size == 0 or not np.all(allowed(array)):
-                raise ConfigError(f"theory: {name} = {parameters.get(name)!r}: {called} are needed")
         return cls(values)
 
     @property
@@ -115,11 +114,3 @@ class Grid:
             },
         }
         return data
-
-
-def _real(name: str, value: ArrayLike) -> np.ndarray:
-    try:
-        return np.asarray(value, float)
-    except (TypeError, ValueError):
-        _, _, called = PARAMETERS[name]
-        raise ConfigError(f"theory: {name} = {value!r}: {called} are needed") from None

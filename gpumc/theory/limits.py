@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpumc.checks import nearest, real
+from gpumc.checks import keep, real, text
 from gpumc.errors import ConfigError
 from gpumc.machines import WEIGHTS, Machine
 from gpumc.theory.factors import IDENTITY, RELU, SIGN, Kernel
@@ -29,15 +29,17 @@ class Limit:
     activation: str = "sign"
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"theory: machine {self.kind!r}: {nearest(self.kind, KINDS)}")
-        if self.weights not in WEIGHTS:
-            raise ConfigError(f"theory: weights = {self.weights!r}: {nearest(self.weights, WEIGHTS)}")
         wanted = f"a whole number from 1 to {MOST_UNITS}, or inf,"
         k = real("theory: k", self.k, lambda k: k == np.inf or (1 <= k <= MOST_UNITS and k % 1 == 0), wanted)
-        object.__setattr__(self, "k", k if np.isinf(k) else int(k))
+        keep(
+            self,
+            kind=text("theory: machine", self.kind, KINDS),
+            weights=text("theory: weights", self.weights, WEIGHTS),
+            k=k if k == np.inf else int(k),
+            activation=text("theory: activation", self.activation, ("sign", "relu")),
+        )
         committees = self.kind == "tree-committee" and self.many
-        if self.activation not in ("sign", "relu") or (self.activation == "relu" and not committees):
+        if self.activation == "relu" and not committees:
             raise ConfigError(
                 f"theory: activation = {self.activation!r} with k = {self.k:g}: 'sign', or 'relu' for committees with k = inf"
             )
@@ -57,10 +59,7 @@ class Limit:
         if isinstance(machine, Limit):
             return machine._confirmed(machine, k, activation)
         names = [f"{weights}-{kind}" for weights in WEIGHTS for kind in KINDS]
-        if not isinstance(machine, str) or machine not in names:
-            raise ConfigError(
-                f"theory: machine {machine!r}: {nearest(str(machine), names)}; or a machine such as gpumc.Perceptron(1001)"
-            )
+        machine = text("theory: machine", machine, names, ", or a machine such as gpumc.Perceptron(1001)")
         weights, kind = machine.split("-", 1)
         if k is None and kind != "perceptron":
             raise ConfigError(

@@ -239,7 +239,8 @@ def replica_symmetric(
     beta = inf of other losses than the error count is the lowest loss: of the spherical perceptron by q -> 1; of binary weights at
     ``beta_frozen``, where their entropy vanishes. Raises ConfigError.
     """
-    limit, loss, on = _limit(machine, k, activation), loss or ErrorCount(), choose(device)
+    limit, on = _limit(machine, k, activation), choose(device)
+    loss = ErrorCount() if loss is None else loss
     grid = Grid.of(loss, alpha=alpha, beta=beta)
     alpha, beta, gamma = (grid.columns[name] for name in ("alpha", "beta", "gamma"))
     cold = np.isinf(beta) & (loss.kind != "error-count")

@@ -46,7 +46,7 @@ def local_entropy_measure(
     did not converge and where the entropy of the replicas would be negative. Replica symmetry is assumed inside of a group and between
     groups. Raises ConfigError.
     """
-    limit, loss = Limit.of(machine), loss or ErrorCount()
+    limit, loss = Limit.of(machine), ErrorCount() if loss is None else loss
     if limit != Limit("perceptron", "binary"):
         raise ConfigError("theory.local_entropy_measure is for the binary perceptron")
     grid = Grid.of(loss, alpha=alpha, beta=beta, coupling=coupling, replicas=replicas)

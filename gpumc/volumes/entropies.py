@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import entr
 
 import gpumc
+from gpumc.checks import shown
 from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.losses import CrossEntropy, ErrorCount, Loss
@@ -19,7 +20,7 @@ from gpumc.machines import Machine, require_binary
 from gpumc.measures import check_loss
 from gpumc.messages import BeliefPropagation, Problems, volumes
 from gpumc.messages.volume import check_problem
-from gpumc.patterns import Patterns
+from gpumc.patterns import Patterns, check_together
 from gpumc.volumes.grid import Grid, distances, fields, instances, references
 from gpumc.volumes.integration import Estimate, ThermodynamicIntegration, around, over_all
 from gpumc.volumes.splitting import Splitting, split
@@ -68,8 +69,8 @@ def entropy(
     ``entropy_error`` and the ``overlap`` of two solutions, "ti" does not. Raises ConfigError for what makes no sense.
     """
     loss, how = ErrorCount() if loss is None else loss, _method(method)
+    check_together(machine, patterns)
     _check(machine, loss, how)
-    patterns.check(machine)
     grid = Grid.of(loss, beta, instance=instances(patterns))
     empty = _empty(machine, patterns, grid)
     if isinstance(how, ThermodynamicIntegration):
@@ -110,8 +111,9 @@ def local_entropy(
     weight.
 
     ``reference`` +-1: an array (weights,), (instances, weights) or (instances, references, weights), or a DataArray with the
-    dimension ``weight`` and any others, such as the ``centre`` or the ``weights`` of a sampled dataset. The result has its other
-    dimensions, then [beta,] [gamma,] and ``distance`` (or ``field``): ``entropy``; ``entropy_bound``, the same without patterns,
+    dimension ``weight`` and any others, such as the ``centre`` or the ``weights`` of a sampled dataset, whose coordinate ``instance``
+    says which of the patterns' instances it belongs to. The result has its other dimensions, then [beta,] [gamma,] and ``distance`` (or
+    ``field``): ``entropy``; ``entropy_bound``, the same without patterns,
     -D log D - (1 - D) log(1 - D); ``log_volume``, their difference; the ``field`` h = dS/dD (or the ``distance``), each differing
     weight having the factor exp(-h).
 
@@ -124,8 +126,8 @@ def local_entropy(
     distance in every unit, "bp" its mean.
     """
     loss, how = ErrorCount() if loss is None else loss, _method(method)
+    check_together(machine, patterns)
     _check(machine, loss, how)
-    patterns.check(machine)
     if distance is None and field is not None:
         name, along = "field", fields(field)
     elif distance is not None and field is None:
@@ -183,10 +185,12 @@ def _only_solutions(loss: Loss, grid: Grid) -> None:
 def _method(method: Method) -> How:
     if isinstance(method, How):
         return method
+    if isinstance(method, type) and issubclass(method, How):
+        raise ConfigError(f"method is the class {method.__name__} and no object of it: write {method.__name__}()")
     known = {"bp": BeliefPropagation, "ti": ThermodynamicIntegration, "splitting": Splitting}
     if not isinstance(method, str) or method not in known:
         raise ConfigError(
-            f"method = {method!r}: 'bp' (belief propagation), 'ti' (thermodynamic integration) or 'splitting' is needed"
+            f"method = {shown(method)}: 'bp' (belief propagation), 'ti' (thermodynamic integration) or 'splitting' is needed"
         )
     return known[method]()
 

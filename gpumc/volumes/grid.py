@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from gpumc.checks import numbers
+from gpumc.checks import numbers, series, shown
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
+from gpumc.named import named, places
 from gpumc.patterns import Patterns
 
 #: The dimensions of a reference given as a plain array, by how many it has.
@@ -29,14 +32,12 @@ class Grid:
     @classmethod
     def of(cls, loss: Loss, beta: ArrayLike, **places: xr.DataArray) -> Grid:
         """The problems at ``places`` ("instance" first; then what runs slowest), every beta, every gamma. Raises ConfigError."""
-        betas = parameter("beta", beta)
-        if np.any(np.isnan(betas) | (betas < 0)):
-            raise ConfigError(f"beta = {beta!r}: non-negative numbers are needed")
+        betas = parameter("beta", beta, lambda b: b >= 0, "non-negative numbers")
         if loss.kind != "error-count" and np.any(np.isinf(betas)):
             raise ConfigError(
                 f"beta = inf is for the error count: the loss {loss.kind!r} needs a finite beta, such as beta=5.0"
             )
-        gammas = parameter("gamma", 0.0 if loss.gamma is None else loss.gamma)
+        gammas = parameter("gamma", 0.0 if loss.gamma is None else loss.gamma, np.isfinite, "finite numbers")
         last = [name for name in places if name in ("distance", "field")]
         arrays = {name: array for name, array in places.items() if name not in last}
         arrays |= {"beta": betas, "gamma": gammas, **{name: places[name] for name in last}}
@@ -79,29 +80,26 @@ class Grid:
         return first, curve.reshape(-1)
 
 
-def parameter(name: str, values: ArrayLike) -> xr.DataArray:
-    """A number, or the dimension that a list of numbers makes."""
-    array = numbers(name, values).astype(float)
-    if array.ndim > 1 or array.size == 0:
-        raise ConfigError(f"{name} = {values!r}: a number or a list of numbers is needed")
+def parameter(name: str, values: ArrayLike, right: Callable[[np.ndarray], Any], wanted: str) -> xr.DataArray:
+    """A number, or the dimension that a list of numbers makes; all ``right``, which in words is ``wanted``."""
+    array = series(name, values, right, wanted)
     return xr.DataArray(array, {name: array} if array.ndim else {}, [name] if array.ndim else [])
 
 
 def distances(values: ArrayLike) -> xr.DataArray:
     """The dimension ``distance``. Raises ConfigError outside (0, 1/2]."""
-    array = np.atleast_1d(numbers("distance", values).astype(float))
-    wrong = array[~((array > 0) & (array <= 0.5))]
-    if wrong.size:
-        raise ConfigError(f"distance = {wrong[0]:g}: normalised distances are above 0 and at most 1/2")
-    return parameter("distance", array)
+    array = series("distance", values, lambda d: (d > 0) & (d <= 0.5), "normalised distances above 0 and at most 1/2")
+    return _dimension("distance", array)
 
 
 def fields(values: ArrayLike) -> xr.DataArray:
     """The dimension ``field``. Raises ConfigError unless all are finite."""
-    array = np.atleast_1d(numbers("field", values).astype(float))
-    if not np.all(np.isfinite(array)):
-        raise ConfigError(f"field = {values!r}: finite numbers are needed")
-    return parameter("field", array)
+    return _dimension("field", series("field", values, np.isfinite, "finite numbers"))
+
+
+def _dimension(name: str, array: np.ndarray) -> xr.DataArray:
+    array = np.atleast_1d(array)
+    return xr.DataArray(array, {name: array}, [name])
 
 
 def instances(patterns: Patterns) -> xr.DataArray:
@@ -120,14 +118,18 @@ def references(
     """
     array = _named(given)
     if array.sizes.get("weight") != machine.weight_count:
-        found = dict(array.sizes) if isinstance(given, xr.DataArray) else np.shape(array)
         raise ConfigError(
-            f"the reference has shape {found}: its last dimension must be the {machine.weight_count} weights of the {machine.kind}"
+            f"the reference has the dimensions {dict(array.sizes)}: 'weight' (or the last) must be the {machine.weight_count} weights of "
+            f"the {machine.kind}"
         )
     if array.size == 0:
         raise ConfigError(
             f"the reference has shape {tuple(array.sizes.values())}, which holds no row: at least one is needed"
         )
+    if "weight" in array.indexes:
+        array = array.isel(weight=places("reference", array, "weight", np.arange(machine.weight_count)))
+    if array.sizes.get("instance") == 1 and "instance" not in array.indexes:
+        array = array.isel(instance=0, drop=True)
     if "instance" not in array.dims:
         array = array.expand_dims(instance=np.arange(patterns.instances))
     order = ["instance", *[dim for dim in array.dims if dim not in ("instance", "weight")], "weight"]
@@ -136,9 +138,11 @@ def references(
     number = array["instance"] if "instance" in array.coords else instances(patterns)
     if array.sizes["instance"] != number.size or not set(number.values.tolist()) <= set(range(patterns.instances)):
         raise ConfigError(
-            f"the reference has {array.sizes['instance']} instances and the patterns have {patterns.instances}: they must be the same ones"
+            f"the reference has the instances {shown(number.values.tolist())} and the patterns have {patterns.instances}: they must be "
+            "among these, numbered from 0"
         )
-    rows = array.values.reshape(-1, machine.weight_count)
+    number = number.astype(int)
+    rows = numbers("reference", array.values).reshape(-1, machine.weight_count)
     units = rows.reshape(len(rows), machine.k, -1)
     if machine.spherical:
         right = np.isfinite(rows).all(axis=1) & np.all(np.any(units != 0, axis=2), axis=1)
@@ -155,15 +159,12 @@ def references(
 
 
 def _named(given: xr.DataArray | ArrayLike) -> xr.DataArray:
-    if isinstance(given, xr.DataArray):
-        return given
-    try:
-        array = np.asarray(given)
-    except ValueError:
-        raise ConfigError("reference: rows of one length are needed, found rows of several lengths") from None
-    if array.dtype.kind not in "biuf" or array.ndim not in PLAIN:
+    array = named("reference", given)
+    if array is not None:
+        return array
+    plain = numbers("reference", given)
+    if plain.ndim not in PLAIN:
         raise ConfigError(
-            f"reference: numbers +-1 of shape (weights,), (instances, weights) or (instances, references, weights) are needed, "
-            f"found {array.dtype} of shape {array.shape}"
+            f"reference has shape {plain.shape}: (weights,), (instances, weights) or (instances, references, weights) is needed"
         )
-    return xr.DataArray(array, dims=PLAIN[array.ndim])
+    return xr.DataArray(plain, dims=PLAIN[plain.ndim])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from gpumc.checks import whole
+from gpumc.checks import keep, whole
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
@@ -58,7 +58,7 @@ class ThermodynamicIntegration:
             ("every", 1, None),
             ("seed", 0, SEED_LIMIT),
         ):
-            whole(f"thermodynamic integration: {name}", getattr(self, name), least, limit)
+            keep(self, **{name: whole(f"thermodynamic integration: {name}", getattr(self, name), least, limit)})
         if self.every > self.sweeps:
             raise ConfigError(
                 f"thermodynamic integration: every = {self.every} is more than sweeps = {self.sweeps}: nothing would be measured"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gpumc.checks import whole
+from gpumc.checks import keep, whole
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
 from gpumc.machines import Machine
@@ -48,7 +48,7 @@ class Splitting:
             ("moves", 1, 2**12),
             ("seed", 0, SEED_LIMIT),
         ):
-            whole(f"splitting: {name}", getattr(self, name), least, limit)
+            keep(self, **{name: whole(f"splitting: {name}", getattr(self, name), least, limit)})
 
 
 def log_fraction(

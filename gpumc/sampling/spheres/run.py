@@ -12,22 +12,22 @@ from functools import cached_property
 
 import numpy as np
 
-from gpumc.checks import reals
 from gpumc.device import Device, to_host
 from gpumc.device.philox import Stream, random_normals
-from gpumc.errors import ConfigError, RunError
+from gpumc.errors import RunError
 from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance
 from gpumc.sampling.dataset import Records
-from gpumc.sampling.parts import Part, Report, Watching, broadcast, fitting, over_run
+from gpumc.sampling.parts import Part, Report, Watching, fitting
 from gpumc.sampling.spheres import hmc, rotations
 from gpumc.sampling.spheres.centre import draw_centre
 from gpumc.sampling.spheres.geometry import normalised
 from gpumc.sampling.spheres.moves import Moves
 from gpumc.sampling.spheres.target import Target
+from gpumc.sampling.starts import Starts
 
 #: Bytes of preactivations that a block of rows should have, by kind of device, and the most rows.
 BLOCK_BYTES, MOST_ROWS = {"numpy": 2**22, "cpu": 2**25, "cuda": 2**28}, 2**14
@@ -104,11 +104,12 @@ class SpheresRun:
 
     def run(self, part: Part, init, records: Records, report: Report, watching: Watching) -> None:
         """Sample ``part`` into ``records``."""
-        starts = self._starts(init)
+        starts = Starts.of(self.machine, self.patterns.instances, self.measure, self.chains, init, part)
         for i in range(*part.instances):
             for first, last in self._batches(part.chains):
                 batch = Part((i, i + 1), (first, last))
-                _Instance(self, batch).run(starts, records.part(batch.within(part)), report, watching)
+                own = batch.within(part)
+                _Instance(self, batch).run(starts.within(*own), records.part(own), report, watching)
 
     def _batches(self, chains: tuple[int, int]) -> Iterator[tuple[int, int]]:
         """Ranges of chains whose weights fit the device's memory."""
@@ -120,30 +121,6 @@ class SpheresRun:
         step = fitting(self.device, per_chain, block + inputs, what)
         for first in range(chains[0], chains[1], step):
             yield first, min(first + step, chains[1])
-
-    def _starts(self, init) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Given weights and centres, of any norm, broadcast to the whole run."""
-        shape = (self.patterns.instances, self.grid_size, self.chains)
-        count = self.machine.weight_count
-        weights = centre = None
-        if not isinstance(init, str):
-            weights = broadcast("init", self._nowhere_zero("init", init), (*shape, self.measure.replicas, count))
-        elif init != "random":
-            raise ConfigError(f"init = {init!r}: 'random' or an array of real weights is needed")
-        if self.measure.centre is not None and not isinstance(self.measure.centre, str):
-            centre = over_run("centre", self._nowhere_zero("centre", self.measure.centre), (*shape, count))
-        return weights, centre
-
-    def _nowhere_zero(self, name: str, values) -> np.ndarray:
-        array = reals(name, values)
-        if array.shape[-1:] != (self.machine.weight_count,):
-            raise ConfigError(
-                f"{name} has shape {array.shape}: its last dimension must be the {self.machine.weight_count} weights"
-            )
-        zero = np.argwhere(~array.reshape(*array.shape[:-1], *self.shape).any(axis=-1))
-        if len(zero):
-            raise ConfigError(f"{name}: unit {zero[0][-1]} has the zero vector, which has no place on its sphere")
-        return array
 
 
 class _Instance:
@@ -167,10 +144,10 @@ class _Instance:
         gamma = np.atleast_1d(0.0 if run.measure.loss.gamma is None else run.measure.loss.gamma)
         self.gamma = np.repeat(gamma[gamma_index][self.grid], run.measure.replicas)
 
-    def run(self, starts, records: Records, report: Report, watching: Watching) -> None:
+    def run(self, starts: Starts, records: Records, report: Report, watching: Watching) -> None:
         """All sweeps."""
         go = self.go
-        state = self._start(*starts)
+        state = self._start(starts)
         for done in range(1, go.burn_in + go.sweeps + 1):
             for first in range(0, len(self.chain), go.block):
                 self._sweep(state, slice(first, first + go.block), done - 1)
@@ -191,19 +168,19 @@ class _Instance:
     def _explicit(self) -> bool:
         return isinstance(self.go.measure.centre, str) and not self.go.traced
 
-    def _start(self, weights: np.ndarray | None, centre: np.ndarray | None) -> Spheres:
+    def _start(self, starts: Starts) -> Spheres:
         go = self.go
         asarray = go.device.asarray
-        if weights is None:
+        if starts.weights is None:
             x = random_normals(go.seed, Stream.INITIAL, 0, self.walkers, go.machine.weight_count)
         else:
-            x = weights[self.instance, self.grid, self.chain]
+            x = starts.weights[0, self.grid, self.chain - self.part.chains[0]]
         x = normalised(asarray(np.ascontiguousarray(x, dtype=float).reshape(-1, *go.shape)))
         first = np.log(hmc.FIRST_STEP if go.sampler == acceptance.HMC else rotations.FIRST_ANGLE)
         groups = len(x) // go.together
         state = Spheres(x, None, np.full(groups, first), *np.zeros((3, groups)))
-        if centre is not None:
-            rows = np.ascontiguousarray(centre[self.instance, self.grid, self.chain], dtype=float)
+        if starts.centre is not None:
+            rows = np.ascontiguousarray(starts.centre[0, self.grid, self.chain - self.part.chains[0]], dtype=float)
             state.centre = normalised(asarray(rows.reshape(-1, *go.shape)))
         elif self._explicit:
             state.centre = self._drawn_centre(state, 0)
