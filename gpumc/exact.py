@@ -31,6 +31,7 @@ def states(count: int) -> np.ndarray:
     return _states(np.arange(2**count), count)
 
 
+@np.errstate(under="ignore")
 def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = None) -> xr.Dataset:
     """Every configuration's loss ``energy``, float64 (instance, [gamma,] state), and ``errors``, int64 (instance, state).
 
@@ -66,6 +67,7 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
     return data
 
 
+@np.errstate(under="ignore")
 def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike) -> xr.Dataset:
     """Averages under exp(-beta L), over (instance, [gamma,] [beta]): ``energy``, ``error_rate``, ``log_partition`` (nats)."""
     check_loss(loss)
@@ -73,16 +75,15 @@ def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike)
     values = series("beta", beta, lambda b: np.isfinite(b) & (b >= 0), "finite non-negative numbers")
     axis = xr.DataArray(values, dims=["beta"] if values.ndim else [], coords={"beta": values})
     lowest = data.energy.min("state")
-    with np.errstate(under="ignore"):  # of states that do not count
-        weight = np.exp((lowest - data.energy) * axis)
-        total = weight.sum("state")
-        return xr.Dataset(
-            {
-                "energy": (weight * data.energy).sum("state") / total,
-                "error_rate": (weight * data.errors).sum("state") / total / patterns.count,
-                "log_partition": np.log(total) - lowest * axis,
-            }
-        )
+    weight = np.exp((lowest - data.energy) * axis)
+    total = weight.sum("state")
+    return xr.Dataset(
+        {
+            "energy": (weight * data.energy).sum("state") / total,
+            "error_rate": (weight * data.errors).sum("state") / total / patterns.count,
+            "log_partition": np.log(total) - lowest * axis,
+        }
+    )
 
 
 def solutions_by_distance(machine: Machine, patterns: Patterns, reference: ArrayLike) -> xr.DataArray:
@@ -111,6 +112,7 @@ def solutions_by_distance(machine: Machine, patterns: Patterns, reference: Array
     )
 
 
+@np.errstate(under="ignore")
 def replicated(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> xr.Dataset:
     """Averages over replicas around a centre, float64 (instance,): ``energy``, ``overlap_centre``, ``overlap_replicas``.
 
@@ -127,6 +129,7 @@ def replicated(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> x
     return xr.Dataset({name: ("instance", values) for name, values in zip(names, np.transpose(rows), strict=True)})
 
 
+@np.errstate(under="ignore")
 def joint_distribution(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> xr.DataArray:
     """P(W^1, .., W^y, W~) of every joint state: float64 (instance, replica_0, .., replica_{y-1}, [centre]).
 

@@ -62,24 +62,27 @@ class CrossEntropy:
     def tables(self, machine: Machine) -> np.ndarray:
         """The loss of a pattern at each readout -r, -r + 2, ..., r for each gamma: int64 (gammas, r + 1), in units of 2^-20."""
         stability = _readouts(machine) * machine.stability_scale
-        values = [np.logaddexp(0.0, -2 * g * stability) / (2 * g) for g in np.atleast_1d(self.gamma)]
+        values = [self.values(stability, g) for g in np.atleast_1d(self.gamma)]
         return _fixed_point(
             np.array(values), f"cross-entropy: gamma = {np.min(self.gamma):g}", machine, "a larger gamma"
         )
 
     def values(self, stability: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
         """f_gamma of each real stability."""
-        return array_module(stability).logaddexp(0.0, -2 * gamma * stability) / (2 * gamma)
+        with np.errstate(under="ignore"):  # losses of what is right by far
+            return array_module(stability).logaddexp(0.0, -2 * gamma * stability) / (2 * gamma)
 
     def slopes(self, stability: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
         """The derivative of f_gamma at each real stability, -1 / (1 + exp(2 gamma Delta)), to all digits also where it is small."""
         xp = array_module(stability)
-        return -xp.exp(-xp.logaddexp(0.0, 2 * gamma * stability))
+        with np.errstate(under="ignore"):
+            return -xp.exp(-xp.logaddexp(0.0, 2 * gamma * stability))
 
     def curvatures(self, stability: np.ndarray, gamma: np.ndarray | float) -> np.ndarray:
         """The second derivative."""
         slopes = self.slopes(stability, gamma)
-        return -2 * gamma * slopes * (1 + slopes)
+        with np.errstate(under="ignore"):
+            return -2 * gamma * slopes * (1 + slopes)
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ NEVER = float(np.log(2 * CERTAIN))
 BETA_UNIT = FIXED_POINT
 PRODUCT_UNIT = BETA_UNIT * FIXED_POINT
 #: What beta and coupling must be below with binary weights and any loss but the error count, so that what is compared fits int64; and the
-#: coupling of spherical weights, so that nothing overflows.
-MOST_BETA, MOST_COUPLING, MOST_ON_SPHERES = 2**11, 2e6, 1e100
+#: coupling of spherical weights and of the error count, so that nothing overflows.
+MOST_BETA, MOST_COUPLING, MOST_COUNTED = 2**11, 2e6, 1e100
 
 LOG_BITS = 10
 LN2 = int(np.rint(np.log(2) / PRODUCT_UNIT))
@@ -83,7 +83,8 @@ def log_weight_gain(measure: Measure, coupling: np.ndarray, aligned: np.ndarray)
     if not traced(measure):
         return -2.0 * coupling * aligned
     below, above = coupling * (aligned - 1), coupling * (aligned + 1)
-    return np.logaddexp(below, -below) - np.logaddexp(above, -above)
+    with np.errstate(under="ignore"):  # of the smaller terms
+        return np.logaddexp(below, -below) - np.logaddexp(above, -above)
 
 
 @dataclass(frozen=True)
@@ -135,22 +136,26 @@ class Schedule:
 
 def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bath: bool) -> np.ndarray:
     change = np.arange(-pattern_count, pattern_count + 1)
-    cost = np.where(
-        change == 0, 0.0, np.where(np.isinf(beta)[..., None], np.inf, beta[..., None]) * np.where(change, change, 1)
-    )
+    with np.errstate(over="ignore"):  # a cost beyond all numbers is infinite
+        cost = np.where(change == 0, 0.0, beta[..., None] * np.where(change, change, 1))
     exponent = gain[..., None] - cost[..., None, :]
-    probability = 0.5 * (1 + np.tanh(exponent / 2)) if heat_bath else np.exp(np.minimum(exponent, 0))
+    with np.errstate(under="ignore"):  # what is accepted with probability 0
+        probability = 0.5 * (1 + np.tanh(exponent / 2)) if heat_bath else np.exp(np.minimum(exponent, 0))
     return np.rint(probability * CERTAIN).astype(np.uint32)
 
 
 def check_range(measure: Measure, spherical: bool) -> None:
     """Raise ConfigError for a beta or coupling that is too large for the numbers that hold it."""
     counts = isinstance(measure.loss, ErrorCount)
-    limits: dict[str, float] = {} if counts else {"beta": MOST_BETA, "coupling": MOST_COUPLING}
-    for name, limit in ({"coupling": MOST_ON_SPHERES} if spherical else limits).items():
+    limits: dict[str, float] = {"beta": MOST_BETA, "coupling": MOST_COUPLING}
+    for name, limit in ({"coupling": MOST_COUNTED} if spherical or counts else limits).items():
         largest = values_of(getattr(measure, name)).max()
         if largest >= limit:
-            which = "spherical weights" if spherical else "binary weights and any loss but the error count"
+            which = (
+                "spherical weights or the error count"
+                if spherical or counts
+                else "binary weights and any loss but the error count"
+            )
             raise ConfigError(f"{name} = {largest:g}: with {which} {name} must be below {limit:g}")
 
 

@@ -108,7 +108,8 @@ def sample(
     run = kind(machine, patterns, measure, chains, burn_in, sweeps, every, sampler, seed, target)
     need_for_results(machine, patterns, measure, part, burn_in, sweeps, every)
     records = Records.empty(machine, measure, part.size, sweeps // every)
-    run.run(part, init, records, report, watching)
+    with np.errstate(under="ignore"):  # factors that vanish are 0
+        run.run(part, init, records, report, watching)
     _warn_of_descents(measure, run.schedule, records)
     attributes = {
         "gpumc_version": gpumc.__version__,

@@ -18,6 +18,7 @@ from gpumc.theory.replica_symmetric import saddle_points
 POSITIVE = np.linspace(0.0, 10.0, 4001)
 
 
+@np.errstate(under="ignore")  # factors that vanish are 0
 def capacity(machine: Machine | Limit | str, *, k: float | None = None, activation: str | None = None) -> float:
     """The replica-symmetric alpha above which no weights are without error; ``machine`` as in :func:`replica_symmetric`.
 

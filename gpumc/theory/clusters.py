@@ -216,6 +216,7 @@ def errors(rows: int) -> Factor:
     return Factor(ErrorCount(), np.full(rows, np.inf), np.zeros(rows))
 
 
+@np.errstate(under="ignore")  # factors that vanish are 0
 def dense_clusters(
     machine: Machine | Limit | str,
     *,

@@ -155,6 +155,7 @@ class Problem:
         return np.stack([forced + share * (1 - forced), self.s * self.reference.q], axis=1)
 
 
+@np.errstate(under="ignore")  # factors that vanish are 0
 def franz_parisi(
     *,
     alpha: ArrayLike,

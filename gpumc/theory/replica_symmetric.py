@@ -216,6 +216,7 @@ def possible_points(
     return points.where(points.converged & (points.entropy(alpha, beta) >= -FROZEN))
 
 
+@np.errstate(under="ignore")  # factors that vanish are 0
 def replica_symmetric(
     machine: Machine | Limit | str,
     *,

@@ -29,6 +29,7 @@ from gpumc.theory.replica_symmetric import FROZEN
 from gpumc.theory.solve import fixed_point
 
 
+@np.errstate(under="ignore")  # factors that vanish are 0
 def local_entropy_measure(
     machine: Machine | Limit | str = "binary-perceptron",
     *,

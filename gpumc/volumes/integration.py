@@ -76,6 +76,7 @@ class Estimate:
     reached: np.ndarray
 
 
+@np.errstate(under="ignore")
 def around(
     machine: Machine,
     patterns: Patterns,
@@ -101,6 +102,7 @@ def around(
     return Estimate(entropy, error, field, reached)
 
 
+@np.errstate(under="ignore")
 def over_all(
     machine: Machine, patterns: Patterns, loss: Loss, beta: float, how: ThermodynamicIntegration, device: str
 ) -> Estimate:

@@ -106,6 +106,7 @@ def split(
     return {"log_volume": logs / count, "entropy_error": errors / count, "overlap": overlap, "converged": reached > 0}
 
 
+@np.errstate(under="ignore")
 def _populations(region: Region, how: Splitting) -> tuple[np.ndarray, int, np.ndarray]:
     """The log of every population's product, NaN where it found no solution, the levels made, and the mean of every population's
     solutions, (populations, weights)."""

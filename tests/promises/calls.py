@@ -1,6 +1,7 @@
 """Calls of public functions with arguments of right and wrong kinds, for hypothesis.
 
-To extend: a line in `CALLS` for a function (its parameters, and of each what is right, given a machine), one in `WRONG` for a kind of object.
+To extend: a line in `CALLS` for a function (its parameters, and of each what is right, given a machine), one in `WRONG` for a kind of
+object.
 All sizes are tiny: a call takes milliseconds.
 """
 
@@ -155,24 +156,31 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
     "sample": (
         gpumc.sample,
         {
-            "machine": machines, "patterns": patterns, "measure": measures, "init": inits,
-
-                "chains": of(few),
-                "burn_in": of(few),
-                "sweeps": of(st.integers(2, 4)),
-                "every": of(1),
-                "seed": of(seeds)
-            ,
+            "machine": machines,
+            "patterns": patterns,
+            "measure": measures,
+            "init": inits,
+            "chains": of(few),
+            "burn_in": of(few),
+            "sweeps": of(st.integers(2, 4)),
+            "every": of(1),
+            "seed": of(seeds),
             "sampler": of(st.sampled_from([None, "heat-bath", "hmc", "rotations", "hit-and-run", "metropolis"])),
-            "part": of(st.sampled_from([None, Part((0, 1), (0, 1))])), "device": of(devices),
-            "watch": of(lambda *_: None), "watch_every": of(few), "progress": of(None),
+            "part": of(st.sampled_from([None, Part((0, 1), (0, 1))])),
+            "device": of(devices),
+            "watch": of(lambda *_: None),
+            "watch_every": of(few),
+            "progress": of(None),
         },
     ),
     "entropy": (gpumc.entropy, {"machine": machines, "patterns": patterns, **volume}),
     "local_entropy": (
         gpumc.local_entropy,
         {
-            "machine": machines, "patterns": patterns, "reference": references, **volume,
+            "machine": machines,
+            "patterns": patterns,
+            "reference": references,
+            **volume,
             "distance": of(st.sampled_from([0.2, [0.1, 0.5], 1e-300])),
         },
     ),
@@ -189,19 +197,15 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
     "focusing_bp": (
         gpumc.focusing_bp,
         {
-
-                "machine": machines,
-                "patterns": patterns,
-                "protocol": of(st.sampled_from(protocols)),
-                "starts": of(few)
-            ,
-
-                "seed": of(seeds),
-                "iterations": of(5),
-                "damping": of(0.5),
-                "tolerance": of(1e-3),
-                "device": of(devices)
-            ,
+            "machine": machines,
+            "patterns": patterns,
+            "protocol": of(st.sampled_from(protocols)),
+            "starts": of(few),
+            "seed": of(seeds),
+            "iterations": of(5),
+            "damping": of(0.5),
+            "tolerance": of(1e-3),
+            "device": of(devices),
             "form": of(st.sampled_from(["auto", "amp", "exact", "relaxed"])),
         },
     ),
@@ -212,8 +216,12 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
     "teacher_patterns": (
         gpumc.teacher_patterns,
         {
-            "machine": machines, "alpha": of(st.sampled_from([0.5, 1])), "instances": of(few), "seed": of(seeds),
-            "teacher": machines, "flip": of(0.1),
+            "machine": machines,
+            "alpha": of(st.sampled_from([0.5, 1])),
+            "instances": of(few),
+            "seed": of(seeds),
+            "teacher": machines,
+            "flip": of(0.1),
         },
     ),
     "load_patterns": (gpumc.load_patterns, {"path": of("patterns.txt")}),
