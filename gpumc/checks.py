@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import reprlib
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,18 @@ def evenly(start: float, stop: float, count: int) -> list[float]:
     0.1 to 0.5 the middle is 0.3, where binary arithmetic gives 0.30000000000000004."""
     first, last = Fraction(repr(start)), Fraction(repr(stop))
     return [float(first + (last - first) * Fraction(i, max(count - 1, 1))) for i in range(count)]
+
+
+def a_path(value: str | os.PathLike) -> Path:
+    """``value`` as a path, ``~`` at its start expanded: here and nowhere else, so that all parts of the program mean one file.
+
+    Raises ConfigError for what is no path.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str) or "\0" in os.fspath(value):
+        raise ConfigError(f"path = {value!r}: the path of a file or folder is needed")
+    path = Path(os.path.expanduser(os.fspath(value)))
+    # A name that truly begins with ~ must stay what it is wherever the path comes by again.
+    return path.absolute() if str(path).startswith("~") else path
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -23,6 +23,10 @@ class RunError(GpumcError, RuntimeError):
     """A run's folder or file cannot be used as it is."""
 
 
+class Damaged(RunError):
+    """The content of a file is not what was written to it, or not what belongs there; the file itself could be read."""
+
+
 class Stopped(GpumcError):
     """A user stopped a run, which can go on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from gpumc.checks import keep, numbers, one_of, real, reals, signs, whole
+from gpumc.checks import a_path, keep, numbers, one_of, real, reals, signs, whole
 from gpumc.device import Device
 from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
@@ -247,14 +248,14 @@ def _taught(teacher: Machine, weights: np.ndarray, xi: np.ndarray, instance: int
     )
 
 
-def load_patterns(path: str | Path) -> Patterns:
+def load_patterns(path: str | os.PathLike) -> Patterns:
     """Patterns from a file.
 
     ``.npz``: arrays ``xi`` and ``labels``. Anything else is text, gzipped where it ends in ``.gz``: a pattern a line,
     numbers separated by blanks or commas, the last one the label +-1; ``#`` starts a comment. Raises RunError for a file
     that cannot be read, and ConfigError, with the file and (in text) the line and column, for what is wrong in it.
     """
-    path = regular(Path(path))
+    path = regular(a_path(path))
     try:
         if path.suffix == ".npz":
             return _load_npz(path)

@@ -189,9 +189,16 @@ def bench(
 ) -> None:
     """How fast this machine is: flip attempts a second of four standard workloads, in about a minute."""
     from gpumc.bench import PEERS, available, report
+    from gpumc.checks import a_path
     from gpumc.device import choose
 
-    report([choose(device)] if device else available(), PEERS if peers else (), walkers=1024, seconds=1.0, file=json)
+    report(
+        [choose(device)] if device else available(),
+        PEERS if peers else (),
+        walkers=1024,
+        seconds=1.0,
+        file=a_path(json) if json else None,
+    )
 
 
 @app.command()
@@ -223,6 +230,7 @@ def _draw(folder: Path, merged: Path) -> None:
     from gpumc.errors import GpumcError, RunError
     from gpumc.results import load
 
+    folder = folder if os.access(folder, os.W_OK) else Path()  # another's results are drawn beside the user
     for name, data in _groups(load(merged)):
         path = folder / (f"{merged.stem}-{name}.png" if name else f"{merged.stem}.png")
         try:

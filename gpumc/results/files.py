@@ -1,97 +1,162 @@
-"""One dataset, or a tree of them, in one netCDF4-compatible HDF5 file."""
+"""One dataset, or a tree of them, in one netCDF4-compatible HDF5 file, which ends with a seal: the SHA-256 of all before it.
+
+HDF5 does not read beyond its own end, so that any program reads a sealed file.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
-from gpumc.errors import RunError
+from gpumc.checks import a_path
+from gpumc.errors import Damaged, RunError
+from gpumc.results.hdf5 import end_of, first_line, packed, unpacked
 
-#: How every array is stored: compressed, and with a checksum that a damaged chunk does not pass.
-STORAGE = {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True}
+#: The line at a file's end: a label and a digest.
+SEAL = re.compile(rb"\ngpumc ([^\n]*) sha256 ([0-9a-f]{64})\n\Z")
+DIGEST = 64 + 1
+#: Bytes at a file's end that hold any seal.
+TAIL = 1024
+#: Bytes that are hashed at a time.
+BLOCK = 2**20
+#: What some file systems answer to a request that they do not know.
+UNKNOWN = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def save(data: xr.Dataset | xr.DataTree, path: str | Path) -> Path:
+def save(data: xr.Dataset | xr.DataTree, path: str | os.PathLike, label: str = "file") -> Path:
     """Write ``data`` to ``path``, whole or not at all: under a temporary name beside it, flushed to the disk, then renamed.
 
-    Raises RunError where it cannot be written (a full disk, a folder that is not there); ``path`` is then as it was before.
+    A ``label`` is part of the seal. Raises RunError where the file cannot be written (a full disk, a folder that cannot be
+    made); ``path`` is then as it was before.
     """
-    path = Path(path)
-    encoding: dict = _encoding(data) if isinstance(data, xr.Dataset) else _encodings(data)
+    path = a_path(path)
     # The file is made in memory: HDF5 itself, when a disk fills while it writes, can take the process down with it.
-    content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
+    content = packed(data) + f"\ngpumc {label} sha256 ".encode()
     with replacing(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(content + hashlib.sha256(content).hexdigest().encode() + b"\n")
     return path
 
 
-def load(path: str | Path) -> xr.Dataset | xr.DataTree:
-    """Read a whole file into memory and close it. Raises RunError for a file that is not there, cut short or damaged."""
-    path = Path(path)
-    if not path.is_file():
-        raise RunError(f"{path} is not there")
+def load(path: str | os.PathLike, label: str | None = None) -> xr.Dataset | xr.DataTree:
+    """Read a whole file into memory and close it. With a ``label`` it must be sealed by that.
+
+    Raises RunError for a file that is not there or cannot be read, and Damaged for one that is cut short, changed or another's.
+    """
+    path = a_path(path)
+    with _reading(path):
+        content = path.read_bytes()
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as tree:
-            loaded = tree.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise RunError(f"{path} cannot be read, it may be cut short or damaged ({_first_line(error)})") from None
-    return loaded if loaded.children else loaded.to_dataset()
+        seal = SEAL.search(content, max(0, len(content) - TAIL))
+        if seal is None and len(content) > end_of(content):
+            raise Damaged("its last bytes are not the SHA-256 that was written there")
+        if seal and hashlib.sha256(memoryview(content)[: seal.start(2)]).hexdigest().encode() != seal[2]:
+            raise Damaged("it does not have the SHA-256 at its end")
+        if label is not None:
+            _check_label(seal, label)
+        return unpacked(content)
+    except Damaged as error:
+        raise Damaged(f"{path} cannot be read, it may be cut short or damaged ({error})") from None
+
+
+def seal_of(path: Path) -> bytes:
+    """The seal at the end of a file. Raises RunError for a file that cannot be read, and Damaged for one without."""
+    with _reading(path), path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+        seal = SEAL.search(file.read())
+    if seal is None:
+        raise Damaged(f"{path} is damaged (it does not end with a SHA-256, it may be cut short)")
+    return seal[0]
+
+
+def check_seal(path: Path, label: str) -> None:
+    """Check that a file has the SHA-256 in its seal and this ``label``; HDF5 is not opened.
+
+    Raises RunError for a file that cannot be read, and Damaged for one that is cut short, changed or another's.
+    """
+    digest = hashlib.sha256()
+    with _reading(path), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL))
+        seal = SEAL.search(file.read())
+        file.seek(0)
+        left = max(0, size - DIGEST)
+        while block := file.read(min(BLOCK, left)):
+            digest.update(block)
+            left -= len(block)
+    try:
+        if _check_label(seal, label) != digest.hexdigest():
+            raise Damaged("it does not have the SHA-256 at its end")
+    except Damaged as error:
+        raise Damaged(f"{path} is damaged ({error})") from None
+
+
+def _check_label(seal: re.Match[bytes] | None, label: str) -> str:
+    """The digest in a seal with this ``label``. Raises Damaged."""
+    if seal is None:
+        raise Damaged("it does not end with a SHA-256, it may be cut short")
+    if seal[1] != label.encode():
+        raise Damaged(f"it is of '{seal[1].decode(errors='replace')}', where '{label}' belongs")
+    return seal[2].decode()
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror or first_line(error)}): nothing was changed") from None
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends well, and is gone when it does not."""
+    """A temporary file beside ``path`` that takes its place when the block ends well, and is gone when it does not.
+
+    Where ``path`` is a symbolic link, the file that it leads to is replaced. A new file has the permissions that the umask
+    leaves, and one that was there keeps its own.
+    """
+    real = Path(os.path.realpath(path))
+    if real.is_symlink() or (real.exists() and not real.is_file()):
+        raise RunError(f"{path} cannot be written: it is there and is no file")
+    temporary = real.with_name(f".{real.stem[:60]}-{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-        os.close(handle)
+        real.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from None
-    temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-        _flush_folder(path.parent)
+        _flush(temporary)
+        with contextlib.suppress(OSError):  # a new file, or a file system without permissions
+            temporary.chmod(real.stat().st_mode & 0o7777)
+        os.replace(temporary, real)
+        with contextlib.suppress(OSError):  # not every system lets folders be flushed
+            _flush(real.parent)
     except OSError as error:
-        reason = error.strerror or _first_line(error)
-        raise RunError(
-            f"{path} cannot be written ({reason}): what is there is whole, make room and run again"
-        ) from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = error.strerror or first_line(error)
+        advice = ", make room and run again" if full else ""
+        raise RunError(f"{path} cannot be written ({reason}): what is there is whole{advice}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make a renaming in ``folder`` survive a crash, where the system lets folders be flushed."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _encoding(data: xr.Dataset) -> dict[str, dict]:
-    """Compression for what has a size; scalars and texts cannot have it."""
-    return {
-        str(name): STORAGE
-        for name, array in data.variables.items()
-        if array.ndim and np.issubdtype(array.dtype, np.number)
-    }
-
-
-def _encodings(tree: xr.DataTree) -> dict[str, dict]:
-    return {node.path: _encoding(node.to_dataset()) for node in tree.subtree}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _flush(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a crash of the system."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in UNKNOWN:
+            raise
+    finally:
+        os.close(handle)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import os
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gpumc.errors import RunError
-from gpumc.results.files import load
+from gpumc.checks import a_path
+from gpumc.errors import Damaged, RunError
+from gpumc.results.files import load, seal_of
 
 #: The axes of a sweep along which tasks are split, in the order of the dimensions.
 TASK_AXES = ("alpha", "flip", "replicas")
@@ -36,33 +40,38 @@ AXIS_NAMES = {
     "flip": "fraction of labels turned",
     "replicas": "number of replicas y",
 }
+#: The array that is a mean over chains.
+MEAN = "stability_density"
 
 
 def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Dataset:
     """One dataset of shards, each with its values of the task axes (those of ``TASK_AXES`` that are swept, the same for all).
 
     The shorter ``replica`` axis is padded with NaN, or 0 for int8. ``pattern_count`` stays a number, or follows alpha.
+    Raises RunError unless all shards hold the same arrays and, at one parameter, come from the same patterns.
     """
-    longest = max(data.sizes["replica"] for _, data in shards)
-    pieces = [_placed(axes, _padded(data, longest)) for axes, data in shards]
-    pieces = _joined(pieces, "chain")
-    for dim in ("instance", *[axis for axis in TASK_AXES if axis in shards[0][0]]):
-        pieces = _joined(pieces, dim)
-    (merged,) = pieces
-    merged.attrs["duration_s"] = round(sum(data.attrs["duration_s"] for _, data in shards), 3)
-    merged.attrs["started"] = min(data.attrs["started"] for _, data in shards)
-    merged.attrs["device"] = ", ".join(sorted({data.attrs["device"] for _, data in shards}))
-    for axis in shards[0][0]:
-        merged.attrs.pop(axis, None)
-    return merged.transpose(*[dim for dim in ORDER if dim in merged.dims])
+    first = shards[0][1]
+    for axes, data in shards:
+        _check_alike(axes, first, data)
+    _check_patterns(shards)
+    swept = [axis for axis in TASK_AXES if axis in shards[0][0]]
+    coordinates = _coordinates(shards, swept)
+    sizes = {name: len(array) for name, array in coordinates.items() if array.dims == (name,)}
+    names = dict.fromkeys(name for _, data in shards for name in data.data_vars)
+    variables = {name: _merged(name, shards, swept, sizes, coordinates) for name in names}
+    attributes = {name: value for name, value in first.attrs.items() if name not in swept}
+    attributes["duration_s"] = round(sum(data.attrs["duration_s"] for _, data in shards), 3)
+    attributes["started"] = min(data.attrs["started"] for _, data in shards)
+    attributes["device"] = ", ".join(sorted({data.attrs["device"] for _, data in shards}))
+    return xr.Dataset(variables, coordinates, attributes)
 
 
-def open_run(path: str | Path) -> xr.Dataset | xr.DataTree:
+def open_run(path: str | os.PathLike) -> xr.Dataset | xr.DataTree:
     """The results in ``path``: a file, or a finished run's folder, whose merged file is read.
 
     A run with lists of n or k is a DataTree with a group for each. Raises RunError for what is not there, damaged or not finished.
     """
-    path = Path(path)
+    path = a_path(path)
     if not path.is_dir():
         return load(path)
     merged = sorted(path.glob("*.h5"))
@@ -70,54 +79,95 @@ def open_run(path: str | Path) -> xr.Dataset | xr.DataTree:
         raise RunError(f"{path} holds no merged file (*.h5): if its run is not finished, `gpumc run` goes on with it")
     if len(merged) > 1:
         raise RunError(f"{path} holds {len(merged)} files (*.h5): open one of them, such as {merged[0]}")
-    return load(merged[0])
+    shards = sorted(shard for shard in path.glob("shards/task-*.h5") if shard.stem[len("task-") :].isdigit())
+    try:
+        return load(merged[0], merged_label(shards) if shards else None)
+    except Damaged as error:
+        raise Damaged(f"{error}: `gpumc run` makes it again") from None
 
 
-def _padded(data: xr.Dataset, replicas: int) -> xr.Dataset:
-    missing = replicas - data.sizes["replica"]
-    if not missing:
-        return data
-    longer = {"replica": replicas}
-    if data.sizes.get("reference", 1) > 1:  # the centre, then each replica
-        longer["reference"] = replicas + 1
-    fill = {name: np.nan if array.dtype.kind == "f" else 0 for name, array in data.data_vars.items()}
-    padded = data.pad(dict.fromkeys(longer, (0, missing)), constant_values=fill, keep_attrs=True)
-    for name, array in data.data_vars.items():
-        padded[name] = padded[name].astype(array.dtype, keep_attrs=True)
-    return padded.assign_coords({dim: (dim, np.arange(size), data[dim].attrs) for dim, size in longer.items()})
+def merged_label(shards: Sequence[Path]) -> str:
+    """What the seal of the merged file of ``shards`` says, which tells whether it is made of them. Raises Damaged."""
+    seals = b"".join(seal_of(shard) for shard in shards)
+    return f"merged {hashlib.sha256(seals).hexdigest()}"
 
 
-def _placed(axes: dict[str, float], data: xr.Dataset) -> xr.Dataset:
-    """``data`` with a dimension of one for each of its task axes; the number of patterns depends on alpha alone."""
-    count = data["pattern_count"]
-    data = data.drop_vars("pattern_count")
-    for axis, value in axes.items():
-        data = data.assign({name: array.expand_dims({axis: [value]}) for name, array in data.data_vars.items()})
-        if axis == "alpha":
-            count = count.expand_dims({axis: [value]})
-    data = data.assign(pattern_count=count)
-    names = {axis: (axis, [value], {"long_name": AXIS_NAMES[axis], "units": "1"}) for axis, value in axes.items()}
-    return data.assign_coords(names)
+def _check_alike(axes: Mapping[str, float], first: xr.Dataset, data: xr.Dataset) -> None:
+    """Raise RunError unless ``data`` has the arrays and coordinates of ``first``, of the same types and dimensions."""
+    here, there = ({name: (v.dims, v.dtype) for name, v in d.variables.items()} for d in (data, first))
+    differing = sorted(str(n) for n in here.keys() | there.keys() if here.get(n) != there.get(n))
+    # A measure of one replica has no pairs.
+    differing = [name for name in differing if name != "overlap_replicas"]
+    if differing:
+        place = ", ".join(f"{name} = {value:g}" for name, value in axes.items())
+        raise RunError(f"shards do not belong together: '{differing[0]}' is not the same kind of array at {place}")
 
 
-def _joined(pieces: list[xr.Dataset], dim: str) -> list[xr.Dataset]:
-    """``pieces`` joined along ``dim``: those that agree in everything else that pieces are told apart by."""
-    told_apart = [d for d in ("chain", "instance", *TASK_AXES) if d != dim and d in pieces[0].dims]
-    alike: dict[tuple, list[xr.Dataset]] = {}
-    for piece in pieces:
-        alike.setdefault(tuple(tuple(piece[d].values) for d in told_apart if d != "chain"), []).append(piece)
-    return [_concatenated(sorted(group, key=lambda piece: piece[dim].values[0]), dim) for group in alike.values()]
+def _check_patterns(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> None:
+    """Raise RunError where shards of one alpha and flip, which have the same patterns, have different digests of them."""
+    digests: dict[tuple, str | None] = {}
+    for axes, data in shards:
+        place = (axes.get("alpha"), axes.get("flip"))
+        digest = data.attrs.get("patterns_digest")
+        if digests.setdefault(place, digest) != digest:
+            raise RunError(f"shards at one parameter come from different patterns: {digests[place]} and {digest}")
 
 
-def _concatenated(group: list[xr.Dataset], dim: str) -> xr.Dataset:
-    if len(group) == 1:
-        return group[0]
-    along = [name for name, array in group[0].data_vars.items() if dim in array.dims]
-    joined = xr.concat(
-        group, dim, data_vars=along, coords="minimal", compat="override", join="override", combine_attrs="override"
-    )
-    if dim == "chain":  # the one array that is a mean over chains
-        sizes = np.array([piece.sizes["chain"] for piece in group])
-        mean = sum(piece["stability_density"] * size for piece, size in zip(group, sizes, strict=True)) / sizes.sum()
-        joined["stability_density"] = mean.assign_attrs(group[0]["stability_density"].attrs)
-    return joined
+def _coordinates(shards: Sequence[tuple[dict[str, float], xr.Dataset]], swept: Sequence[str]) -> dict[Hashable, Any]:
+    """The coordinates of all shards together."""
+    coordinates: dict[Hashable, Any] = {}
+    for name, array in shards[0][1].coords.items():
+        values = [data[name].variable for _, data in shards]
+        if name in ("instance", "chain"):
+            joined = np.unique(np.concatenate([one.values for one in values]))
+            coordinates[name] = xr.Variable(name, joined, array.attrs)
+        else:
+            coordinates[name] = max(values, key=lambda one: one.size)
+    for axis in swept:
+        attributes = {"long_name": AXIS_NAMES[axis], "units": "1"}
+        coordinates[axis] = xr.Variable(axis, sorted({axes[axis] for axes, _ in shards}), attributes)
+    return coordinates
+
+
+def _merged(
+    name: Hashable,
+    shards: Sequence[tuple[dict[str, float], xr.Dataset]],
+    swept: Sequence[str],
+    sizes: Mapping[Hashable, int],
+    coordinates: Mapping[Hashable, Any],
+) -> xr.Variable:
+    """The array ``name`` of all shards together, dimensions in the order of ``ORDER``."""
+    first = next(data[name].variable for _, data in shards if name in data)
+    own = set(first.dims) | {axis for axis in swept if name != "pattern_count" or axis == "alpha"}
+    dims = [dim for dim in ORDER if dim in own]
+    shape = [sizes.get(dim, first.sizes.get(dim)) for dim in dims]
+    mean = name == MEAN
+    padding = np.nan if first.dtype.kind == "f" else 0
+    merged = np.full(shape, 0 if mean else padding, first.dtype)
+    for axes, data in shards:
+        if name not in data:
+            continue
+        array = data[name].variable
+        place = tuple(_place(dim, axes, data, array, coordinates) for dim in dims)
+        values = array.transpose(*[dim for dim in dims if dim in array.dims]).values
+        if mean:
+            merged[place] += values * (data.sizes["chain"] / sizes["chain"])
+        else:
+            merged[place] = values
+    return xr.Variable(dims, merged, first.attrs)
+
+
+def _place(
+    dim: str,
+    axes: Mapping[str, float],
+    data: xr.Dataset,
+    array: xr.Variable,
+    coordinates: Mapping[Hashable, Any],
+) -> int | slice:
+    """Where a shard lies along ``dim`` of all."""
+    if dim in axes:
+        return int(np.searchsorted(coordinates[dim].values, axes[dim]))
+    if dim in ("instance", "chain"):
+        start = int(np.searchsorted(coordinates[dim].values, data[dim].values[0]))
+        return slice(start, start + array.sizes[dim])
+    return slice(0, array.sizes[dim])

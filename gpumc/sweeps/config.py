@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gpumc.activations import ACTIVATIONS
+from gpumc.checks import a_path
 from gpumc.errors import ConfigError
 from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss, SquaredHinge
 from gpumc.machines import MACHINES, WEIGHTS, Machine
@@ -204,7 +205,7 @@ class RunConfig(Section):
         """The patterns of a task; paths are relative to ``folder``."""
         section = self.patterns
         if section.kind == "file":
-            patterns = load_patterns(folder / str(section.path))
+            patterns = load_patterns(folder / a_path(str(section.path)))
             patterns.check(machine)
             return patterns
         assert alpha is not None
@@ -217,7 +218,7 @@ class RunConfig(Section):
     def make_measure(self, replicas: int, folder: Path) -> Measure:
         """The measure of a task; paths are relative to ``folder``."""
         name = self.measure.centre_file
-        return self.measure.measure(self.loss.loss(), replicas, load_centre(folder / name) if name else None)
+        return self.measure.measure(self.loss.loss(), replicas, load_centre(folder / a_path(name)) if name else None)
 
 
 #: The section that each key with a table leads to.
@@ -252,7 +253,7 @@ def read_config(text: str, overrides: Sequence[str] = (), folder: Path | None = 
         more = [f"  and {len(mistakes) - MOST_TOLD} more"] if len(mistakes) > MOST_TOLD else []
         raise ConfigError("\n".join([f"the config has {count}, nothing was started:", *mistakes[:MOST_TOLD], *more]))
     if folder is not None:
-        _check_files(config, folder)
+        check_files(config, folder)
     return config
 
 
@@ -315,7 +316,7 @@ def _valid(section: type[BaseModel], table: Any) -> Any:
         return None
 
 
-def _check_files(config: RunConfig, folder: Path) -> None:
+def check_files(config: RunConfig, folder: Path) -> None:
     """Read what the config names, so that what is wrong with it is said before anything starts."""
     for n, k in config.shapes:
         machine = config.machine.machine(n, k)

@@ -1,30 +1,36 @@
-"""A run's folder: the config as it ran, its plan, and one shard a task. Nothing in it is ever half true."""
+"""A run's folder: the config as it ran, its inputs, its plan, and one shard a task. Nothing in it is ever half true."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
-from filelock import FileLock, Timeout
 
-from gpumc.errors import RunError
-from gpumc.results import load, merge_shards
-from gpumc.results.files import replacing
-from gpumc.sweeps.config import RunConfig, read_config
+import gpumc
+from gpumc.checks import a_path
+from gpumc.errors import ConfigError, Damaged, RunError
+from gpumc.results import load, merge_shards, merged_label
+from gpumc.results.files import check_seal, replacing
+from gpumc.sweeps.config import RunConfig
+from gpumc.sweeps.locks import held, locked
 from gpumc.sweeps.plan import Task
-from gpumc.sweeps.text import parsed
+from gpumc.sweeps.record import Record, files_of, with_files
+from gpumc.sweeps.shards import check_shard
 
 RECORD = "run.json"
 CONFIG = "config.toml"
+INPUTS = "inputs"
+SHARDS = "shards"
 PROGRESS = "progress.json"
-LOCK = ".lock"
-FORMAT = 1
+BROKEN = ".broken"
 
 
 @dataclass(frozen=True)
@@ -36,92 +42,145 @@ class Progress:
     total: int
     rate: float
 
+    def __post_init__(self) -> None:
+        counts = (self.task, self.done, self.total)
+        sound = all(type(count) is int for count in counts) and self.task >= 0 and 0 <= self.done <= self.total
+        if not sound or not isinstance(self.rate, float) or not 0 < self.rate < math.inf:
+            raise ValueError("no progress of a run")
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """An existing folder of a run.
-
-    ``text`` is its whole config as it runs, ``source`` the folder of the config file, ``files`` a hash of each file that the
-    config names.
-    """
+    """An existing folder of a run."""
 
     path: Path
-    text: str
-    source: Path
-    files: dict[str, str]
-    tasks: tuple[Task, ...]
+    record: Record
 
     @classmethod
-    def create(cls, path: Path, text: str, source: Path, tasks: Sequence[Task]) -> RunFolder:
-        """Make the folder, or open the one that holds this very run. Raises RunError for a folder that holds something else."""
-        source = source.resolve()
-        folder = cls(path, text, source, _hashes(read_config(text), source), tuple(tasks))
-        if (path / RECORD).exists():
-            found = cls.open(path)
-            difference = _difference(found, folder)
+    def create(cls, path: Path, record: Record, inputs: Mapping[str, Path]) -> RunFolder:
+        """Make the folder, with copies of the files ``inputs``, or open the one that holds this very run.
+
+        A record that is damaged is made again where the folder's config and inputs are those wanted. Raises RunError for a
+        folder that holds something else.
+        """
+        folder = cls(path, record)
+        try:
+            found: RunFolder | None = cls.open(path)
+        except Damaged as damage:
+            found = None
+            folder._check_remains(str(damage))
+            _set_aside(path / RECORD)
+        except NoRun:
+            found = None
+            if _exists(path / CONFIG) and _exists(path / SHARDS):
+                folder._check_remains(f"{path / RECORD} is not there")
+            # A process that was killed right here has left nothing but inputs and files that were not whole.
+            elif path.exists() and (not path.is_dir() or any(not _may_be_left(p) for p in path.iterdir())):
+                raise RunError(f"{path} exists and holds no run of gpumc: choose another --out") from None
+        if found is not None:
+            difference = found.record.difference(record)
             if difference:
                 raise RunError(
                     f"{path} holds a run with another config (with its --set): {difference}; choose another --out, or delete it"
                 )
-        else:
-            # A process that was killed right here has left nothing but files that were not whole.
-            if path.exists() and (not path.is_dir() or any(p.suffix != ".tmp" for p in path.iterdir())):
-                raise RunError(f"{path} exists and holds no run of gpumc: choose another --out")
-            record = {"format": FORMAT, "config": text, "source": str(source), "files": folder.files}
-            _write(path / RECORD, json.dumps(record | {"tasks": [task.record() for task in tasks]}, indent=1))
-            found = folder
-        if not (path / CONFIG).exists():
-            _write(path / CONFIG, found.text)
-        return found
+            if found.record.version != gpumc.__version__:
+                warnings.warn(
+                    f"{path} was begun by gpumc {found.record.version} and goes on with {gpumc.__version__}",
+                    stacklevel=2,
+                )
+            folder = found
+        for name, source in inputs.items():
+            folder._keep_input(name, source)
+        if found is None:
+            _write(path / RECORD, record.written())
+        folder._keep_config()
+        return folder
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
-        """The run in ``path``. Raises RunError where there is none."""
+    def open(cls, path: str | os.PathLike) -> RunFolder:
+        """The run in ``path``. Raises RunError where there is none or it cannot be read, and Damaged for a damaged record."""
+        path = a_path(path)
+        if path.is_file():
+            raise RunError(f"{path} is a file, not a run's folder: `gpumc show {path}` prints the results in it")
         try:
-            record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-            tasks = [
-                Task(**{**t, "instances": tuple(t["instances"]), "chains": tuple(t["chains"])}) for t in record["tasks"]
-            ]
-            return cls(path, record["config"], Path(record["source"]), record["files"], tuple(tasks))
-        except FileNotFoundError:
-            raise RunError(f"{path} holds no run of gpumc: `gpumc run CONFIG --out {path}` makes one") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path / RECORD} cannot be read ({error}): delete the folder and run again") from None
+            return cls(path, Record.read((path / RECORD).read_text(encoding="utf-8")))
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoRun(f"{path} holds no run of gpumc: `gpumc run CONFIG --out {path}` makes one") from None
+        except OSError as error:
+            raise RunError(f"{path / RECORD} cannot be read ({error.strerror}): nothing was changed") from None
+        except (Damaged, UnicodeDecodeError) as error:
+            raise Damaged(
+                f"{path / RECORD} is damaged ({error}): `gpumc run CONFIG --out {path}` makes it again from the config"
+            ) from None
+        except RunError as error:
+            raise RunError(f"{path} {error}") from None
 
     @property
     def config(self) -> RunConfig:
-        """The config, checked."""
-        return read_config(self.text)
+        """The config, checked; the files that it names are those that the folder keeps."""
+        config = self.record.config
+        return with_files(config, {name: self.kept(name) for name in files_of(config)})
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The plan."""
+        return self.record.tasks
+
+    def kept(self, name: str) -> Path:
+        """The folder's copy of an input."""
+        return kept_input(self.path, name, files_of(self.record.config)[name])
 
     def shard(self, index: int) -> Path:
         """The file of task ``index``."""
-        return self.path / "shards" / f"task-{index:05}.h5"
+        return self.path / SHARDS / f"task-{index:05}.h5"
+
+    def label(self, index: int) -> str:
+        """What the seal of the shard of task ``index`` says."""
+        return f"task {index} of run {self.record.key}"
 
     @property
     def merged(self) -> Path:
         """The merged results."""
-        return self.path / f"{self.config.name}.h5"
+        return self.path / f"{self.record.config.name}.h5"
+
+    def merged_label(self) -> str:
+        """What the seal of the merged results says. Raises Damaged where a shard has no seal."""
+        return merged_label([self.shard(index) for index in range(len(self.tasks))])
 
     def done(self) -> list[int]:
         """The tasks whose shards are there."""
-        return [index for index in range(len(self.tasks)) if self.shard(index).exists()]
+        return [index for index in range(len(self.tasks)) if _exists(self.shard(index))]
+
+    def check_inputs(self) -> None:
+        """Raise RunError unless the copies of the inputs are what they were at the start."""
+        for name, digest in self.record.inputs.items():
+            if _digest(self.kept(name)) != digest:
+                raise RunError(
+                    f"{self.kept(name)} is not what it was at the start of the run: bring it back, or choose another --out"
+                )
 
     def set_aside_damaged(self) -> list[Path]:
-        """Rename files that cannot be read to ``*.broken``, so that they are made again, and delete what a killed process left.
+        """Rename files that are not what was written to ``*.broken``, so that they are made again, and delete what a killed process left.
 
-        Returns the new names. Raises RunError where another process is at it.
+        Returns the new names. Raises RunError where another process is at it, and for what cannot be read, which is not touched.
         """
         broken = []
         with self.locked():
-            for left in (*self.path.glob(".*.tmp"), *self.path.glob("shards/.*.tmp")):
+            for left in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
                 left.unlink()
-            for path in (*map(self.shard, self.done()), self.merged):
+            done = self.done()
+            planned = {self.shard(index) for index in range(len(self.tasks))}
+            broken += [_set_aside(extra) for extra in self.path.glob(f"{SHARDS}/task-*.h5") if extra not in planned]
+            for index in done:
                 try:
-                    if path.exists():
-                        load(path)
-                except RunError:
-                    broken.append(path.with_suffix(".broken"))
-                    path.replace(broken[-1])
+                    check_seal(self.shard(index), self.label(index))
+                except Damaged:
+                    broken.append(_set_aside(self.shard(index)))
+            if len(self.done()) == len(self.tasks) and _exists(self.merged):
+                try:
+                    check_seal(self.merged, self.merged_label())
+                except Damaged:
+                    broken.append(_set_aside(self.merged))
         return broken
 
     def merge(self) -> xr.Dataset | xr.DataTree:
@@ -131,41 +190,72 @@ class RunFolder:
             raise RunError(
                 f"{self.path} is not finished, {missing} of {len(self.tasks)} tasks are left: `gpumc run` goes on with it"
             )
-        config = self.config
+        config = self.record.config
         groups: dict[str, list] = {}
         for index, task in enumerate(self.tasks):
-            groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), load(self.shard(index))))
+            groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), self._loaded(index)))
         merged = {name: merge_shards(shards) for name, shards in groups.items()}
         for data in merged.values():
-            data.attrs |= {"name": config.name, "config": self.text}
+            data.attrs |= {"name": config.name, "config": self.record.text}
         if len(merged) == 1:
             return next(iter(merged.values()))
-        return xr.DataTree.from_dict({"/": xr.Dataset(attrs={"name": config.name, "config": self.text}), **merged})
+        return xr.DataTree.from_dict(
+            {"/": xr.Dataset(attrs={"name": config.name, "config": self.record.text}), **merged}
+        )
 
-    @contextmanager
-    def locked(self, patience: float = 1.0) -> Iterator[None]:
-        """Hold the folder for this process; the system lets go of it when the process dies.
+    def _loaded(self, index: int) -> xr.Dataset:
+        """The shard of task ``index``. Raises Damaged where it is not that."""
+        patterns = self.record.file_patterns
+        data = load(self.shard(index), self.label(index))
+        try:
+            check_shard(data, self.record.config, self.tasks[index], patterns.digest if patterns else None)
+        except Damaged as error:
+            raise Damaged(f"{self.shard(index)} is not the shard of its task ({error})") from None
+        assert isinstance(data, xr.Dataset)
+        return data
 
-        Raises RunError where another process has it for all the seconds of ``patience``.
-        """
-        lock = FileLock(self.path / LOCK)
+    def _keep_input(self, name: str, source: Path) -> None:
+        """Copy the input ``name`` into the folder unless it is there. Raises RunError where it has changed."""
+        kept = self.kept(name)
+        if _exists(kept) and _digest(kept) == self.record.inputs[name]:
+            return
+        content = _content(source)
+        if hashlib.sha256(content).hexdigest() != self.record.inputs[name]:
+            raise RunError(f"the content of {source} is not what it was at the start of the run")
+        with replacing(kept) as temporary:
+            temporary.write_bytes(content)
+
+    def _keep_config(self) -> None:
+        """Write the config where it is not there; one that is damaged, or another, is set aside."""
         try:
-            # Longer than `gpumc status` holds it to see whether anybody does.
-            lock.acquire(timeout=patience)
-        except Timeout:
-            raise RunError(f"{self.path} is being run by another process: wait for it, or stop it") from None
+            if Record(_text(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record) == "":
+                return
+            _set_aside(self.path / CONFIG)
+        except FileNotFoundError:
+            pass
+        except (UnicodeDecodeError, ConfigError):
+            _set_aside(self.path / CONFIG)
+        _write(self.path / CONFIG, self.record.text)
+
+    def _check_remains(self, reason: str) -> None:
+        """Raise RunError, for ``reason``, unless the folder's config and inputs are those of this run."""
         try:
-            yield
-        finally:
-            lock.release()
+            difference = Record(_text(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record)
+        except (FileNotFoundError, UnicodeDecodeError, ConfigError):
+            raise RunError(f"{reason}, and {self.path / CONFIG} cannot be read either: choose another --out") from None
+        for name in self.record.inputs:
+            if _exists(self.kept(name)) and _digest(self.kept(name)) != self.record.inputs[name]:
+                difference = difference or f"the content of {self.kept(name)} is not that of the config"
+        if difference:
+            raise RunError(f"{reason}, and {self.path / CONFIG} is of another run: {difference}; choose another --out")
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the folder for this process (`locks.locked`)."""
+        return locked(self.path)
 
     def running(self) -> bool:
-        """Whether a process holds the folder."""
-        try:
-            with self.locked(patience=0):
-                return False
-        except RunError:
-            return True
+        """Whether a process holds the folder, which need not be writable."""
+        return held(self.path)
 
     def write_progress(self, progress: Progress) -> None:
         """Say how far the running task is."""
@@ -174,36 +264,67 @@ class RunFolder:
     def read_progress(self) -> Progress | None:
         """What the running process has last said; None where none runs or has said anything."""
         try:
-            return (
-                Progress(**json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))) if self.running() else None
-            )
+            text = (self.path / PROGRESS).read_text(encoding="utf-8")
+            progress = Progress(**json.loads(text)) if self.running() else None
         except (OSError, ValueError, TypeError):
             return None
+        return progress if progress and progress.task < len(self.tasks) else None
+
+
+class NoRun(RunError):
+    """A folder holds no run."""
+
+
+def kept_input(folder: Path, name: str, file: str) -> Path:
+    """Where ``folder`` keeps the input ``name``, which the config calls ``file``."""
+    return folder / INPUTS / (name + Path(file).suffix)
+
+
+def _may_be_left(path: Path) -> bool:
+    return path.suffix == ".tmp" or path.name == INPUTS
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file is there. Raises RunError where that cannot be seen."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}): nothing was changed") from None
+    return True
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a file to ``*.broken``; a file that is not there stays so."""
+    aside = path.with_suffix(BROKEN)
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise RunError(f"{path} is damaged and cannot be renamed ({error.strerror})") from None
+    return aside
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}): nothing was changed") from None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(_content(path)).hexdigest()
+
+
+def _text(path: Path) -> str:
+    """The text of a file. Raises RunError where it cannot be read, but not FileNotFoundError."""
+    if not _exists(path):
+        raise FileNotFoundError(path)
+    return _content(path).decode("utf-8")
 
 
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _hashes(config: RunConfig, source: Path) -> dict[str, str]:
-    """A hash of the content of each file that a config names."""
-    names = [name for name in (config.patterns.path, config.measure.centre_file) if name]
-    return {name: hashlib.sha256((source / name).read_bytes()).hexdigest() for name in names}
-
-
-def _difference(found: RunFolder, wanted: RunFolder) -> str:
-    """The first thing in which two runs differ, "" where they are one; comments and spaces do not matter."""
-    old, new = _flat(parsed(found.text)), _flat(parsed(wanted.text))
-    for key in dict.fromkeys([*old, *new]):
-        if old.get(key) != new.get(key):
-            was, now = (f"'{key[1]} = {side[key]}'" if key in side else "absent" for side in (old, new))
-            return f"[{key[0]}] was {was} and is now {now}" if key[0] else f"{was} is now {now}"
-    changed = [name for name, value in wanted.files.items() if found.files.get(name) != value]
-    return f"the content of {changed[0]} is not what it was" if changed else ""
-
-
-def _flat(table: dict) -> dict[tuple[str, str], Any]:
-    """Values by (section, key); the section of a value outside of them is ""."""
-    flat = {("", key): value for key, value in table.items() if not isinstance(value, dict)}
-    return flat | {(s, key): value for s, t in table.items() if isinstance(t, dict) for key, value in t.items()}

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
+from gpumc.checks import a_path
 from gpumc.errors import ConfigError, RunError
+from gpumc.patterns import load_patterns
 from gpumc.reading import text_of
 from gpumc.results import save
 from gpumc.sampling import sample
 from gpumc.sweeps.alongside import Alongside
-from gpumc.sweeps.config import RunConfig, listed, read_config
-from gpumc.sweeps.folder import Progress, RunFolder
-from gpumc.sweeps.plan import Task, plan
+from gpumc.sweeps.config import RunConfig, check_files, listed, read_config
+from gpumc.sweeps.folder import Progress, RunFolder, kept_input
+from gpumc.sweeps.plan import Task
+from gpumc.sweeps.record import FilePatterns, Record, files_of, with_files
+from gpumc.sweeps.sizes import check_memory
 from gpumc.sweeps.text import MOST_BYTES, effective
 
 #: Seconds between two notes of progress in the folder.
@@ -26,45 +33,63 @@ NOTE_EVERY = 2.0
 Report = Callable[[int, int, int, int], None]
 
 
-def prepare(config_file: Path, overrides: Sequence[str], out: Path | None) -> RunFolder:
-    """Check a config and make, or find, its folder (default ``results/<name>``). Raises ConfigError or RunError."""
+def prepare(config_file: str | os.PathLike, overrides: Sequence[str], out: str | os.PathLike | None) -> RunFolder:
+    """Check a config and make, or find, its folder (default ``results/<name>``). Raises ConfigError or RunError.
+
+    A file that the config names is looked for beside the config, and if it has gone, in the folder of the run.
+    """
+    config_file = a_path(config_file)
     text = _read(config_file)
-    source = config_file.parent
-    config = read_config(text, overrides, source)
-    size: dict[str, int] = {}
-    if config.patterns.kind == "file":
-        patterns = config.make_patterns(config.machine.machine(*config.shapes[0]), None, None, source)
-        size = {"pattern_count": patterns.count, "instances": patterns.instances}
-    return RunFolder.create(
-        out or Path("results") / config.name, effective(text, overrides), source, plan(config, **size)
-    )
+    config = read_config(text, overrides)
+    folder = a_path(out) if out else Path("results") / config.name
+    inputs = {}
+    for name, file in files_of(config).items():
+        beside, kept = config_file.parent / a_path(file), kept_input(folder, name, file)
+        inputs[name] = beside if beside.exists() or not kept.exists() else kept
+    config = with_files(config, inputs)
+    check_memory(config)
+    check_files(config, Path())
+    file_patterns = None
+    if "patterns" in inputs:
+        patterns = load_patterns(inputs["patterns"])
+        file_patterns = FilePatterns(patterns.count, patterns.instances, patterns.digest)
+    digests = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in inputs.items()}
+    return RunFolder.create(folder, Record.planned(effective(text, overrides), digests, file_patterns), inputs)
 
 
 def execute(folder: RunFolder, device: str, report: Report) -> None:
     """Do the tasks of ``folder`` that are left, then merge. Raises RunError where another process is at it."""
     with folder.locked():
-        config = folder.config
+        config, patterns = folder.config, folder.record.file_patterns
         done = set(folder.done())
         for index, task in enumerate(folder.tasks):
             if index not in done:
-                run_task(config, task, folder.source, folder.shard(index), device, _noting(folder, index, report))
+                folder.check_inputs()
+                data = run_task(
+                    config, task, device, _noting(folder, index, report), patterns.digest if patterns else None
+                )
+                save(data, folder.shard(index), folder.label(index))
         if len(done) < len(folder.tasks) or not folder.merged.exists():
-            save(folder.merge(), folder.merged)
+            save(folder.merge(), folder.merged, folder.merged_label())
 
 
 def run_task(
     config: RunConfig,
     task: Task,
-    source: Path,
-    shard: Path,
     device: str,
     progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Do one task and write its shard; all it needs is plain data, and it can be done anywhere."""
+    patterns_digest: str | None = None,
+) -> xr.Dataset:
+    """Do one task; all it needs is plain data, and it can be done anywhere.
+
+    Raises RunError where the patterns do not have ``patterns_digest``.
+    """
     clock = time.monotonic()
     machine = config.machine.machine(task.n, task.k)
-    patterns = config.make_patterns(machine, task.alpha, task.flip, source)
-    measure = config.make_measure(task.replicas, source)
+    patterns = config.make_patterns(machine, task.alpha, task.flip, Path())
+    if patterns_digest is not None and patterns.digest != patterns_digest:
+        raise RunError(f"{config.patterns.path} holds other patterns than at the start of the run")
+    measure = config.make_measure(task.replicas, Path())
     volumes = config.volumes
     with contextlib.ExitStack() as beside:
         alongside = None
@@ -91,7 +116,7 @@ def run_task(
             data = data.merge(alongside.dataset(), combine_attrs="override")
             data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
     data.attrs |= {"patterns": config.patterns.kind, "patterns_digest": patterns.digest}
-    return save(data, shard)
+    return data
 
 
 def _noting(folder: RunFolder, index: int, report: Report) -> Callable[[int, int], None]:
@@ -101,7 +126,7 @@ def _noting(folder: RunFolder, index: int, report: Report) -> Callable[[int, int
     def progress(done: int, total: int) -> None:
         nonlocal noted
         report(index, len(folder.tasks), done, total)
-        if time.monotonic() - noted > NOTE_EVERY:
+        if done and time.monotonic() - noted > NOTE_EVERY:
             noted = time.monotonic()
             with contextlib.suppress(RunError):  # a disk that is full now may not be when the shard is written
                 folder.write_progress(Progress(index, done, total, done / (noted - started)))

@@ -284,7 +284,7 @@ def test_another_config_or_folder(config_file, tmp_path):
     with pytest.raises(RunError, match="holds no run"):
         RunFolder.open(tmp_path)
     (tmp_path / "out" / "run.json").write_text("{")
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="makes it again"):
         RunFolder.open(tmp_path / "out")
 
 
@@ -326,6 +326,29 @@ def test_patterns_that_changed_since_the_run_began(config_file, tmp_path):
     np.savez(tmp_path / "p.npz", xi=rng.choice([-1, 1], (2, 30, 101)), labels=rng.choice([-1, 1], (2, 30)))
     with pytest.raises(RunError, match=r"the content of p\.npz"):
         prepare(config_file, [], tmp_path / "out")
+
+
+def test_a_file_of_patterns_that_has_gone(config_file, tmp_path):
+    """A run goes on with the copy in its folder, wherever the folder is moved to, and takes no other one."""
+    rng = np.random.default_rng(1)
+    np.savez(tmp_path / "p.npz", xi=rng.choice([-1, 1], (2, 30, 101)), labels=rng.choice([-1, 1], (2, 30)))
+    text = CONFIG.replace(
+        'kind = "teacher"\nalpha = [0.2, 0.5]\nflip = 0.2\ninstances = 2', 'kind = "file"\npath = "p.npz"'
+    )
+    config_file.write_text(text.replace("replicas = 3", "replicas = [2, 3]"))
+    before = load(run(config_file, tmp_path / "out").merged)
+    moved = (tmp_path / "out").rename(tmp_path / "moved")
+    (tmp_path / "p.npz").unlink()
+    (moved / "small.h5").unlink()
+    (moved / "shards" / "task-00001.h5").unlink()
+    folder = run(moved / "config.toml", moved)
+    assert same_bits(load(folder.merged).drop_attrs(), before.drop_attrs())
+    digest = gpumc.load_patterns(folder.kept("patterns")).digest
+    assert load(folder.merged).attrs["patterns_digest"] == digest == folder.record.file_patterns.digest
+    folder.shard(1).unlink()
+    np.savez(folder.kept("patterns"), xi=rng.choice([-1, 1], (2, 30, 101)), labels=rng.choice([-1, 1], (2, 30)))
+    with pytest.raises(RunError, match="not what it was at the start"):
+        execute(folder, "cpu", lambda *_: None)
 
 
 def test_one_process_at_a_time(config_file, tmp_path):

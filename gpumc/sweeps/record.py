@@ -1,0 +1,145 @@
+"""The record of a run, ``run.json``: its config, its inputs with their digests, and its plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import gpumc
+from gpumc.errors import Damaged, RunError
+from gpumc.sweeps.config import RunConfig, read_config
+from gpumc.sweeps.plan import Task, plan
+from gpumc.sweeps.text import parsed
+
+FORMAT = 2
+#: Inputs by their names in the folder, and the places in a config that name them.
+PLACES = {"patterns": ("patterns", "path"), "centre": ("measure", "centre")}
+
+
+@dataclass(frozen=True)
+class FilePatterns:
+    """The sizes of patterns from a file, and their digest."""
+
+    pattern_count: int
+    instances: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run: ``text`` is its whole config as it runs, ``inputs`` the SHA-256 of each file that the config names."""
+
+    text: str
+    inputs: dict[str, str]
+    file_patterns: FilePatterns | None
+    tasks: tuple[Task, ...]
+    version: str = gpumc.__version__
+
+    @classmethod
+    def planned(cls, text: str, inputs: dict[str, str], file_patterns: FilePatterns | None) -> Record:
+        """The record of a run that begins now."""
+        return cls(text, inputs, file_patterns, _planned(read_config(text), file_patterns))
+
+    @classmethod
+    def read(cls, content: str) -> Record:
+        """The record in the ``content`` of a file. Raises Damaged, and RunError for another format or plan."""
+        try:
+            stored = json.loads(content)
+            if not isinstance(stored, dict) or not isinstance(stored["gpumc"], str):
+                raise TypeError("it is no record of a run")
+            if stored["format"] != FORMAT:
+                raise RunError(
+                    f"is of format {stored['format']}, written by gpumc {stored['gpumc']}, and this gpumc "
+                    f"({gpumc.__version__}) has format {FORMAT}: go on with that version, or choose another --out"
+                )
+            tasks = tuple(
+                Task(**{**t, "instances": tuple(t["instances"]), "chains": tuple(t["chains"])}) for t in stored["tasks"]
+            )
+            patterns = stored["file_patterns"]
+            inputs = {str(name): str(digest) for name, digest in stored["inputs"].items()}
+            record = cls(
+                str(stored["config"]), inputs, FilePatterns(**patterns) if patterns else None, tasks, stored["gpumc"]
+            )
+            if stored["key"] != record.key:
+                raise ValueError("its content does not have its digest")
+            planned = _planned(read_config(record.text), record.file_patterns)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise Damaged(str(error) or type(error).__name__) from None
+        if planned != tasks:
+            raise RunError(
+                f"was planned otherwise by gpumc {record.version} than this gpumc ({gpumc.__version__}) plans it: go on "
+                "with that version, or choose another --out"
+            )
+        return record
+
+    def written(self) -> str:
+        """The content of the file; `read` is its inverse."""
+        stored = {
+            "format": FORMAT,
+            "gpumc": self.version,
+            "key": self.key,
+            "config": self.text,
+            "inputs": self.inputs,
+            "file_patterns": asdict(self.file_patterns) if self.file_patterns else None,
+            "tasks": [task.record() for task in self.tasks],
+        }
+        return json.dumps(stored, indent=1)
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The config, checked."""
+        return read_config(self.text)
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of all that decides the numbers of the run; comments of the config do not."""
+        table = parsed(self.text)
+        for name, (section, key) in PLACES.items():
+            if name in self.inputs:
+                table[section][key] = self.inputs[name]
+        tasks = [task.record() for task in self.tasks]
+        text = json.dumps([table, tasks], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def difference(self, wanted: Record) -> str:
+        """The first thing in which two runs differ, "" where they are one; comments and spaces do not matter."""
+        old, new = _flat(parsed(self.text)), _flat(parsed(wanted.text))
+        for key in dict.fromkeys([*old, *new]):
+            name = next((name for name, place in PLACES.items() if place == key), None)
+            if name in self.inputs and name in wanted.inputs:
+                if self.inputs[name] != wanted.inputs[name]:
+                    return f"the content of {new[key]} is not what it was"
+            elif old.get(key) != new.get(key):
+                was, now = (f"'{key[1]} = {side[key]}'" if key in side else "absent" for side in (old, new))
+                return f"[{key[0]}] was {was} and is now {now}" if key[0] else f"{was} is now {now}"
+        return ""
+
+
+def files_of(config: RunConfig) -> dict[str, str]:
+    """The files that a config names, by their names in `PLACES`."""
+    files = {"patterns": config.patterns.path, "centre": config.measure.centre_file}
+    return {name: file for name, file in files.items() if file}
+
+
+def with_files(config: RunConfig, files: dict[str, Path]) -> RunConfig:
+    """``config`` with other paths for the files that it names."""
+    for name, file in files.items():
+        section, key = PLACES[name]
+        changed = getattr(config, section).model_copy(update={key: str(file.absolute())})
+        config = config.model_copy(update={section: changed})
+    return config
+
+
+def _planned(config: RunConfig, patterns: FilePatterns | None) -> tuple[Task, ...]:
+    sizes = (patterns.pattern_count, patterns.instances) if patterns else ()
+    return tuple(plan(config, *sizes))
+
+
+def _flat(table: dict) -> dict[tuple[str, str], Any]:
+    """Values by (section, key); the section of a value outside of them is ""."""
+    flat = {("", key): value for key, value in table.items() if not isinstance(value, dict)}
+    return flat | {(s, key): value for s, t in table.items() if isinstance(t, dict) for key, value in t.items()}
