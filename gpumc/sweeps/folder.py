@@ -66,9 +66,9 @@ class RunFolder:
         folder = cls(path, record)
         try:
             found: RunFolder | None = cls.open(path)
-        except Damaged as damage:
+        except Damaged:
             found = None
-            folder._check_remains(str(damage))
+            folder._check_remains(f"{path / RECORD} is damaged")
             _set_aside(path / RECORD)
         except NoRun:
             found = None

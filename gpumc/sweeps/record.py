@@ -67,7 +67,9 @@ class Record:
             if stored["key"] != record.key:
                 raise ValueError("its content does not have its digest")
             planned = _planned(read_config(record.text), record.file_patterns)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except KeyError as error:
+            raise Damaged(f"it has no {error}") from None
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise Damaged(str(error) or type(error).__name__) from None
         if planned != tasks:
             raise RunError(
