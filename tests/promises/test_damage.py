@@ -250,7 +250,7 @@ def test_a_record_that_is_damaged_is_made_again(home, finished, content):
     assert path.read_text() == before
     path.write_text(content)
     (home / "small.toml").write_text(CONFIG.replace("seed = 3", "seed = 4"))
-    with pytest.raises(RunError, match="damaged, and .* is of another run: 'seed = 3' is now 'seed = 4'"):
+    with pytest.raises(RunError, match=r"damaged, and .* is of another run: 'seed = 3' is now 'seed = 4'"):
         go_on(home)
 
 
