@@ -11,12 +11,11 @@ from gpumc.patterns import alike
 
 MACHINES = (
     gpumc.Perceptron(21),
-    gpumc.Perceptron(201),
     gpumc.TreeCommittee(99, 3),
     gpumc.FullCommittee(7, 3),
     gpumc.TreeParity(21, 3),
     gpumc.Perceptron(51, weights="spherical"),
-    gpumc.TreeCommittee(51, 3, weights="spherical"),
+    gpumc.TreeCommittee(27, 3, weights="spherical"),
 )
 machines = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: f"{m.kind}-{m.weights}-{m.n}")
 NUMPY = {"device": "numpy"}
@@ -41,7 +40,7 @@ def once(machine, alpha=0.3):
 @machines
 def test_a_constraint_counts_once(machine):
     patterns, xi, labels = once(machine)
-    forms = ("auto",) if machine.spherical or machine.n > 50 else ("amp", "relaxed", "exact")
+    forms = ("amp", "relaxed", "exact") if machine == MACHINES[0] else ("auto",)
     for form in forms:
         how = gpumc.BeliefPropagation(form)
         expected = gpumc.entropy(machine, patterns, method=how, **NUMPY)
@@ -56,21 +55,21 @@ def test_a_constraint_counts_once(machine):
 def test_a_constraint_counts_once_around_a_reference(machine):
     patterns, xi, labels = once(machine)
     reference = np.ones(machine.weight_count)
-    expected = gpumc.local_entropy(machine, patterns, reference, distance=[0.3, 0.45], **NUMPY)
+    expected = gpumc.local_entropy(machine, patterns, reference, distance=0.45, **NUMPY)
     assert expected.converged.any()
     for more in ("twice", "scaled"):
-        found = gpumc.local_entropy(
-            machine, repeated(machine, xi, labels, more), reference, distance=[0.3, 0.45], **NUMPY
-        )
+        found = gpumc.local_entropy(machine, repeated(machine, xi, labels, more), reference, distance=0.45, **NUMPY)
         assert np.array_equal(found.converged, expected.converged)
         for name in ("entropy", "field"):
             np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("machine", [gpumc.Perceptron(51), gpumc.Perceptron(51, weights="spherical")], ids=str)
-def test_focusing_searches_as_if_they_were_once(machine):
+@pytest.mark.parametrize(
+    ("machine", "alpha"), [(gpumc.Perceptron(51), 0.8), (gpumc.Perceptron(51, weights="spherical"), 2.5)]
+)
+def test_focusing_searches_as_if_they_were_once(machine, alpha):
     """And counts all errors: too few steps leave some."""
-    patterns, xi, labels = once(machine, 0.8)
+    patterns, xi, labels = once(machine, alpha)
     few, more = gpumc.PseudoReinforcement([0.0, 0.1]), gpumc.StandardReinforcement([0.0, 0.3, 0.6, 0.8, 0.9])
     for protocol in (few, more):
         expected = gpumc.focusing_bp(machine, patterns, protocol=protocol, starts=2, **NUMPY)
@@ -110,17 +109,16 @@ def test_losses_of_one_constraint_are_summed(machine, loss):
 @pytest.mark.parametrize("form", ["amp", "relaxed", "exact"])
 @pytest.mark.parametrize("loss", [gpumc.ErrorCount(), gpumc.CrossEntropy(1.0)], ids=str)
 def test_finite_temperature_is_near_enumeration(form, loss):
-    """Every constraint two to four times, a third of them with another label too: 0.006 is 0.1 nats in all."""
-    machine = gpumc.Perceptron(17)
+    """Every constraint two to four times, two of them with the other label too: as near as for patterns that are there once."""
+    machine = gpumc.Perceptron(13)
     _, xi, labels = once(machine)
-    patterns = gpumc.Patterns(
-        np.concatenate([xi, xi, xi[:2], xi[:2]]), np.concatenate([labels, labels, labels[:2], -labels[:2]])
-    )
+    more, wanted = (xi, xi, xi[:2], xi[:2]), (labels, labels, labels[:2], -labels[:2])
+    patterns = gpumc.Patterns(np.concatenate(more), np.concatenate(wanted))
     truth = exact.boltzmann(machine, patterns, loss, 1.0)
     found = gpumc.entropy(machine, patterns, loss=loss, beta=1.0, method=gpumc.BeliefPropagation(form), **NUMPY)
     assert found.converged.all()
-    assert abs(found.free_entropy - truth.log_partition / 17) < 0.006
-    assert abs(found.energy - truth.energy) < 0.1
+    assert abs(found.free_entropy - truth.log_partition / 13) < 0.007
+    assert abs(found.energy / truth.energy - 1) < 0.04
 
 
 def test_no_instance_depends_on_the_duplicates_of_another():
