@@ -47,16 +47,16 @@ def _cuda_devices() -> int:
 @pytest.fixture
 def within(monkeypatch, capsys):
     """The command line, run in this process, which has imported everything already: a function that gives what a process would."""
-    from gpumc import cli
+    from gpumc.cli import commands, edge
 
     def run(*arguments) -> subprocess.CompletedProcess:
-        cli._said_once.cache_clear()
-        monkeypatch.setattr(cli, "_show_traceback", False)
+        edge._said_once.cache_clear()
+        monkeypatch.setattr(commands, "_traceback_asked", False)
         monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
         monkeypatch.setattr(sys, "argv", ["gpumc", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            edge.main()
         return subprocess.CompletedProcess(arguments, ended.value.code or 0, *capsys.readouterr())
 
     return run
