@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -217,11 +218,11 @@ class Linear:
         return found
 
     @functools.cached_property
-    def _formulae(self) -> list[tuple[list[float], tuple[np.ndarray, ...]]]:
+    def _formulae(self) -> list[tuple[Any, tuple[np.ndarray, ...]]]:
         """Each beta, gamma and pair of counts that there is, and its places in (rows, 1, patterns)."""
         beta, gamma, counts = (to_host(a) for a in (self.beta, self.gamma, self.counts))
         keys = np.broadcast_arrays(beta[:, None], gamma[:, None], *counts)
-        found = []
+        found: list[tuple[Any, tuple[np.ndarray, ...]]] = []
         for tilt in np.unique(np.reshape(keys, (4, -1)), axis=1).T.tolist():
             rows, nodes = np.nonzero(np.all([key == value for key, value in zip(keys, tilt, strict=True)], axis=0))
             found.append((tilt, (rows, np.zeros_like(rows), nodes)))

@@ -41,7 +41,9 @@ class Graph:
             shared = units.strides[0] == 0
             xi.append(device.asarray(np.ascontiguousarray(units[:1] if shared else units, dtype=dtype)))
         squares = None if constraints[0].inputs.dtype == np.int8 else [x * x for x in xi]
-        counts = np.array([[one.right for one in constraints], [one.opposite for one in constraints]], dtype)
+        counts: np.ndarray = np.array(
+            [[one.right for one in constraints], [one.opposite for one in constraints]], dtype
+        )
         return cls(device, machine, xi, squares, device.asarray(counts), instance)
 
     def rows(self, chosen: np.ndarray) -> Graph:

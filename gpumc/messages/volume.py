@@ -134,7 +134,7 @@ def volumes(
             none, none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
         )
     constraints = constraints_of(machine, patterns, problems.instance, scaled=not takes_fields(machine, loss))
-    order = np.lexsort((problems.instance, [len(constraints[i]) for i in problems.instance]))
+    order = np.lexsort((problems.instance, np.array([len(constraints[i]) for i in problems.instance])))
     problems, back = problems.rows(order), np.argsort(order)
     with np.errstate(all="ignore"):  # rows that are no numbers any more are given up
         parts = [

@@ -140,7 +140,7 @@ def _merged(
     first = next(data[name].variable for _, data in shards if name in data)
     own = set(first.dims) | {axis for axis in swept if name != "pattern_count" or axis == "alpha"}
     dims = [dim for dim in ORDER if dim in own]
-    shape = [sizes.get(dim, first.sizes.get(dim)) for dim in dims]
+    shape = [sizes[dim] if dim in sizes else first.sizes[dim] for dim in dims]
     mean = name == MEAN
     padding = np.nan if first.dtype.kind == "f" else 0
     merged = np.full(shape, 0 if mean else padding, first.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,9 @@ class Limit:
 
     def _confirmed(self, machine: Machine | Limit, k: float | None, activation: str | None) -> Limit:
         """Itself, the limit of ``machine``, or ConfigError where ``k`` or ``activation`` beside it is another."""
-        given = {name: value for name, value in (("k", k), ("activation", activation)) if value is not None}
+        given: dict[str, Any] = {
+            name: value for name, value in (("k", k), ("activation", activation)) if value is not None
+        }
         if replace(self, **given) != self:
             named, has = (", ".join(f"{name} = {of[name]!r}" for name in given) for of in (given, vars(self)))
             raise ConfigError(

@@ -11,7 +11,7 @@ import xarray as xr
 
 import gpumc
 from gpumc.checks import a_path
-from gpumc.device.host import cache_folder
+from gpumc.device.cache import cache_folder
 from gpumc.errors import ConfigError, RunError
 from gpumc.results import load, save
 from gpumc.sweeps.folder import Progress, RunFolder

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from gpumc.device import host
+from gpumc.device.cache import cache_folder
+from gpumc.device.compiler import compiler, compiler_version
 from tests.promises.cuda.arrays import ndarray, read, write
 from tests.promises.cuda.streams import CUDARuntimeError, launch
 
@@ -40,7 +41,7 @@ SIZES = {"int64": 8, "uint64": 8, "double": 8, "int32": 4, "uint32": 4, "int": 4
 KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+(?:\w+\s+)?void\s+(\w+)\s*\(([^)]*)\)')
 PLACE = re.compile(r"at (\S+)\+(0x[0-9a-f]+)")
 ORDERS = ("ascending", "descending", "random")
-DEFAULT_CACHE = host.cache_folder() / "emulated-cuda"
+DEFAULT_CACHE = cache_folder() / "emulated-cuda"
 ERROR_BYTES = 2048
 
 
@@ -71,10 +72,10 @@ def cache_folder() -> Path:
 
 def built(title: str, text: str, options: tuple[str, ...] = ()) -> Path:
     """The library of a C++ source, compiled unless the cache has it. Raises CompileException."""
-    command = [*shlex.split(host.compiler() or "c++"), *FLAGS, *options]
+    command = [*shlex.split(compiler()), *FLAGS, *options]
     if RUNNING.sanitized:
         command.append("-fsanitize=thread")
-    key = hashlib.sha256("\0".join([host.compiler_version(command[0]), *command, text]).encode()).hexdigest()[:24]
+    key = hashlib.sha256("\0".join([compiler_version(command[0]), *command, text]).encode()).hexdigest()[:24]
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{title}-{key}.so"
