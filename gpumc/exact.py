@@ -27,7 +27,8 @@ CHUNK = 2**12
 
 def states(count: int) -> np.ndarray:
     """All 2^count configurations of ``count`` weights, in Gray-code order: int8 +-1 (2^count, count)."""
-    count = whole("count", count, 1, LARGEST + 1)
+    count = whole("count", count, 1)
+    _affordable(count, "weights")
     return _states(np.arange(2**count), count)
 
 

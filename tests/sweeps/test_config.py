@@ -121,7 +121,7 @@ def test_overrides():
             'k = 3\nweights = "spherical"\nactivation = "tanh"\n[volumes]\ndistance = 0.1\n',
             ["not for tanh units"],
         ),
-        ("chains = 4", 'chains = 4\nkind = "hmc"', ["'hmc' with binary weights"]),
+        ("chains = 4", 'chains = 4\nkind = "hmc"', ["binary weights", "'hmc'", "heat-bath"]),
         ('name = "test"', 'name = "../test"', ["name"]),
         ('name = "test"', "name = ", ["not TOML", "line 2"]),
     ],
