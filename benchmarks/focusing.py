@@ -28,13 +28,13 @@ def main() -> None:
     parser.add_argument("--alpha", type=float, nargs="*", default=np.round(np.arange(0.6, 0.79, 0.02), 2).tolist())
     parser.add_argument("--instances", type=int, default=20)
     arguments = parser.parse_args()
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
     for n in arguments.n:
         for alpha in arguments.alpha:
             for seed in range(arguments.instances):
                 if not any((one["n"], one["alpha"], one["seed"]) == (n, alpha, seed) for one in found):
                     found.append(solved(n, alpha, seed))
-                    RESULTS.write_text("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n")
+                    RESULTS.write_text("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n", encoding="utf-8")
             print(f"n = {n}, alpha = {alpha}: {' of '.join(map(str, count(found, n, alpha)))} solved", flush=True)
     draw(found)
 

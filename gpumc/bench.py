@@ -243,6 +243,8 @@ def report(devices: Sequence[Device], peers: Sequence[str], walkers: int, second
     """
     if file and not file.parent.is_dir():
         raise RunError(f"--json {file}: there is no folder {file.parent}: make it first")
+    if file and (file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK)):
+        raise RunError(f"--json {file}: no file can be written there")
     for name in peers:
         load_peer(name)
     machine = {name: fact for name, fact in describe().items() if "kernels" not in name}  # no paths in a report

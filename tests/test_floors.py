@@ -41,7 +41,7 @@ def floor_of(part: str) -> int:
 def imports(path: Path) -> list[str]:
     """Every absolute module or name that a file imports, wherever in it."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

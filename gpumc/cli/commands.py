@@ -48,7 +48,7 @@ def _options(
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A TOML file.")],
-    out: Annotated[Path | None, typer.Option(help="The run's folder [results/<name>].")] = None,
+    out: Annotated[str | None, typer.Option(help="The run's folder [results/<name>].", metavar="DIR")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, numpy, cuda or cuda:<index>.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: --set sampler.sweeps=100.")] = None,
 ) -> None:
@@ -61,13 +61,15 @@ def run(
         raise Stopped("stopped; the same command goes on where it stopped") from None
 
 
-def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> None:
+def _run(config: Path, out: str | None, device: str, overrides: list[str]) -> None:
     from gpumc.cli.progress import progress
     from gpumc.device import choose
-    from gpumc.errors import RunError
+    from gpumc.errors import ConfigError, RunError
     from gpumc.sweeps.run import execute, prepare
 
-    folder = prepare(config, overrides, out)
+    if out is not None and not out.strip():  # a variable of the shell that is not set
+        raise ConfigError(f"--out {out!r}: the name of a folder is needed")
+    folder = prepare(config, overrides, None if out is None else Path(out))
     chosen = choose(device).name
     for broken in folder.set_aside_damaged():
         typer.echo(

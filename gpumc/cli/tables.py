@@ -32,7 +32,7 @@ def print_results(name: str, data: xr.Dataset) -> None:
         values = dict(zip(axes, place, strict=True))
         cells = [concise(float(m.sel(values)), float(e.sel(values))) for m, e in statistics.values()]
         table.add_row(*[f"{value:g}" for value in place], *cells)
-    _print(table)
+    print_table(table)
 
 
 def print_theory(data: xr.Dataset) -> None:
@@ -50,7 +50,7 @@ def print_theory(data: xr.Dataset) -> None:
         row = rows.isel(point=place)
         numbers = [float(row[axis]) for axis in axes]
         table.add_row(*(f"{x:g}" for x in numbers), *(_cell(row[name].item()) for name in columns))
-    _print(table)
+    print_table(table)
 
 
 def concise(mean: float, error: float) -> str:
@@ -61,7 +61,8 @@ def concise(mean: float, error: float) -> str:
     return f"{mean:.{decimals}f}({error * 10**decimals:.0f})"
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
+    """Print it as wide as it is, or as the terminal where that is wider."""
     from rich.console import Console
 
     console = Console()

@@ -80,7 +80,7 @@ def _of_limits() -> Iterator[int]:
 def _text(path: Path) -> str:
     """A file of the system's, "" where there is none."""
     try:
-        return path.read_text(errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 

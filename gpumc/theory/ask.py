@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
+from gpumc.checks import evenly, shown
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss
 from gpumc.theory.capacity import capacity
@@ -16,25 +18,30 @@ from gpumc.theory.limits import Limit
 from gpumc.theory.replica_symmetric import replica_symmetric
 from gpumc.theory.replicated import local_entropy_measure
 
-#: In a range.
+#: In a range or list, and points in all.
 MOST_NUMBERS = 10_000
 
 
 def numbers(name: str, text: str) -> float | list[float]:
     """One number, a list "0.5,1,2", or a range "0.02:0.3:15" of 15 numbers. Raises ConfigError."""
+    told = f"--{name} {shown(text)[1:-1]}"
     try:
         if ":" not in text:
             values = [float(part) for part in text.split(",")]
+            if len(values) > MOST_NUMBERS:
+                raise ConfigError(f"{told}: lists of at most {MOST_NUMBERS} numbers are possible")
             return values if "," in text else values[0]
         first, last, count = text.split(":")
         start, stop, points = float(first), float(last), int(count)
+    except ConfigError:
+        raise
     except ValueError:
         raise ConfigError(
-            f"--{name} {text}: a number, a list such as 0.5,1,2, or a range such as 0.02:0.3:15 is needed"
+            f"{told}: a number, a list such as 0.5,1,2, or a range such as 0.02:0.3:15 is needed"
         ) from None
-    if not 1 <= points <= MOST_NUMBERS:
-        raise ConfigError(f"--{name} {text}: ranges of 1 to {MOST_NUMBERS} numbers are possible")
-    return np.linspace(start, stop, points).tolist()
+    if not 1 <= points <= MOST_NUMBERS or not np.isfinite([start, stop]).all():
+        raise ConfigError(f"{told}: ranges of 1 to {MOST_NUMBERS} numbers between finite ends are possible")
+    return evenly(start, stop, points)
 
 
 def capacity_text(machine: str, k: float | None, activation: str) -> str:
@@ -47,6 +54,9 @@ def asked(
 ) -> xr.Dataset:
     """Dense clusters where there are distances and replicas, Franz-Parisi entropies where there are distances, the local-entropy measure
     where there are replicas and a coupling, else replica symmetry. Raises ConfigError for other combinations."""
+    points = math.prod(np.size(values) for values in (alpha, beta, getattr(loss, "gamma", 1.0), *places.values()))
+    if points > MOST_NUMBERS:
+        raise ConfigError(f"{points} points: at most {MOST_NUMBERS} are possible at a time")
     given = set(places)
     if given == {"distance", "replicas"}:
         if not isinstance(loss, ErrorCount) or not np.all(np.isinf(beta)):

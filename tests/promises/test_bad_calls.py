@@ -32,7 +32,7 @@ def limits(tmp_path, monkeypatch):
 
     before = signal.signal(signal.SIGALRM, late)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, hard))
     yield
     signal.alarm(0)

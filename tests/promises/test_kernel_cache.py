@@ -23,7 +23,7 @@ def answer(number: int = 1) -> int:
 
 def script(path: Path, text: str) -> str:
     """A program that stands for a compiler."""
-    path.write_text("#!/bin/sh\n" + text)
+    path.write_text("#!/bin/sh\n" + text, encoding="utf-8")
     path.chmod(0o700)
     return shlex.quote(str(path))
 

@@ -61,8 +61,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def replace(path: Path, old: str, new: str) -> None:
-    assert path.read_text().count(old) == 1, f"{path.name} has changed: plant the fault elsewhere"
-    path.write_text(path.read_text().replace(old, new))
+    assert path.read_text(encoding="utf-8").count(old) == 1, f"{path.name} has changed: plant the fault elsewhere"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 def shared(folder: Path, body: str) -> np.ndarray:
