@@ -108,7 +108,7 @@ def test_info(within):
         (["run", "{config}", "--set", "sampler.swips=3"], 2, ["1 mistake", "did you mean 'sweeps'"]),
         (["run", "{config}", "--device", "cupa"], 2, ["did you mean"]),
         (["run", "{config}", "--device", "cuda:77"], 1, ["cuda"]),
-        (["run", "{config}", "--out", "{config}"], 1, ["holds no run"]),
+        (["run", "{config}", "--out", "{config}"], 1, ["is a file, not a run's folder"]),
         (["status", "{missing}"], 1, ["holds no run"]),
         (["show", "{missing}"], 1, ["is not there"]),
         (["plot", "{missing}"], 1, ["holds no run"]),

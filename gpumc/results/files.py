@@ -16,7 +16,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from gpumc.checks import a_path
+from gpumc.checks import a_path, one_of
 from gpumc.errors import Damaged, RunError
 from gpumc.results.hdf5 import end_of, first_line, packed, unpacked
 
@@ -35,9 +35,10 @@ def save(data: xr.Dataset | xr.DataTree, path: str | os.PathLike, label: str = "
     """Write ``data`` to ``path``, whole or not at all: under a temporary name beside it, flushed to the disk, then renamed.
 
     A ``label`` is part of the seal. Raises RunError where the file cannot be written (a full disk, a folder that cannot be
-    made); ``path`` is then as it was before.
+    made), and ConfigError for other data; ``path`` is then as it was before.
     """
     path = a_path(path)
+    one_of("data", data, (xr.Dataset, xr.DataTree), "a Dataset, or a DataTree of them,")
     # The file is made in memory: HDF5 itself, when a disk fills while it writes, can take the process down with it.
     content = packed(data) + f"\ngpumc {label} sha256 ".encode()
     with replacing(path) as temporary:

@@ -101,7 +101,8 @@ class RunFolder:
         """The run in ``path``. Raises RunError where there is none or it cannot be read, and Damaged for a damaged record."""
         path = a_path(path)
         if path.is_file():
-            raise RunError(f"{path} is a file, not a run's folder: `gpumc show {path}` prints the results in it")
+            results = f": `gpumc show {path}` prints the results in it" if path.suffix == ".h5" else ""
+            raise RunError(f"{path} is a file, not a run's folder{results}")
         try:
             return cls(path, Record.read((path / RECORD).read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError):

@@ -65,7 +65,7 @@ def test_beta_0(machine, k):
     data = theory.replica_symmetric(machine, alpha=0.7, beta=0.0, k=k)
     whole = 0.0 if machine.startswith("spherical") else LOG_2
     for name, value in {"entropy": whole, "free_entropy": whole, "energy_per_pattern": 0.5, "overlap": 0.0}.items():
-        assert data[name].item() == pytest.approx(value, abs=1e-14)
+        assert data[name].item() == pytest.approx(value, abs=1e-13)  # the rounding of a sum over nodes
     assert data.converged
     assert data.replicon.item() == pytest.approx(1, abs=1e-14)
 
