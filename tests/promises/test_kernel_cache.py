@@ -28,8 +28,8 @@ def script(path: Path, text: str) -> str:
     return shlex.quote(str(path))
 
 
-#: What a stand-in says of its target.
-TARGET = 'case "$*" in *-dM*) echo "#define __cplusplus 1"; exit;; esac\n'
+#: What a stand-in says of itself and of its target.
+TARGET = 'case "$*" in --version) echo stand-in; exit;; *-dM*) echo "#define __cplusplus 1"; exit;; esac\n'
 #: The file that it is to make.
 OUTPUT = '"$(echo "$*" | sed "s/.*-o \\([^ ]*\\).*/\\1/")"'
 
