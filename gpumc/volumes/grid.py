@@ -136,7 +136,12 @@ def references(
     array = array.transpose(*order)
     array = array.drop_vars([name for name, c in array.coords.items() if "weight" in c.dims or name not in array.dims])
     number = array["instance"] if "instance" in array.coords else instances(patterns)
-    if array.sizes["instance"] != number.size or not set(number.values.tolist()) <= set(range(patterns.instances)):
+    if array.sizes["instance"] != number.size:
+        found = array.sizes["instance"]
+        raise ConfigError(
+            f"the reference has {found} instances and the patterns have {patterns.instances}: they must be as many, or numbered"
+        )
+    if not set(number.values.tolist()) <= set(range(patterns.instances)):
         raise ConfigError(
             f"the reference has the instances {shown(number.values.tolist())} and the patterns have {patterns.instances}: they must be "
             "among these, numbered from 0"

@@ -106,7 +106,7 @@ def test_bad_arguments(changes, word):
         (lambda: gpumc.Gibbs(gpumc.ErrorCount(), beta="a"), "beta: numbers are needed, found 'a'"),
         (lambda: gpumc.Gibbs(gpumc.ErrorCount(), beta=None), "beta: numbers are needed, found None"),
         (lambda: gpumc.Gibbs("error-count", 1.0), "loss = 'error-count'"),
-        (lambda: gpumc.LocalEntropy(gpumc.ErrorCount, 1.0, 0.1, 3), r"an ErrorCount\(\)"),
+        (lambda: gpumc.LocalEntropy(gpumc.ErrorCount, 1.0, 0.1, 3), r"write ErrorCount\(\.\.\.\)"),
         (lambda: gpumc.Ramp("a", 1.0), "start = 'a'"),
         (lambda: gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, np.inf, 3), "coupling"),
         (lambda: gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, 0.1, 0), "replicas"),

@@ -282,7 +282,7 @@ ONES = np.ones(51)
         (np.zeros(51), {"distance": 0.1}, r"every weight must be \+1 or -1"),
         (np.ones(50), {"distance": 0.1}, "51 weights"),
         (np.ones((3, 51)), {"distance": 0.1}, "3 instances and the patterns have 2"),
-        (np.full(51, "a"), {"distance": 0.1}, r"numbers \+-1"),
+        (np.full(51, "a"), {"distance": 0.1}, "numbers are needed, found text"),
         (ONES, {"distance": 0.0}, "above 0 and at most 1/2"),
         (ONES, {"distance": [0.1, 0.7]}, "distance = 0.7"),
         (ONES, {"distance": np.nan}, "distance = nan"),
