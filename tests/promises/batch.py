@@ -18,6 +18,7 @@ from pathlib import Path
 
 BYTES = 4 * 2**30
 SECONDS = 20
+SECONDS_IN_ALL = 300
 
 
 class _Hang(BaseException):
@@ -30,7 +31,7 @@ def outcomes(commands: list[list[str]], folder: Path, pictures: bool = False) ->
     file.write_text(json.dumps({"commands": commands, "pictures": pictures}), encoding="utf-8")
     call = [sys.executable, "-m", "tests.promises.batch", str(file)]
     environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(call, cwd=folder, env=os.environ | environment, capture_output=True, timeout=900, check=False)
+    done = subprocess.run(call, cwd=folder, env=os.environ | environment, capture_output=True, timeout=3600, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
     return json.loads(file.read_text(encoding="utf-8"))
 
@@ -73,6 +74,7 @@ def _run(file: Path) -> None:
 
     signal.signal(signal.SIGPROF, hang)
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS_IN_ALL, SECONDS_IN_ALL))
     asked = json.loads(file.read_text(encoding="utf-8"))
     if not asked["pictures"]:
         import gpumc.cli.commands
