@@ -101,9 +101,10 @@ def a_path(value: str | os.PathLike) -> Path:
 
     Raises ConfigError for what is no path.
     """
-    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str) or "\0" in os.fspath(value):
-        raise ConfigError(f"path = {value!r}: the path of a file or folder is needed")
-    path = Path(os.path.expanduser(os.fspath(value)))
+    name = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
+        raise ConfigError(f"path = {shown(value)}: the path of a file or folder is needed")
+    path = Path(os.path.expanduser(name))
     # A name that truly begins with ~ must stay what it is wherever the path comes by again.
     return path.absolute() if str(path).startswith("~") else path
 

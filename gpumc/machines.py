@@ -24,8 +24,9 @@ from gpumc.errors import ConfigError
 
 #: The kinds of weights.
 WEIGHTS = ("binary", "spherical")
-#: Inputs and hidden units are fewer: their products with numbers of patterns stay far below 2^63.
-MOST_INPUTS = 2**31
+#: Inputs, hidden units and weights are fewer: single precision holds every sum of so many signs, and random numbers count units in 16
+#: bits and weights, four at a time, in 24.
+MOST_INPUTS, MOST_UNITS, MOST_WEIGHTS = 2**24, 2**16, 2**26
 #: Patterns are fewer, as random numbers count them in 32 bits.
 MOST_PATTERNS = 2**32
 #: The flattest and the steepest activation: within, squares of preactivations neither overflow nor vanish.
@@ -57,7 +58,7 @@ class Machine:
         keep(
             self,
             n=whole(f"{self.kind}: n", self.n, 1, MOST_INPUTS),
-            k=whole(f"{self.kind}: k", self.k, 1, MOST_INPUTS),
+            k=whole(f"{self.kind}: k", self.k, 1, MOST_UNITS),
             weights=text(f"{self.kind}: weights", self.weights, WEIGHTS),
             activation=text(f"{self.kind}: activation", self.activation, self.activations),
             slope=real(f"{self.kind}: slope", self.slope, lambda s: SLOPES[0] <= s <= SLOPES[1], STEEPNESS),
@@ -65,6 +66,10 @@ class Machine:
         if self.weights == "binary" and self.activation not in ("sign", "relu"):
             raise ConfigError(
                 f"{self.kind}: activation = {self.activation!r} with binary weights: these have 'sign' or 'relu'; use weights = 'spherical'"
+            )
+        if self.weight_count >= MOST_WEIGHTS:
+            raise ConfigError(
+                f"{self.kind}: n = {self.n} and k = {self.k} are {self.weight_count} weights: fewer than {MOST_WEIGHTS} are possible"
             )
         if self.rectified and self.k % 2:
             raise ConfigError(

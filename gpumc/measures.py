@@ -35,10 +35,11 @@ class Ramp:
 
     def __post_init__(self) -> None:
         keep(self, scale=text("ramp: scale", self.scale, SCALES), over=text("ramp: over", self.over, SPANS))
-        lowest = 0 if self.scale == "linear" else np.nextafter(0, 1)
-        wanted = f"a finite {'positive' if lowest else 'non-negative'} number"
+        zero = self.scale == "linear"
+        wanted = f"a finite {'non-negative' if zero else 'positive'} number"
         for name in ("start", "stop"):
-            keep(self, **{name: real(f"ramp: {name}", getattr(self, name), lambda v: lowest <= v < np.inf, wanted)})
+            value = real(f"ramp: {name}", getattr(self, name), lambda v: 0 < v < np.inf or (zero and v == 0), wanted)
+            keep(self, **{name: value})
 
     def values(self, burn_in: int, sweeps: int) -> np.ndarray:
         """The parameter at each of the burn_in + sweeps sweeps, float64."""

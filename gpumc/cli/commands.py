@@ -20,7 +20,15 @@ app = typer.Typer(
 )
 _traceback_asked = False
 
-Folder = Annotated[Path, typer.Argument(help="A run's folder.", metavar="DIR")]
+
+def _path(text: str) -> Path:
+    """What is typed is read as it stands: a Path would lose the ./ of ./~name, which is no home."""
+    from gpumc.checks import a_path
+
+    return a_path(text)
+
+
+Folder = Annotated[Path, typer.Argument(help="A run's folder.", metavar="DIR", parser=_path)]
 
 
 def wants_traceback() -> bool:
@@ -47,8 +55,10 @@ def _options(
 
 @app.command()
 def run(
-    config: Annotated[Path, typer.Argument(help="A TOML file.")],
-    out: Annotated[str | None, typer.Option(help="The run's folder [results/<name>].", metavar="DIR")] = None,
+    config: Annotated[Path, typer.Argument(help="A TOML file.", metavar="CONFIG", parser=_path)],
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder [results/<name>].", metavar="DIR", parser=_path)
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, numpy, cuda or cuda:<index>.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: --set sampler.sweeps=100.")] = None,
 ) -> None:
@@ -61,15 +71,13 @@ def run(
         raise Stopped("stopped; the same command goes on where it stopped") from None
 
 
-def _run(config: Path, out: str | None, device: str, overrides: list[str]) -> None:
+def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> None:
     from gpumc.cli.progress import progress
     from gpumc.device import choose
-    from gpumc.errors import ConfigError, RunError
+    from gpumc.errors import RunError
     from gpumc.sweeps.run import execute, prepare
 
-    if out is not None and not out.strip():  # a variable of the shell that is not set
-        raise ConfigError(f"--out {out!r}: the name of a folder is needed")
-    folder = prepare(config, overrides, None if out is None else Path(out))
+    folder = prepare(config, overrides, out)
     chosen = choose(device).name
     for broken in folder.set_aside_damaged():
         typer.echo(
@@ -132,7 +140,7 @@ def plot(directory: Folder) -> None:
 @app.command()
 def merge(
     directory: Folder,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.", metavar="FILE.h5")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.", metavar="FILE.h5", parser=_path)],
 ) -> None:
     """Put all shards of a run into one self-contained HDF5 file."""
     from gpumc.results import save
@@ -155,7 +163,9 @@ def theory(
     ] = None,
     replicas: Annotated[str | None, typer.Option(help="y, or inf: with distances, of dense clusters.")] = None,
     coupling: Annotated[str | None, typer.Option(help="To the centre: the local-entropy measure of replicas.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file to write.", metavar="FILE.h5")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A file to write.", metavar="FILE.h5", parser=_path)
+    ] = None,
 ) -> None:
     """Replica theory as n tends to infinity. Numbers may be lists, 0.5,1,2, or ranges, 0.02:0.3:15 for 15 of them."""
     from gpumc.cli.tables import print_theory
@@ -187,11 +197,12 @@ def theory(
 def bench(
     device: Annotated[str | None, typer.Option(help="cpu, numpy, cuda or cuda:<index> [every compiled one].")] = None,
     peers: Annotated[bool, typer.Option("--peers", help="Time the same work in Numba and JAX, too.")] = False,
-    json: Annotated[Path | None, typer.Option(help="A file to write the rates to.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="A file to write the rates to.", metavar="FILE.json", parser=_path)
+    ] = None,
 ) -> None:
     """How fast this machine is: flip attempts a second of four standard workloads, in about a minute."""
     from gpumc.bench import PEERS, available, report
-    from gpumc.checks import a_path
     from gpumc.device import choose
 
     report(
@@ -199,7 +210,7 @@ def bench(
         PEERS if peers else (),
         walkers=1024,
         seconds=1.0,
-        file=a_path(json) if json else None,
+        file=json,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gpumc.checks import nearest
+from gpumc.checks import nearest, shown
 from gpumc.device import host
 from gpumc.device.cache import cache_folder
 from gpumc.device.compiler import compiler, compiler_version
@@ -96,20 +96,21 @@ def choose(name: str = "auto") -> Device:
     "numpy"), say on stderr, once, what was taken and why. Raises ConfigError for an unknown name and DeviceError for a
     device that is not there.
     """
+    asked = name if isinstance(name, str) else shown(name)
+    cuda = re.fullmatch(r"cuda(?::(\d{1,9}))?", asked)
+    if not cuda and asked not in NAMES:
+        meant = nearest(asked.replace("gpu", "cuda"), NAMES)
+        raise ConfigError(f"device = {shown(name)}: {meant} (or cuda:1 for the second GPU)")
     if name == "auto":
         return _automatic()
     if name == "numpy":
         return Device("numpy")
     if name == "cpu":
         return _cpu()
-    cuda = re.fullmatch(r"cuda(?::(\d+))?", str(name))
-    if not cuda:
-        meant = nearest(str(name).replace("gpu", "cuda"), NAMES)
-        raise ConfigError(f"device = {name!r}: {meant} (or cuda:1 for the second GPU)")
     missing = _why_no_cuda()
     if missing:
         raise DeviceError(f"device = {name!r}: {missing}; use 'cpu', or 'auto' to take a GPU where there is one")
-    return _cuda(int(cuda[1] or 0))
+    return _cuda(int(asked.partition(":")[2] or 0))
 
 
 def array_module(array: Any) -> ModuleType:

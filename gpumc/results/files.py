@@ -18,6 +18,7 @@ import xarray as xr
 
 from gpumc.checks import a_path, one_of
 from gpumc.errors import Damaged, RunError
+from gpumc.reading import regular
 from gpumc.results.hdf5 import end_of, first_line, packed, unpacked
 
 #: The line at a file's end: a label and a digest.
@@ -111,6 +112,8 @@ def _check_label(seal: re.Match[bytes] | None, label: str) -> str:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
+        if not path.is_file() and path.exists():
+            regular(path)
         yield
     except FileNotFoundError:
         raise RunError(f"{path} is not there") from None

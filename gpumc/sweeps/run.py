@@ -20,7 +20,7 @@ from gpumc.results import save
 from gpumc.sampling import sample
 from gpumc.sweeps.alongside import Alongside
 from gpumc.sweeps.config import RunConfig, check_files, listed, read_config
-from gpumc.sweeps.folder import Progress, RunFolder, kept_input
+from gpumc.sweeps.folder import RECORD, Progress, RunFolder, kept_input
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.record import FilePatterns, Record, files_of, with_files
 from gpumc.sweeps.sizes import check_memory
@@ -47,7 +47,8 @@ def prepare(config_file: str | os.PathLike, overrides: Sequence[str], out: str |
         beside, kept = config_file.parent / a_path(file), kept_input(folder, name, file)
         inputs[name] = beside if beside.exists() or not kept.exists() else kept
     config = with_files(config, inputs)
-    check_memory(config)
+    if not (folder / RECORD).exists():  # a run that was begun may need less by now
+        check_memory(config)
     check_files(config, Path())
     file_patterns = None
     if "patterns" in inputs:

@@ -238,8 +238,9 @@ def dense_clusters(
     ``distance_centre``, (1 - sqrt(q1))/2, at which all replicas are from their centre (for parities these are not given);
     ``quadrature_error`` of the entropy, ``converged``, ``residual``, ``iterations``.
     NaN, and ``converged`` False, where the iteration did not converge, where typical configurations are closer to one another than
-    ``distance``, above the capacity, and where F or the local entropy of binary weights would be negative. A negative external entropy
-    stays: it says that F is only an upper bound, see this module for that and the ansatz. Raises ConfigError.
+    ``distance``, above the capacity, and where F of binary weights would be negative. Where only their local entropy would be, no
+    further configuration is as near to a typical group: F stays, ``local_entropy`` and ``external_entropy`` are NaN. A negative external
+    entropy stays: it says that F is only an upper bound, see this module for that and the ansatz. Raises ConfigError.
     """
     trees = isinstance(machine, str) and "perceptron" not in machine
     limit = Limit.of(machine, np.inf if trees and k is None else k, activation)
@@ -306,9 +307,9 @@ def _parity_capacity(limit: Limit) -> float:
     return 1.0 if limit.weights == "binary" and limit.k >= 3 else capacity(limit)
 
 
-def _possible(limit: Limit, *entropies: np.ndarray) -> np.ndarray:
-    """Where none of the ``entropies`` (rows,) is negative, which those of binary weights cannot be."""
-    return np.min(entropies, axis=0) >= (-FROZEN if limit.weights == "binary" else -np.inf)
+def _possible(limit: Limit, entropy: np.ndarray) -> np.ndarray:
+    """Where ``entropy`` (rows,) is not negative, which that of binary weights cannot be."""
+    return entropy >= (-FROZEN if limit.weights == "binary" else -np.inf)
 
 
 def _bound(limit: Limit, q1: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -334,6 +335,7 @@ def _few(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict
     patterns = few_patterns(limit, q0, q1, y)
     weights = side(q1, y).answer(alpha * patterns.field)
     entropy, local = (getattr(weights, name) + alpha * getattr(patterns, name) for name in ("free_entropy", "local"))
+    local = np.where(_possible(limit, local), local, np.nan)
     answers = {
         "entropy": entropy,
         "overlap_others": q0,
@@ -341,7 +343,7 @@ def _few(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict
         "external_entropy": y * (entropy - local),
         "quadrature_error": weights.error + alpha * patterns.error,
     }
-    return _answered(answers, found, _bound(limit, q1, y), _possible(limit, entropy, local))
+    return _answered(answers, found, _bound(limit, q1, y), _possible(limit, entropy))
 
 
 def _many(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:

@@ -31,7 +31,9 @@ def outcomes(commands: list[list[str]], folder: Path, pictures: bool = False) ->
     file.write_text(json.dumps({"commands": commands, "pictures": pictures}), encoding="utf-8")
     call = [sys.executable, "-m", "tests.promises.batch", str(file)]
     environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(call, cwd=folder, env=os.environ | environment, capture_output=True, timeout=3600, check=False)
+    done = subprocess.run(
+        call, cwd=folder, env=os.environ | environment, capture_output=True, timeout=3600, check=False
+    )
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
     return json.loads(file.read_text(encoding="utf-8"))
 

@@ -87,6 +87,12 @@ def test_patterns_that_are_no_files(tiny, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_folder_named_as_a_home(tiny, tmp_path):
+    """./~ is a folder beside the user, and ~ is none."""
+    assert outcome(["run", str(tiny), "--device", "numpy", "--out", "./~/run"])["status"] == 0
+    assert (tmp_path / "~" / "run" / "tiny.h5").exists()
+
+
 def test_folders_that_cannot_be(tiny, tmp_path):
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "deep")
     for place in ("", " ", "tiny.toml", "/", "/proc/nothing/here", "tiny.toml/within", "x" * 300):

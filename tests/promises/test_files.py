@@ -75,7 +75,7 @@ def test_a_name_that_truly_begins_with_a_tilde(home):
     assert load(str(path)).identical(small())
 
 
-@pytest.mark.parametrize("path", [None, 3, b"a", ["a"], "a\0b"])
+@pytest.mark.parametrize("path", [None, 3, b"a", ["a"], "a\0b", "", " "])
 def test_what_is_no_path(path):
     with pytest.raises(ConfigError, match="path ="):
         save(small(), path)
@@ -112,6 +112,8 @@ def test_links(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RunError, match="is no file"):
         save(small(), tmp_path / "pipe")
+    with pytest.raises(RunError, match="a pipe"):
+        load(tmp_path / "pipe")
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 

@@ -131,7 +131,7 @@ def test_belief_propagation_around_samples(loss, beta, n, instances):
         ({"alpha": 0.4, "distance": 0.6}, "distance"),
         ({"alpha": 0.4, "distance": 0.0}, "distance"),
         ({"alpha": 0.4, "distance": 0.1, "machine": "spherical-perceptron"}, "binary perceptron"),
-        ({"alpha": 0.4, "distance": 0.1, "reference_beta": 0.0}, "reference_beta"),
+        ({"alpha": 0.4, "distance": 0.1, "reference_beta": -1.0}, "reference_beta"),
     ],
 )
 def test_bad_input(call, words):

@@ -171,17 +171,17 @@ def region_of(machine, patterns, place):
 
 
 def test_no_solution_is_certain_before_anything_moves(monkeypatch):
-    """A linear program says the same of random patterns of any norm; where there is a solution, particles look for it."""
+    """A linear program says the same of random patterns of any norm, twice as many as weights: half have a solution (T. M. Cover)."""
     rng = np.random.default_rng(1)
     empty = 0
     for _ in range(60):
         n = int(rng.integers(3, 8))
         machine = gpumc.Perceptron(n, weights="spherical")
-        patterns = gpumc.Patterns(10.0 ** rng.uniform(-6, 6) * rng.normal(size=(3 * n, n)), rng.choice([-1, 1], 3 * n))
+        patterns = gpumc.Patterns(10.0 ** rng.uniform(-6, 6) * rng.normal(size=(2 * n, n)), rng.choice([-1, 1], 2 * n))
         wanted = patterns.xi[0] * patterns.labels[0][:, None]
         wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-        least = np.hstack([-wanted, np.ones((3 * n, 1))])
-        best = linprog(-np.eye(n + 1)[n], least, np.zeros(3 * n), bounds=[(-1, 1)] * n + [(None, None)])
+        least = np.hstack([-wanted, np.ones((2 * n, 1))])
+        best = linprog(-np.eye(n + 1)[n], least, np.zeros(2 * n), bounds=[(-1, 1)] * n + [(None, None)])
         found = region_of(machine, patterns, Place(None, 0.0)).empty()
         assert found == (-best.fun < 1e-8)
         empty += found
