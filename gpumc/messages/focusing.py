@@ -25,7 +25,7 @@ from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Replicas
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
 from gpumc.messages.spheres import SphericalReplicas, normalised
-from gpumc.messages.volume import FEWEST, VOID, BeliefPropagation, check_problem
+from gpumc.messages.volume import BeliefPropagation, check_problem, possible
 from gpumc.patterns import Patterns, check_together
 
 #: Protocols that need no arguments, by name.
@@ -256,8 +256,9 @@ def _measure(
     count = graph.machine.weight_count
     around = to_host(whole / count - prior.pull_of(overlap))
     rigid = np.isinf(to_host(prior.coupling))
-    possible = rigid | (around >= (VOID if graph.machine.spherical else FEWEST / count))
-    right = messages.converged & possible
+    # A centre of spherical weights is on no sphere, and has no distance.
+    apart = np.full(len(said), 0.5) if graph.machine.spherical else (1 - to_host(overlap)) / 2
+    right = messages.converged & (rigid | possible(around, apart, graph.machine))
     found.converged[rows, step] = right
     for name, values in (
         ("local_entropy", np.where(rigid, np.nan, around)),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import entr
 
 from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
@@ -32,6 +33,8 @@ SMALL = 32
 ATTEMPTS = ((0.2, 0.2), (0.6, 0.3), (0.85, 0.5))
 #: With fewer configurations than exp(-3) expected, there are none.
 FEWEST = -3.0
+#: What single precision may add to an entropy per weight.
+ROUNDING = 1e-4
 #: Entropy per weight on spheres below which there is taken to be no volume.
 VOID = -20.0
 #: Part of the free memory that messages may take.
@@ -238,6 +241,16 @@ def _hopeless(problems: Problems, found: Volumes, spherical: bool) -> np.ndarray
     return hopeless
 
 
+def possible(entropy: np.ndarray, distance: np.ndarray, machine: Machine) -> np.ndarray:
+    """Whether there may be so many configurations at mean distances D: bool (rows,). Where a closure fails they are too few, or more than
+    there are without patterns."""
+    slack = max(-FEWEST / machine.weight_count, ROUNDING)
+    if machine.spherical:
+        return (entropy >= VOID) & (entropy <= 0.5 * np.log(4 * distance * (1 - distance)) + slack)
+    apart = np.clip(distance, 0, 1)
+    return (entropy >= FEWEST / machine.weight_count) & (entropy <= entr(apart) + entr(1 - apart) + slack)
+
+
 def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) -> Volumes:
     """The thermodynamics of fixed points; NaN in rows that are none."""
     said, memory = messages.said, messages.memory
@@ -249,7 +262,7 @@ def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) ->
     h, distance = to_host(pull.h), to_host(pull.distance(said))
     heat = np.where(np.isinf(beta), 0.0, beta) * energy
     entropy = free + heat + h * distance
-    found = messages.converged & (entropy >= (VOID if form.graph.machine.spherical else FEWEST / count))
+    found = messages.converged & possible(entropy, distance, form.graph.machine)
     mean, variance = map(to_host, form.graph.moments(fields))
     magnetisation = mean.reshape(len(h), -1)
     norms = (mean**2 + variance).mean(axis=2)

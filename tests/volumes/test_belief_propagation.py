@@ -210,6 +210,22 @@ def test_contradictions_are_nan():
     assert gpumc.entropy(machine, contradiction, beta=3.0, device="numpy").converged.all()
 
 
+def test_more_configurations_than_there_are_is_no_answer():
+    """Relaxed messages of so few weights converge on entropies above log 2, 1.1 from enumeration."""
+    machine, reference, loss = gpumc.Perceptron(11), np.ones(11, np.int8), gpumc.CrossEntropy(2.0)
+    patterns = gpumc.random_patterns(machine, 0.3, 6, seed=3)
+    found = gpumc.local_entropy(
+        machine, patterns, reference, field=4.0, loss=loss, beta=8.0, method=bp("relaxed"), device="numpy"
+    )
+    energy = exact.enumerate_states(machine, patterns, loss).energy.values
+    distance = (11 - exact.states(11) @ reference) / 2
+    log_weight = -8 * energy - 4 * distance
+    log_z = np.logaddexp.reduce(log_weight, axis=1)
+    truth = (log_z - (np.exp(log_weight - log_z[:, None]) * log_weight).sum(axis=1)) / 11
+    assert found.converged.sum() == 5
+    assert np.nanmax(np.abs(found.entropy.values[:, 0] - truth)) < 0.1
+
+
 def test_a_distance_without_solutions_is_nan_and_others_are_not():
     machine = gpumc.Perceptron(1001)
     patterns = gpumc.random_patterns(machine, 0.4, 1, seed=1)
