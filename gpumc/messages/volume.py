@@ -33,6 +33,8 @@ SMALL = 32
 ATTEMPTS = ((0.2, 0.2), (0.6, 0.3), (0.85, 0.5))
 #: With fewer configurations than exp(-3) expected, there are none.
 FEWEST = -3.0
+#: With more configurations than exp(1) times those that there are without patterns, a closure has failed.
+MOST = 1.0
 #: What single precision may add to an entropy per weight.
 ROUNDING = 1e-4
 #: Entropy per weight on spheres below which there is taken to be no volume.
@@ -244,7 +246,7 @@ def _hopeless(problems: Problems, found: Volumes, spherical: bool) -> np.ndarray
 def possible(entropy: np.ndarray, distance: np.ndarray, machine: Machine) -> np.ndarray:
     """Whether there may be so many configurations at mean distances D: bool (rows,). Where a closure fails they are too few, or more than
     there are without patterns."""
-    slack = max(-FEWEST / machine.weight_count, ROUNDING)
+    slack = max(MOST / machine.weight_count, ROUNDING)
     if machine.spherical:
         return (entropy >= VOID) & (entropy <= 0.5 * np.log(4 * distance * (1 - distance)) + slack)
     apart = np.clip(distance, 0, 1)
