@@ -19,7 +19,7 @@ import xarray as xr
 from gpumc.checks import a_path, one_of
 from gpumc.errors import Damaged, RunError
 from gpumc.reading import regular
-from gpumc.results.hdf5 import end_of, first_line, packed, unpacked
+from gpumc.results.hdf5 import Layout, end_of, first_line, packed, unpacked
 
 #: The line at a file's end: a label and a digest.
 SEAL = re.compile(rb"\ngpumc ([^\n]*) sha256 ([0-9a-f]{64})\n\Z")
@@ -47,8 +47,10 @@ def save(data: xr.Dataset | xr.DataTree, path: str | os.PathLike, label: str = "
     return path
 
 
-def load(path: str | os.PathLike, label: str | None = None) -> xr.Dataset | xr.DataTree:
+def load(path: str | os.PathLike, label: str | None = None, layout: Layout | None = None) -> xr.Dataset | xr.DataTree:
     """Read a whole file into memory and close it. With a ``label`` it must be sealed by that.
+
+    Files of one kind share a ``layout``, which is read once; their datasets have no indexes.
 
     Raises RunError for a file that is not there or cannot be read, and Damaged for one that is cut short, changed or another's.
     """
@@ -63,7 +65,7 @@ def load(path: str | os.PathLike, label: str | None = None) -> xr.Dataset | xr.D
             raise Damaged("it does not have the SHA-256 at its end")
         if label is not None:
             _check_label(seal, label)
-        return unpacked(content)
+        return unpacked(content, layout)
     except Damaged as error:
         raise Damaged(f"{path} cannot be read, it may be cut short or damaged ({error})") from None
 

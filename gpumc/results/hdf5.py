@@ -11,8 +11,12 @@ import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
+from xarray.conventions import decode_cf_variables
 
 from gpumc.errors import Damaged
+
+#: Dimensions and attributes of arrays by group, name, shape and type; no dimensions for what is only the scale of a dimension.
+Layout = dict[tuple, tuple[tuple[str, ...] | None, dict[str, Any]]]
 
 #: How every array is stored: compressed, and with a checksum that a damaged chunk does not pass.
 STORAGE = {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True}
@@ -51,16 +55,17 @@ def packed(data: xr.Dataset | xr.DataTree) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked(content: bytes) -> xr.Dataset | xr.DataTree:
+def unpacked(content: bytes, layout: Layout | None = None) -> xr.Dataset | xr.DataTree:
     """The dataset, or the tree where there are groups, in the ``content`` of a file.
 
+    Of one among many files of a kind: ``layout`` is what is known of its arrays from the others, and grows; it is read without indexes.
     Raises Damaged for what is no such content: also for links and storage outside of it, for arrays that are larger than
     it could hold, and for kinds of data that are neither numbers nor text.
     """
     try:
         with h5py.File(h5py.h5f.open_file_image(content)) as file:
-            groups = dict(_groups(file, UNPACKED * len(content), {}))
-        nodes = {path: xr.decode_cf(dataset) for path, dataset in groups.items()}
+            groups = _groups(file, UNPACKED * len(content), {}, {} if layout is None else layout)
+            nodes = {path: _dataset(stored, attributes, layout is None) for path, stored, attributes in groups}
         return nodes["/"] if len(nodes) == 1 else xr.DataTree.from_dict(nodes)
     except Damaged:
         raise
@@ -89,44 +94,73 @@ def _encoding(data: xr.Dataset) -> dict:
     }
 
 
-def _groups(group: h5py.Group, limit: int, seen: dict) -> Iterator[tuple[str, xr.Dataset]]:
-    """Each group below ``group`` and itself, by path, as it is stored; ``seen`` are the objects that had their turn."""
+def _dataset(stored: dict[str, xr.Variable], attributes: dict[str, Any], indexed: bool) -> xr.Dataset:
+    """A dataset of what is ``stored``, after the conventions of netCDF."""
+    variables, decoded, named = decode_cf_variables(stored, attributes)
+    coordinates = {name: v for name, v in variables.items() if name in named or v.dims == (name,)}
+    data = {name: variable for name, variable in variables.items() if name not in coordinates}
+    return xr.Dataset(data, coordinates if indexed else xr.Coordinates(coordinates, indexes={}), decoded)
+
+
+def _groups(
+    group: h5py.Group, limit: int, seen: dict, layout: Layout
+) -> Iterator[tuple[str, dict[str, xr.Variable], dict[str, Any]]]:
+    """Path, arrays and attributes of each group below ``group`` and of itself; ``seen`` are the objects that had their turn."""
     variables = {}
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+    for link in group.id:
+        name = link.decode(errors="replace")
+        if group.id.links.get_info(link).type != h5py.h5l.TYPE_HARD:
             raise Damaged(f"'{name}' is a link to something else, which is not followed")
-        item = group[name]
-        address = h5py.h5o.get_info(item.id).addr
+        item = h5py.h5o.open(group.id, link)
+        address = h5py.h5o.get_info(item).addr
         if address in seen:
             raise Damaged(f"'{name}' and '{seen[address]}' are one object")
         seen[address] = name
-        if isinstance(item, h5py.Group):
-            yield from _groups(item, limit, seen)
-        elif isinstance(item, h5py.Dataset):
-            _check_storage(name, item, limit)
-            if not (item.is_scale and _text(item.attrs.get("NAME", "")).startswith(NO_VARIABLE)):
-                variables[name] = _variable(name, item)
+        if isinstance(item, h5py.h5g.GroupID):
+            yield from _groups(h5py.Group(item), limit, seen, layout)
+        elif isinstance(item, h5py.h5d.DatasetID):
+            shape, dtype = item.shape, item.dtype
+            _check_storage(name, item, shape, dtype, limit)
+            kind = group.name, name, shape, dtype
+            if kind not in layout:
+                layout[kind] = _layout(name, h5py.Dataset(item))
+            dimensions, attributes = layout[kind]
+            if dimensions is not None:
+                variables[name] = xr.Variable(dimensions, _values(item, shape, dtype), dict(attributes))
         else:
             raise Damaged(f"'{name}' is neither a group nor an array")
-    yield group.name, xr.Dataset(variables, attrs=_attributes(group))
+    yield group.name, variables, _attributes(group)
 
 
-def _check_storage(name: str, array: h5py.Dataset, limit: int) -> None:
+def _check_storage(
+    name: str, array: h5py.h5d.DatasetID, shape: tuple[int, ...] | None, dtype: np.dtype, limit: int
+) -> None:
     """Raise Damaged unless ``array`` lies in its file, has a type of data that files here have, and no absurd size."""
-    created = array.id.get_create_plist()
+    created = array.get_create_plist()
     if created.get_layout() == h5py.h5d.VIRTUAL or created.get_external_count():
         raise Damaged(f"'{name}' is stored outside of the file, which is not followed")
-    if array.dtype.kind not in "biufS" and h5py.check_string_dtype(array.dtype) is None:
-        raise Damaged(f"'{name}' is of type {array.dtype}, where numbers or text are needed")
-    for size in (prod(array.shape or ()), prod(array.chunks or ())):
-        if size * array.dtype.itemsize > limit:
+    if dtype.kind not in "biufS" and h5py.check_string_dtype(dtype) is None:
+        raise Damaged(f"'{name}' is of type {dtype}, where numbers or text are needed")
+    chunks = created.get_chunk() if created.get_layout() == h5py.h5d.CHUNKED else ()
+    for size in (prod(shape or ()), prod(chunks)):
+        if size * dtype.itemsize > limit:
             raise Damaged(f"'{name}' claims to be larger than the file could hold")
 
 
-def _variable(name: str, array: h5py.Dataset) -> xr.Variable:
-    text = h5py.check_string_dtype(array.dtype)
-    values = array.asstr()[()] if text is not None and text.length is None else array[()]
-    return xr.Variable(_dimensions(name, array), values, _attributes(array))
+def _layout(name: str, array: h5py.Dataset) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
+    if array.is_scale and _text(array.attrs.get("NAME", "")).startswith(NO_VARIABLE):
+        return None, {}
+    return _dimensions(name, array), _attributes(array)
+
+
+def _values(array: h5py.h5d.DatasetID, shape: tuple[int, ...] | None, dtype: np.dtype) -> Any:
+    if dtype.kind not in "biuf" or not shape:
+        whole = h5py.Dataset(array)
+        text = h5py.check_string_dtype(dtype)
+        return whole.asstr()[()] if text is not None and text.length is None else whole[()]
+    values = np.empty(shape, dtype)
+    array.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
 
 
 def _dimensions(name: str, array: h5py.Dataset) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def _coordinates(shards: Sequence[tuple[dict[str, float], xr.Dataset]], swept: S
     """The coordinates of all shards together."""
     coordinates: dict[Hashable, Any] = {}
     for name, array in shards[0][1].coords.items():
-        values = [data[name].variable for _, data in shards]
+        values = [data.variables[name] for _, data in shards]
         if name in ("instance", "chain"):
             joined = np.unique(np.concatenate([one.values for one in values]))
             coordinates[name] = xr.Variable(name, joined, array.attrs)
@@ -137,7 +137,7 @@ def _merged(
     coordinates: Mapping[Hashable, Any],
 ) -> xr.Variable:
     """The array ``name`` of all shards together, dimensions in the order of ``ORDER``."""
-    first = next(data[name].variable for _, data in shards if name in data)
+    first = next(data.variables[name] for _, data in shards if name in data)
     own = set(first.dims) | {axis for axis in swept if name != "pattern_count" or axis == "alpha"}
     dims = [dim for dim in ORDER if dim in own]
     shape = [sizes[dim] if dim in sizes else first.sizes[dim] for dim in dims]
@@ -147,7 +147,7 @@ def _merged(
     for axes, data in shards:
         if name not in data:
             continue
-        array = data[name].variable
+        array = data.variables[name]
         place = tuple(_place(dim, axes, data, array, coordinates) for dim in dims)
         values = array.transpose(*[dim for dim in dims if dim in array.dims]).values
         if mean:
@@ -168,6 +168,6 @@ def _place(
     if dim in axes:
         return int(np.searchsorted(coordinates[dim].values, axes[dim]))
     if dim in ("instance", "chain"):
-        start = int(np.searchsorted(coordinates[dim].values, data[dim].values[0]))
+        start = int(np.searchsorted(coordinates[dim].values, data.variables[dim].values[0]))
         return slice(start, start + array.sizes[dim])
     return slice(0, array.sizes[dim])

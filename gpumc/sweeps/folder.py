@@ -19,6 +19,7 @@ from gpumc.checks import a_path
 from gpumc.errors import ConfigError, Damaged, RunError
 from gpumc.results import load, merge_shards, merged_label
 from gpumc.results.files import check_seal, replacing
+from gpumc.results.hdf5 import Layout
 from gpumc.sweeps.config import RunConfig
 from gpumc.sweeps.locks import held, locked
 from gpumc.sweeps.plan import Task
@@ -193,8 +194,9 @@ class RunFolder:
             )
         config = self.record.config
         groups: dict[str, list] = {}
+        layout: Layout = {}
         for index, task in enumerate(self.tasks):
-            groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), self._loaded(index)))
+            groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), self._loaded(index, layout)))
         merged = {name: merge_shards(shards) for name, shards in groups.items()}
         for data in merged.values():
             data.attrs |= {"name": config.name, "config": self.record.text}
@@ -204,10 +206,10 @@ class RunFolder:
             {"/": xr.Dataset(attrs={"name": config.name, "config": self.record.text}), **merged}
         )
 
-    def _loaded(self, index: int) -> xr.Dataset:
+    def _loaded(self, index: int, layout: Layout) -> xr.Dataset:
         """The shard of task ``index``. Raises Damaged where it is not that."""
         patterns = self.record.file_patterns
-        data = load(self.shard(index), self.label(index))
+        data = load(self.shard(index), self.label(index), layout)
         try:
             check_shard(data, self.record.config, self.tasks[index], patterns.digest if patterns else None)
         except Damaged as error:

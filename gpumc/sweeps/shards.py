@@ -26,8 +26,8 @@ def check_shard(data: xr.Dataset | xr.DataTree, config: RunConfig, task: Task, p
     for name, kinds in (ARRAYS | {"weights": weights}).items():
         if name not in data:
             raise Damaged(f"it has no array '{name}'")
-        if data[name].dtype.kind not in kinds:
-            raise Damaged(f"'{name}' is of type {data[name].dtype}")
+        if data.variables[name].dtype.kind not in kinds:
+            raise Damaged(f"'{name}' is of type {data.variables[name].dtype}")
     sampler = config.sampler
     recorded = (np.arange(sampler.sweeps // sampler.every) + 1) * sampler.every
     parameters = grid(config.measure.measure(config.loss.loss(), task.replicas, None))[0]
@@ -39,7 +39,7 @@ def check_shard(data: xr.Dataset | xr.DataTree, config: RunConfig, task: Task, p
         **{name: np.array(list(values)) for name, values in parameters.items()},
     }
     for name, values in expected.items():
-        if name not in data.coords or not np.array_equal(data[name].values, values):
+        if name not in data.coords or not np.array_equal(data.variables[name].values, values):
             raise Damaged(f"its '{name}' is not that of the task")
     if data.sizes.get("weight") != machine.weight_count:
         raise Damaged(f"it has {data.sizes.get('weight')} weights, and the machine {machine.weight_count}")
