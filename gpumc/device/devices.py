@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import os
 import platform
 import re
@@ -18,14 +17,13 @@ from typing import Any
 import numpy as np
 
 from gpumc.checks import nearest, shown
-from gpumc.device import host
+from gpumc.device import gpus, host
 from gpumc.device.cache import cache_folder
 from gpumc.device.compiler import compiler, compiler_version
 from gpumc.device.memory import free_host_memory
 from gpumc.errors import ConfigError, DeviceError, GpumcError
 
 NAMES = ("auto", "numpy", "cpu", "cuda")
-INSTALL_CUPY = "for an NVIDIA GPU: pip install 'gpumc[cuda13]', or [cuda12] with an older driver"
 
 
 @dataclass(frozen=True)
@@ -107,10 +105,11 @@ def choose(name: str = "auto") -> Device:
         return Device("numpy")
     if name == "cpu":
         return _cpu()
-    missing = _why_no_cuda()
-    if missing:
-        raise DeviceError(f"device = {name!r}: {missing}; use 'cpu', or 'auto' to take a GPU where there is one")
-    return _cuda(int(asked.partition(":")[2] or 0))
+    index = int(asked.partition(":")[2] or 0)
+    reason = gpus.why_not(index)
+    if reason:
+        raise DeviceError(f"device = {name!r}: {reason}; use 'cpu', or 'auto' to take a GPU where there is one")
+    return _cuda(index)
 
 
 def array_module(array: Any) -> ModuleType:
@@ -132,22 +131,21 @@ def describe() -> dict[str, str]:
         "compiler": _or_why(_compiler_description),
         "host kernels": _or_why(lambda: str(cache_folder())),
     }
-    missing = _why_no_cuda()
+    missing = gpus.why_none()
     if missing:
         return {**facts, "cuda": missing}
-    cupy = _cupy()
-    for index in range(_cuda_count()):
-        facts[f"cuda:{index}"] = _cuda_description(index)
-    facts["cupy"] = f"{cupy.__version__}, driver for CUDA {_version(cupy.cuda.runtime.driverGetVersion())}"
+    for index in range(gpus.count()):
+        facts[f"cuda:{index}"] = gpus.described(index)
+    facts["cuda"] = gpus.versions()
     facts["cuda kernels"] = os.environ.get("CUPY_CACHE_DIR") or os.path.expanduser("~/.cupy/kernel_cache")
     return facts
 
 
 def _automatic() -> Device:
-    missing = _why_no_cuda()
+    missing = gpus.why_not(0)
     if not missing:
         device = _cuda(0)
-        _say_once(f"device {device.name}: {_cuda_description(0)}")
+        _say_once(f"device {device.name}: {gpus.described(0)}")
         return device
     return _cpu(f"device cpu: {missing}; kernels are compiled by ", f"device numpy: {missing}, and ")
 
@@ -178,10 +176,6 @@ def _or_why(fact: Callable[[], str]) -> str:
 
 
 def _cuda(index: int) -> Device:
-    count = _cuda_count()
-    if index >= count:
-        there = "cuda:0 is the only GPU" if count == 1 else f"the GPUs are cuda:0 to cuda:{count - 1}"
-        raise DeviceError(f"device = 'cuda:{index}': {there} here")
     _cupy().cuda.Device(index).use()
     return Device("cuda", index)
 
@@ -196,55 +190,8 @@ def _cupy() -> ModuleType:
     return cupy
 
 
-@functools.cache
-def _why_no_cuda() -> str:
-    """Why CUDA cannot be used, as a clause, or "" where it can."""
-    if _forked_from_cuda:
-        return "CUDA was used before this process was forked (start it by multiprocessing's 'spawn' or 'forkserver')"
-    if importlib.util.find_spec("cupy") is None:
-        return f"cupy is not installed ({INSTALL_CUPY})"
-    try:
-        count = _cuda_count()
-    except Exception as error:  # cupy raises whatever the driver, the loader or its own import gives
-        return f"no CUDA device ({_first_line(error)})"
-    return "" if count else "no CUDA device"
-
-
-@functools.cache
-def _cuda_count() -> int:
-    from cupy_backends.cuda.api import runtime  # a tenth of cupy's own import time
-
-    return int(runtime.getDeviceCount())
-
-
-def _after_fork() -> None:
-    global _forked_from_cuda
-    _forked_from_cuda = bool(_cuda_count.cache_info().currsize and _cuda_count())
-    _why_no_cuda.cache_clear()
-
-
-#: Whether this is the child of a process that had used CUDA, whose state does not survive a fork.
-_forked_from_cuda = False
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def _cuda_description(index: int) -> str:
-    properties = _cupy().cuda.runtime.getDeviceProperties(index)
-    memory = _gib(properties["totalGlobalMem"])
-    return f"{properties['name'].decode()}, compute capability {properties['major']}.{properties['minor']}, {memory}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _gib(size: int) -> str:
     return f"{size / 2**30:.1f} GiB"
-
-
-def _version(number: int) -> str:
-    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 @functools.cache

@@ -7,17 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from gpumc.device import array_module, choose, describe, devices, to_host
+from gpumc.device import array_module, choose, describe, devices, gpus, to_host
 from gpumc.errors import ConfigError, DeviceError
 
 
 @pytest.fixture(autouse=True)
 def _forget():
-    """Let every test probe, and be told, anew."""
+    """Let every test be told anew."""
     devices._say_once.cache_clear()
-    devices._why_no_cuda.cache_clear()
-    yield
-    devices._why_no_cuda.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["numpy", "cpu"])
@@ -46,26 +43,26 @@ def test_unknown_names(name, message):
 
 
 def test_a_gpu_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(devices, "_why_no_cuda", lambda: "no CUDA device")
+    monkeypatch.setattr(gpus, "why_none", lambda: "no CUDA device")
     with pytest.raises(DeviceError, match="device = 'cuda': no CUDA device; use 'cpu', or 'auto'"):
         choose("cuda")
 
 
 def test_cupy_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(gpus.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DeviceError, match=r"cupy is not installed .*gpumc\[cuda13\]"):
         choose("cuda")
 
 
 def test_an_index_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(devices, "_why_no_cuda", lambda: "")
-    monkeypatch.setattr(devices, "_cuda_count", lambda: 2)
-    with pytest.raises(DeviceError, match="device = 'cuda:2': the GPUs are cuda:0 to cuda:1 here"):
+    monkeypatch.setattr(gpus, "why_none", lambda: "")
+    monkeypatch.setattr(gpus, "count", lambda: 2)
+    with pytest.raises(DeviceError, match="device = 'cuda:2': the GPUs here are cuda:0 to cuda:1"):
         choose("cuda:2")
 
 
 def test_auto_says_once_what_it_took_and_why(monkeypatch, capsys):
-    monkeypatch.setattr(devices, "_why_no_cuda", lambda: "no CUDA device (none found)")
+    monkeypatch.setattr(gpus, "why_none", lambda: "no CUDA device (none found)")
     assert choose("auto").name == "cpu"
     assert choose("auto").name == "cpu"
     assert capsys.readouterr().err.count("gpumc: device cpu: no CUDA device (none found); kernels are compiled by") == 1
@@ -73,7 +70,7 @@ def test_auto_says_once_what_it_took_and_why(monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", ["auto", "cpu"])
 def test_without_a_compiler_numpy_is_taken_and_said(name, monkeypatch, capsys):
-    monkeypatch.setattr(devices, "_why_no_cuda", lambda: "no CUDA device")
+    monkeypatch.setattr(gpus, "why_none", lambda: "no CUDA device")
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert choose(name).name == "numpy"
     assert choose(name).name == "numpy"
