@@ -142,7 +142,7 @@ def test_a_compiler_that_does_not_work(config, tmp_path):
 
 def test_a_population_that_no_memory_holds(config, tmp_path):
     """Even a chain at a time: it is refused before anything is written."""
-    huge = ["sampler.chains=1", "machine.n=300_000_003", "patterns.alpha=1.0", "patterns.instances=1000"]
+    huge = ["sampler.chains=1", "machine.n=15_000_003", "patterns.alpha=1.0", "patterns.instances=1000"]
     options = [word for override in huge for word in ("--set", override)]
     done = gpumc_command("run", config, "--out", tmp_path / "o", "--device", "numpy", *options)
     assert done.returncode == 2

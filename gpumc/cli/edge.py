@@ -51,8 +51,6 @@ def _ended() -> None:
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # of cupy, which is not imported here
-            _fail(f"out of memory on the device ({error}): use fewer chains, or fewer grid points", 1)
         first_line = (str(error).strip().splitlines() or ["no message"])[0]
         _fail(
             f"unforeseen {type(error).__name__} ({first_line[:200]}): this is a fault of gpumc; "

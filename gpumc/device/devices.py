@@ -8,11 +8,11 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from gpumc.device.cache import cache_folder
 from gpumc.device.compiler import compiler, compiler_version
 from gpumc.device.memory import free_host_memory
 from gpumc.errors import ConfigError, DeviceError, GpumcError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 NAMES = ("auto", "numpy", "cpu", "cuda")
 
@@ -76,6 +79,35 @@ class Device:
         cupy = _cupy()
         with cupy.cuda.Device(self.index):
             return int(cupy.cuda.runtime.memGetInfo()[0]) + int(cupy.get_default_memory_pool().free_bytes())
+
+    def release(self) -> None:
+        """Give back what is kept for new arrays."""
+        if self.kind == "cuda":
+            cupy = _cupy()
+            with cupy.cuda.Device(self.index):
+                cupy.get_default_memory_pool().free_all_blocks()
+
+    def in_halves(self, pieces: Iterable[T], work: Callable[[T], R], halves: Callable[[T], Sequence[T]]) -> list[R]:
+        """What ``work`` gives of each of ``pieces``; where memory ends, of the ``halves`` of a piece, as often as there are any.
+
+        Estimates of memory are right for this process alone. Raises DeviceError for a piece that has no halves.
+        """
+        left, found = list(pieces)[::-1], []
+        while left:
+            piece = left.pop()
+            try:
+                found.append(work(piece))
+                continue
+            except MemoryError as error:  # CuPy's own is one
+                smaller = halves(piece)
+                if not smaller:
+                    reason = (str(error).splitlines() or ["no more could be had"])[0]
+                    raise DeviceError(
+                        f"out of memory on device {self.name} ({reason}): nothing smaller can be tried"
+                    ) from None
+            self.release()  # after the exception is gone, which held the arrays
+            left += smaller[::-1]
+        return found
 
     def need(self, size: int, what: str) -> None:
         """Raise DeviceError where ``what``, whose arrays take ``size`` bytes, cannot be held."""

@@ -142,10 +142,11 @@ def volumes(
     order = np.lexsort((problems.instance, np.array([len(constraints[i]) for i in problems.instance])))
     problems, back = problems.rows(order), np.argsort(order)
     with np.errstate(all="ignore"):  # rows that are no numbers any more are given up
-        parts = [
-            _solved(device, machine, constraints, loss, problems.rows(batch), how)
-            for batch in _batches(device, machine, constraints, problems, how)
-        ]
+        parts = device.in_halves(
+            _batches(device, machine, constraints, problems, how),
+            lambda rows: _solved(device, machine, constraints, loss, problems.rows(rows), how),
+            lambda rows: np.array_split(rows, 2) if len(rows) > 1 else [],
+        )
     return Volumes(
         **{name: np.concatenate([getattr(part, name) for part in parts])[back] for name in Volumes.__dataclass_fields__}
     )

@@ -43,6 +43,14 @@ class Part:
     def size(self) -> tuple[int, int]:
         return self.instances[1] - self.instances[0], self.chains[1] - self.chains[0]
 
+    def halves(self) -> list[Part]:
+        """Two parts that together are this one, of fewer chains or, where it has one, of fewer instances; none where it has one of each."""
+        (i0, i1), (c0, c1) = self.instances, self.chains
+        i, c = (i0 + i1) // 2, (c0 + c1) // 2
+        if c > c0:
+            return [Part(self.instances, (c0, c)), Part(self.instances, (c, c1))]
+        return [Part((i0, i), self.chains), Part((i, i1), self.chains)] if i > i0 else []
+
     def within(self, run: Part) -> tuple[slice, slice]:
         """Its instances and chains, counted in that of a ``run``."""
         i, c = run.instances[0], run.chains[0]
@@ -74,12 +82,14 @@ class Report:
             self.callback(self.done, self.total)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Watching:
-    """Who is shown the configurations, and after how many sweeps each time."""
+    """Who is shown the configurations, and after how many sweeps each time; how often that was, and whether it may happen ``again``."""
 
     callback: Watch | None
     every: int
+    shown: int = 0
+    again: bool = True
 
     def due(self, sweeps: int) -> bool:
         """Whether, after so many sweeps since burn-in, it is time."""
@@ -87,6 +97,7 @@ class Watching:
 
     def show(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
         """Show the configurations, which are on the host."""
+        self.shown += 1
         self.callback(sweeps, part, weights, centre)  # type: ignore[misc]
 
 

@@ -25,6 +25,7 @@ from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns, check_together
 from gpumc.sampling import acceptance, sweep
 from gpumc.sampling.dataset import Records, dataset
+from gpumc.sampling.halves import Batches
 from gpumc.sampling.parts import Part, Progress, Report, Watch, Watching, fitting, values_of
 from gpumc.sampling.spheres.run import SpheresRun
 from gpumc.sampling.starts import Starts
@@ -228,9 +229,7 @@ class _Run:
     def run(self, part: Part, init: str | ArrayLike, records: Records, report: Report, watching: Watching) -> None:
         """Sample ``part`` into ``records``."""
         starts = Starts.of(self.machine, self.patterns.instances, self.measure, self.chains, init, part)
-        for batch in self.batches(part):
-            own = batch.within(part)
-            self.batch(batch, starts.within(*own), records.part(own), report, watching)
+        Batches(part, starts, records, report, watching).run(self.device, self.batches(part), self.batch)
 
     @cached_property
     def schedule(self) -> acceptance.Schedule:

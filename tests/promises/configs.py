@@ -5,6 +5,7 @@ A new section or key goes into ``right``, a new kind of mistake into ``SPOILS``;
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -307,13 +308,14 @@ OVERRIDES = (
 def cases(draw) -> Case:
     """One in sixteen is right, in any of the ways in which files are right; the others are spoiled once to four times."""
     table = draw(right())
-    if draw(st.integers(0, 15)) == 0:
+    if draw(st.integers(0, 15)) == 7:  # 0 is drawn more often than others
         text = toml(table)
         dressed = draw(st.sampled_from([text, "\ufeff" + text, text.replace("\n", "\r\n"), "# Größe ∞\n" + text]))
         overrides = draw(st.sampled_from([[], ["sampler.sweeps=4"], ["seed = 5", "seed = 6"], ["name=other"]]))
         return Case(dressed.encode(), overrides, right=True)
     for spoil in draw(st.lists(st.sampled_from(SPOILS), min_size=1, max_size=2)):
-        spoil(draw, table)
+        with contextlib.suppress(TypeError, KeyError, AttributeError):  # what another spoil has left has no such place
+            spoil(draw, table)
     content = toml(table).encode()
     if draw(st.integers(0, 3)) == 0:
         content = draw(st.sampled_from(GARBLES))(content, draw(st.integers(0, len(content) - 1)))

@@ -21,6 +21,7 @@ from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns
 from gpumc.sampling import acceptance
 from gpumc.sampling.dataset import Records
+from gpumc.sampling.halves import Batches
 from gpumc.sampling.parts import Part, Report, Watching, fitting
 from gpumc.sampling.spheres import hmc, rotations
 from gpumc.sampling.spheres.centre import draw_centre
@@ -105,22 +106,23 @@ class SpheresRun:
     def run(self, part: Part, init, records: Records, report: Report, watching: Watching) -> None:
         """Sample ``part`` into ``records``."""
         starts = Starts.of(self.machine, self.patterns.instances, self.measure, self.chains, init, part)
-        for i in range(*part.instances):
-            for first, last in self._batches(part.chains):
-                batch = Part((i, i + 1), (first, last))
-                own = batch.within(part)
-                _Instance(self, batch).run(starts.within(*own), records.part(own), report, watching)
+        Batches(part, starts, records, report, watching).run(self.device, self._batches(part), self._batch)
 
-    def _batches(self, chains: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        """Ranges of chains whose weights fit the device's memory."""
+    def _batch(self, part: Part, starts: Starts, records: Records, report: Report, watching: Watching) -> None:
+        """Run one piece and write what it gives into ``records``."""
+        _Instance(self, part).run(starts, records, report, watching)
+
+    def _batches(self, part: Part) -> Iterator[Part]:
+        """The part in pieces of one instance each, whose weights fit the device's memory."""
         count, patterns = self.machine.weight_count, self.patterns.count
         per_chain = 6 * 8 * self.grid_size * self.measure.replicas * count
         block = 8 * self.block * self.measure.replicas * (4 * self.machine.k * patterns + 8 * count)
         inputs = 16 * self.machine.n * patterns
         what = f"a block of {self.block} chains of {count} weights and {patterns} patterns"
         step = fitting(self.device, per_chain, block + inputs, what)
-        for first in range(chains[0], chains[1], step):
-            yield first, min(first + step, chains[1])
+        for i in range(*part.instances):
+            for first in range(*part.chains, step):
+                yield Part((i, i + 1), (first, min(first + step, part.chains[1])))
 
 
 class _Instance:
