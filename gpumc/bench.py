@@ -24,6 +24,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gpumc.device import Device, choose, describe
+from gpumc.device.gpus import multiprocessors
 from gpumc.device.host import thread_count
 from gpumc.errors import DeviceError, RunError
 from gpumc.losses import CrossEntropy, ErrorCount
@@ -36,21 +37,31 @@ from gpumc.sampling.run import STRIDE
 #: The peers' sources: inside the package in a wheel, among the benchmarks in a checkout.
 FOLDERS = (Path(__file__).parent / "peers", Path(__file__).parents[1] / "benchmarks" / "peers")
 PEERS = ("numba", "jax")
+#: How many are timed on the host unless others are asked for.
+WALKERS = 1024
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A machine at alpha under a measure, and the sweeps that bring it to where it is timed."""
+    """A machine at alpha under a measure, the sweeps that bring it to where it is timed, and the chains that a multiprocessor of a GPU
+    steps at once."""
 
     name: str
     machine: Machine
     alpha: float
     measure: Measure
     equilibration: int
+    at_once: int
 
     @property
     def patterns(self) -> Patterns:
         return random_patterns(self.machine, self.alpha, seed=1)
+
+    def chains(self, device: Device, walkers: int | None) -> int:
+        """Chains of so many ``walkers``; by default one wave of a GPU, or WALKERS on the host."""
+        if walkers is None and device.kind == "cuda":
+            return self.at_once * multiprocessors(device.index)
+        return max(1, (walkers or WALKERS) // self.measure.replicas)
 
 
 @dataclass(frozen=True)
@@ -71,10 +82,10 @@ def workloads() -> list[Workload]:
     perceptron = Perceptron(1001)
     errors, entropy = ErrorCount(), CrossEntropy(gamma=1.0)
     return [
-        Workload("W1", perceptron, 0.4, Gibbs(errors, beta=2.0), 2000),
-        Workload("W2", perceptron, 0.4, Gibbs(entropy, beta=5.0), 200),
-        Workload("W3", TreeCommittee(999, k=9), 1.0, Gibbs(errors, beta=2.0), 1000),
-        Workload("W4", perceptron, 0.4, LocalEntropy(entropy, beta=5.0, coupling=0.5, replicas=5), 200),
+        Workload("W1", perceptron, 0.4, Gibbs(errors, beta=2.0), 2000, 512),
+        Workload("W2", perceptron, 0.4, Gibbs(entropy, beta=5.0), 200, 32),
+        Workload("W3", TreeCommittee(999, k=9), 1.0, Gibbs(errors, beta=2.0), 1000, 512),
+        Workload("W4", perceptron, 0.4, LocalEntropy(entropy, beta=5.0, coupling=0.5, replicas=5), 200, 32),
     ]
 
 
@@ -91,17 +102,20 @@ def rates(
     work: Workload,
     devices: Sequence[Device],
     peers: Sequence[str],
-    walkers: int,
+    walkers: int | None,
     threads: Sequence[int],
     seconds: float,
 ) -> Iterator[Rate]:
-    """Time ``work`` with about ``walkers`` walkers on ``devices``, on the host with each number of ``threads``, then ``peers`` on one.
+    """Time ``work`` with about ``walkers`` walkers on ``devices`` (by default, as many as `Workload.chains` says), on the host with each
+    number of ``threads``, then ``peers`` on one.
 
     Raises RunError where a peer's library is missing.
     """
     modules = [(name, load_peer(name)) for name in peers]
-    init = equilibrated(work, max(1, walkers // work.measure.replicas))
+    init = np.empty((0,))
     for device in devices:
+        if len(init) != work.chains(device, walkers):
+            init = equilibrated(work, work.chains(device, walkers))
         for count in threads if device.kind == "cpu" else threads[:1]:
             with processors(count):
                 yield device_rate(work, init, device, count, seconds)
@@ -236,7 +250,9 @@ def thread_counts() -> list[int]:
     return sorted({1, thread_count()})
 
 
-def report(devices: Sequence[Device], peers: Sequence[str], walkers: int, seconds: float, file: Path | None) -> None:
+def report(
+    devices: Sequence[Device], peers: Sequence[str], walkers: int | None, seconds: float, file: Path | None
+) -> None:
     """Print the rates of every workload as they are measured, and write them to ``file``, if any.
 
     Raises RunError where ``file`` has no folder, or a peer's library is missing, before anything is measured.
@@ -248,7 +264,9 @@ def report(devices: Sequence[Device], peers: Sequence[str], walkers: int, second
     for name in peers:
         load_peer(name)
     machine = {name: fact for name, fact in describe().items() if "kernels" not in name}  # no paths in a report
-    print(f"{date.today()}  {machine['cpu']}; about {walkers} walkers")
+    print(
+        f"{date.today()}  {machine['cpu']}; {f'about {walkers}' if walkers else f'{WALKERS}, or one wave of a GPU,'} walkers"
+    )
     print(f"{'':4} {'program':8} {'threads':>7} {'attempts/s':>11} {'pattern updates/s':>18} {'energy':>9}")
     found = []
     for work in workloads():

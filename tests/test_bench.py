@@ -7,16 +7,18 @@ import pytest
 
 import gpumc
 from gpumc import bench
-from gpumc.device import choose
+from gpumc.device import Device, choose
 from gpumc.errors import RunError
 
 ERRORS, ENTROPY = gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=1.0)
 #: The four workloads, at sizes that reach equilibrium in a moment.
 SMALL = [
-    bench.Workload("W1", gpumc.Perceptron(101), 0.4, gpumc.Gibbs(ERRORS, beta=2.0), 300),
-    bench.Workload("W2", gpumc.Perceptron(101), 0.4, gpumc.Gibbs(ENTROPY, beta=5.0), 300),
-    bench.Workload("W3", gpumc.TreeCommittee(99, k=9), 1.0, gpumc.Gibbs(ERRORS, beta=0.8), 300),
-    bench.Workload("W4", gpumc.Perceptron(101), 0.4, gpumc.LocalEntropy(ENTROPY, 5.0, coupling=0.5, replicas=5), 300),
+    bench.Workload("W1", gpumc.Perceptron(101), 0.4, gpumc.Gibbs(ERRORS, beta=2.0), 300, 32),
+    bench.Workload("W2", gpumc.Perceptron(101), 0.4, gpumc.Gibbs(ENTROPY, beta=5.0), 300, 32),
+    bench.Workload("W3", gpumc.TreeCommittee(99, k=9), 1.0, gpumc.Gibbs(ERRORS, beta=0.8), 300, 32),
+    bench.Workload(
+        "W4", gpumc.Perceptron(101), 0.4, gpumc.LocalEntropy(ENTROPY, 5.0, coupling=0.5, replicas=5), 300, 32
+    ),
 ]
 
 
@@ -61,3 +63,13 @@ def test_missing_peer(monkeypatch):
     monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RunError, match="numba is not installed: pip install numba jax"):
         bench.load_peer("numba")
+
+
+@pytest.mark.parametrize(("name", "wave"), [("W1", 67_584), ("W2", 4_224), ("W3", 67_584), ("W4", 4_224)])
+def test_populations_fill_a_gpu(name, wave, monkeypatch):
+    """One wave of 132 multiprocessors, unless other sizes are asked for."""
+    monkeypatch.setattr(bench, "multiprocessors", lambda index: 132)
+    work = next(work for work in bench.workloads() if work.name == name)
+    assert work.chains(Device("cuda"), None) == wave
+    assert work.chains(Device("cpu"), None) == 1024 // work.measure.replicas
+    assert work.chains(Device("cuda"), 64) == 64 // work.measure.replicas

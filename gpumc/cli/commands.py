@@ -208,7 +208,7 @@ def bench(
     report(
         [choose(device)] if device else available(),
         PEERS if peers else (),
-        walkers=1024,
+        walkers=None,
         seconds=1.0,
         file=json,
     )

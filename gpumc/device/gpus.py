@@ -74,6 +74,11 @@ def described(index: int) -> str:
     )
 
 
+def multiprocessors(index: int) -> int:
+    """How many GPU ``index`` has."""
+    return int(_runtime().getDeviceProperties(index)["multiProcessorCount"])
+
+
 def versions() -> str:
     """The versions of CUDA that the driver and cupy are for."""
     return f"driver for CUDA {_version(_runtime().driverGetVersion())}, cupy for CUDA {_version(_runtime().runtimeGetVersion())}"

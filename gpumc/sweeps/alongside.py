@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from gpumc.device import choose
+from gpumc.errors import RunError
 from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.patterns import Patterns
@@ -28,9 +29,17 @@ class _Stopped(BaseException):
     """The run that is being watched has ended in an exception."""
 
 
+class Unmeasured(RunError):
+    """Local entropies could not be measured; ``sampled`` is all the rest of a task, where all of it was sampled."""
+
+    def __init__(self, reason: BaseException):
+        super().__init__(f"local entropies could not be measured ({type(reason).__name__}: {reason})")
+        self.sampled: xr.Dataset | None = None
+
+
 class Alongside:
     """Watches a run (``sample(watch=alongside.watch)``) and measures; ``dataset`` waits for what is left and puts all together. Used in
-    ``with``: an exception inside ends the measuring.
+    ``with``: an exception inside ends the measuring. One of the measuring is raised as Unmeasured by ``check``, called as sampling goes on.
 
     References are the centre (0) where there is one, and the replicas (1, 2, ..) where ``replicas`` is true or there is no centre.
     """
@@ -59,6 +68,12 @@ class Alongside:
                 stop = ctypes.pythonapi.PyThreadState_SetAsyncExc
                 stop(ctypes.c_ulong(self.measuring), ctypes.py_object(_Stopped))
         self.worker.shutdown()
+
+    def check(self) -> None:
+        """Raise Unmeasured where a measurement has failed."""
+        for _, _, future in self.found:
+            if future.done() and (error := future.exception()):
+                raise Unmeasured(error) from error
 
     def watch(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
         """Measure around these configurations, later."""
@@ -95,6 +110,7 @@ class Alongside:
     def dataset(self) -> xr.Dataset:
         """All measurements, over (instance, grid, chain, volume_draw, reference, distance)."""
         self.worker.shutdown()
+        self.check()
         draws = []
         for sweeps in sorted({sweeps for sweeps, _, _ in self.found}):
             pieces = [future.result() for at, _, future in self.found if at == sweeps]

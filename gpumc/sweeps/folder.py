@@ -136,6 +136,10 @@ class RunFolder:
         """The file of task ``index``."""
         return self.path / SHARDS / f"task-{index:05}.h5"
 
+    def sampled(self, index: int) -> Path:
+        """Where task ``index`` is kept without the local entropies that could not be measured."""
+        return self.path / SHARDS / f"sampled-{index:05}.h5"
+
     def label(self, index: int) -> str:
         """What the seal of the shard of task ``index`` says."""
         return f"task {index} of run {self.record.key}"

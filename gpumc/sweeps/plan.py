@@ -1,4 +1,5 @@
-"""The plan of a run: which part of it is one task. It depends on the config alone, never on the device."""
+"""The plan of a run: which part of it is one task. It depends on the config alone, never on the device: a run begun on one goes on on
+any other."""
 
 from __future__ import annotations
 
@@ -15,8 +16,10 @@ from gpumc.sweeps.sizes import MOST_TASKS
 
 #: Pattern updates after which a task is long enough that a kill should not lose it: minutes on a CPU, a second on a GPU.
 LONG = 2**40
-#: Walkers that fill a large device; tasks are not cut smaller, unless they would be this many times as long.
-FULL = 2**14
+#: Chains, times grid points, of one wave on an H100, whose lanes step a chain of error counts each and whose warps a chain of the
+#: cross-entropy each, and of other losses and weights; tasks are not cut smaller, unless they would be this many times as long.
+FULL = {"error-count": 67_584, "cross-entropy": 4_224}
+FULL_OTHERWISE = 2**14
 TOO_LONG = 16
 
 
@@ -58,7 +61,8 @@ def plan(config: RunConfig, pattern_count: int | None = None, instances: int | N
         patterns = pattern_count or machine.pattern_count(alpha)
         walkers = _walkers_per_chain(config, replicas)
         updates = walkers * _attempts_per_walker(config, n, k) * patterns
-        for part in _parts(instances, config.sampler.chains, walkers, updates, MOST_TASKS // len(points)):
+        waves = walkers // replicas / _full(config)
+        for part in _parts(instances, config.sampler.chains, waves, updates, MOST_TASKS // len(points)):
             tasks.append(Task(n, k, alpha, flip, replicas, part.instances, part.chains))
     return tasks
 
@@ -78,11 +82,18 @@ def _attempts_per_walker(config: RunConfig, n: int, k: int) -> int:
     return config.machine.machine(n, k).weight_count * (config.sampler.burn_in + config.sampler.sweeps)
 
 
-def _parts(instances: int, chains: int, walkers: int, updates: int, most: int) -> Iterator[Part]:
-    """Cut instances x chains, each of so many walkers and pattern updates, into ``most`` parts or fewer, neither too long nor too small."""
+def _full(config: RunConfig) -> int:
+    """Chains, times grid points, that fill a large device."""
+    binary = config.machine.weights == "binary"
+    return FULL.get(config.loss.kind, FULL_OTHERWISE) if binary else FULL_OTHERWISE
+
+
+def _parts(instances: int, chains: int, waves: float, updates: int, most: int) -> Iterator[Part]:
+    """Cut instances x chains, each of that part of a wave and so many pattern updates, into ``most`` parts or fewer, neither too long
+    nor too small."""
     total = instances * chains
     lengths = math.ceil(total * updates / LONG)
-    pieces = min(total, max(1, min(lengths, total * walkers // FULL), lengths // TOO_LONG), most)
+    pieces = min(total, max(1, min(lengths, int(total * waves)), lengths // TOO_LONG), most)
     across_instances = min(instances, pieces)
     across_chains = min(chains, math.ceil(pieces / across_instances))
     for i, c in product(range(across_instances), range(across_chains)):

@@ -18,7 +18,7 @@ from gpumc.patterns import load_patterns
 from gpumc.reading import text_of
 from gpumc.results import save
 from gpumc.sampling import sample
-from gpumc.sweeps.alongside import Alongside
+from gpumc.sweeps.alongside import Alongside, Unmeasured
 from gpumc.sweeps.config import RunConfig, check_files, listed, read_config
 from gpumc.sweeps.folder import RECORD, Progress, RunFolder, kept_input
 from gpumc.sweeps.plan import Task
@@ -66,10 +66,17 @@ def execute(folder: RunFolder, device: str, report: Report) -> None:
         for index, task in enumerate(folder.tasks):
             if index not in done:
                 folder.check_inputs()
-                data = run_task(
-                    config, task, device, _noting(folder, index, report), patterns.digest if patterns else None
-                )
+                try:
+                    data = run_task(
+                        config, task, device, _noting(folder, index, report), patterns.digest if patterns else None
+                    )
+                except Unmeasured as failure:
+                    if failure.sampled is None:
+                        raise
+                    kept = save(failure.sampled, folder.sampled(index))
+                    raise RunError(f"{failure}; all of the task was sampled, and is in {kept}") from failure
                 save(data, folder.shard(index), folder.label(index))
+                folder.sampled(index).unlink(missing_ok=True)
         if len(done) < len(folder.tasks) or not folder.merged.exists():
             save(folder.merge(), folder.merged, folder.merged_label())
 
@@ -83,7 +90,7 @@ def run_task(
 ) -> xr.Dataset:
     """Do one task; all it needs is plain data, and it can be done anywhere.
 
-    Raises RunError where the patterns do not have ``patterns_digest``.
+    Raises RunError where the patterns do not have ``patterns_digest``, and Unmeasured where local entropies fail.
     """
     clock = time.monotonic()
     machine = config.machine.machine(task.n, task.k)
@@ -109,15 +116,32 @@ def run_task(
             sampler=config.sampler.kind,
             device=device,
             part=task.part,
-            progress=progress,
+            progress=_both(progress, alongside),
             watch=alongside.watch if alongside else None,
             watch_every=(volumes.every if volumes else None) or config.sampler.sweeps,
         )
         if alongside:
-            data = data.merge(alongside.dataset(), combine_attrs="override")
+            try:
+                measured = alongside.dataset()
+            except Unmeasured as failure:
+                failure.sampled = data
+                raise
+            data = data.merge(measured, combine_attrs="override")
             data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
     data.attrs |= {"patterns": config.patterns.kind, "patterns_digest": patterns.digest}
     return data
+
+
+def _both(progress: Callable[[int, int], None] | None, alongside: Alongside | None) -> Callable[[int, int], None]:
+    """Tells ``progress``, and raises at once what measuring alongside has raised."""
+
+    def told(done: int, total: int) -> None:
+        if alongside:
+            alongside.check()
+        if progress:
+            progress(done, total)
+
+    return told
 
 
 def _noting(folder: RunFolder, index: int, report: Report) -> Callable[[int, int], None]:

@@ -1,6 +1,5 @@
 """Configs that nobody meant: refused in sentences, at once, with nothing written; and right ones run."""
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.promises.batch import outcomes
@@ -29,7 +28,6 @@ def drawn(count: int) -> list[Case]:
     return found
 
 
-@pytest.mark.long  # not yet timed on a quiet machine
 def test_no_config_gives_a_traceback_a_hang_or_a_stray_folder(tmp_path):
     configs = drawn(COUNT)
     assert len(configs) >= 300

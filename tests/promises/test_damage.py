@@ -107,7 +107,6 @@ def duplicate(path, generator):
     shutil.copy(path, path.with_name(generator.choice(["task-00007.h5", "copy.h5", "task-00000 (1).h5"])))
 
 
-@pytest.mark.long  # not yet timed on a quiet machine
 @pytest.mark.parametrize("seed", range(4))
 def test_a_hundred_damages(finished, tmp_path, seed):
     """25 a seed: results that open are those of the run, and so are those of the run that goes on, if it does."""

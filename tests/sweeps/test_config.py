@@ -169,8 +169,8 @@ def test_a_plan_covers_a_run_once():
     for task in tasks:
         a, y = (0.5, 1.0).index(task.alpha), (1, 3).index(task.replicas)
         covered[a, y, slice(*task.instances), slice(*task.chains)] += 1
-        walkers = 2 * task.replicas * (task.instances[1] - task.instances[0]) * (task.chains[1] - task.chains[0])
-        assert walkers >= 2**14
+        chains = 2 * (task.instances[1] - task.instances[0]) * (task.chains[1] - task.chains[0])
+        assert chains >= 4224, "a wave of the cross-entropy, two grid points each"
     assert (covered == 1).all()
     assert tasks == plan(config)
     assert len(plan(read_config(GOOD))) == 1

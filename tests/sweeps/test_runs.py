@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 
@@ -123,7 +124,7 @@ def test_the_split_into_tasks_changes_nothing(config_file, tmp_path, monkeypatch
     whole = load(run(config_file, tmp_path / "whole").merged)
     module = sys.modules["gpumc.sweeps.plan"]  # the function of that name hides it
     monkeypatch.setattr(module, "LONG", 1)
-    monkeypatch.setattr(module, "FULL", 4)
+    monkeypatch.setattr(module, "_full", lambda config: 1)
     folder = run(config_file, tmp_path / "parts")
     assert len(folder.tasks) == 16
     parts = load(folder.merged)
@@ -175,10 +176,47 @@ def test_local_entropies_are_measured_alongside(config_file, tmp_path, monkeypat
     assert same_bits(data.drop_vars(measured), plain)
     module = sys.modules["gpumc.sweeps.plan"]
     monkeypatch.setattr(module, "LONG", 1)
-    monkeypatch.setattr(module, "FULL", 4)
+    monkeypatch.setattr(module, "_full", lambda config: 1)
     split = gpumc.open_run(run(config_file, tmp_path / "split", VOLUMES).merged)
     assert abs(split.entropy - data.entropy).max() < 1e-12
     assert split.converged.equals(data.converged)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_measurement_that_fails(config_file, tmp_path, monkeypatch, late):
+    """It ends the sampling at once; where all was sampled, that is kept, and goes when the run is whole."""
+    from gpumc.sweeps import alongside
+
+    real, sampled = alongside.local_entropy, threading.Event()
+    told = []
+
+    def failing(*arguments, **options):
+        if late:
+            sampled.wait(60)
+        raise MemoryError("no more")
+
+    def report(index, tasks, done, total):
+        told.append(done / total)
+        if late and done == total:
+            sampled.set()
+        elif not late and done:
+            time.sleep(0.2)
+
+    folder = prepare(config_file, ["volumes.distance=[0.2]", "volumes.every=2", "patterns.alpha=0.2"], tmp_path / "run")
+    monkeypatch.setattr(alongside, "local_entropy", failing)
+    with pytest.raises(RunError, match=r"local entropies could not be measured \(MemoryError: no more\)"):
+        execute(folder, "numpy", report)
+    assert folder.sampled(0).exists() == late
+    monkeypatch.setattr(alongside, "local_entropy", real)
+    if late:
+        kept = load(folder.sampled(0))
+    execute(folder, "numpy", lambda *_: None)
+    assert not folder.sampled(0).exists()
+    if late:
+        whole = load(folder.shard(0))
+        assert same_bits(kept, whole.drop_vars(set(whole.variables) - set(kept.variables)))
+    else:
+        assert told[-1] < 1
 
 
 def command(*arguments):
