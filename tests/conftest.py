@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -21,6 +22,7 @@ def pytest_configure(config):
     plugin.configure(config)
     if hasattr(config, "workerinput"):
         threadpool_limits(1)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the processes that tests start
 
 
 def pytest_collection_modifyitems(config, items):

@@ -132,7 +132,13 @@ def test_the_split_into_tasks_changes_nothing(config_file, tmp_path, monkeypatch
     assert same_bits(parts.drop_vars("stability_density"), whole.drop_vars("stability_density"))
 
 
-VOLUMES = ("volumes.distance=[0.2, 0.4]", "volumes.every=5", "measure.replicas=[1, 3]", "volumes.replicas=true")
+VOLUMES = (
+    "volumes.distance=[0.2, 0.4]",
+    "volumes.every=5",
+    "measure.replicas=[1, 3]",
+    "volumes.replicas=true",
+    "sampler.chains=2",
+)
 
 
 def test_the_time_of_volumes_counts(config_file, tmp_path, monkeypatch):
@@ -153,7 +159,7 @@ def test_local_entropies_are_measured_alongside(config_file, tmp_path, monkeypat
         "alpha": 2,
         "gamma": 2,
         "replicas": 2,
-        "chain": 4,
+        "chain": 2,
         "volume_draw": 2,
         "reference": 4,
         "distance": 2,
@@ -171,7 +177,7 @@ def test_local_entropies_are_measured_alongside(config_file, tmp_path, monkeypat
         measured = last.sel(reference=number)
         assert np.allclose(found.entropy, measured.entropy, atol=1e-12, equal_nan=True)
         assert np.array_equal(found.converged, measured.converged)
-    plain = gpumc.open_run(run(config_file, tmp_path / "plain", ["measure.replicas=[1, 3]"]).merged)
+    plain = gpumc.open_run(run(config_file, tmp_path / "plain", ["measure.replicas=[1, 3]", "sampler.chains=2"]).merged)
     measured = set(data.variables) - set(plain.variables)
     assert same_bits(data.drop_vars(measured), plain)
     module = sys.modules["gpumc.sweeps.plan"]
