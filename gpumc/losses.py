@@ -44,7 +44,7 @@ class ErrorCount:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """sum over patterns of f_gamma(Delta), f_gamma(x) = log(1 + exp(-2 gamma x)) / (2 gamma) (DESIGN 1).
+    """sum over patterns of f_gamma(Delta), f_gamma(x) = log(1 + exp(-2 gamma x)) / (2 gamma).
 
     ``gamma`` is one positive number or several; several become the dimension ``gamma`` of the result.
     """

@@ -1,4 +1,4 @@
-"""The dataset that a run returns: dimensions, names, units (DESIGN section 3)."""
+"""The dataset that a run returns: dimensions, names, units."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def sample(
     ``part`` limits the run to some of its instances and chains, with the same bits as in the whole. ``progress(done, total)`` is told
     flip attempts, and ``watch`` is shown the configurations after every ``watch_every`` sweeps.
 
-    Returns the dataset of DESIGN section 3: energies in units of the loss (not times beta), overlaps in [-1, 1]. Its bits depend on
+    Returns a dataset (`gpumc.sampling.dataset`): energies in units of the loss (not times beta), overlaps in [-1, 1]. Its bits depend on
     the arguments and on nothing else (of spherical weights, on the device too). Raises ConfigError for what makes no sense, DeviceError
     for a device that cannot be had, RunError where a step size collapses. Error counts at beta = inf, or so large that no error is made
     again, only descend from a random start: a warning says how many replicas have not reached a solution.
