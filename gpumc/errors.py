@@ -9,6 +9,11 @@ class GpumcError(Exception):
     exit_status = 1
 
 
+def first_line(error: BaseException, otherwise: str = "") -> str:
+    """The first line of what an error says; where it says nothing ``otherwise``, or its kind."""
+    return (str(error).strip().splitlines() or [otherwise or type(error).__name__])[0]
+
+
 class ConfigError(GpumcError, ValueError):
     """What was asked for makes no sense: a wrong value, shape, name or combination."""
 

@@ -240,7 +240,7 @@ def _groups(data: xr.Dataset | xr.DataTree) -> list[tuple[str, xr.Dataset]]:
 
 def _draw(folder: Path, merged: Path) -> None:
     """Draw the standard pictures of ``merged`` into ``folder``. Raises RunError for one that cannot be drawn."""
-    from gpumc.errors import GpumcError, RunError
+    from gpumc.errors import GpumcError, RunError, first_line
     from gpumc.results import load
 
     folder = folder if os.access(folder, os.W_OK) else Path()  # another's results are drawn beside the user
@@ -253,6 +253,6 @@ def _draw(folder: Path, merged: Path) -> None:
         except GpumcError:
             raise
         except Exception as error:  # matplotlib, its settings, fonts and back ends fail in ways of their own
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise RunError(f"the picture {path} cannot be drawn ({reason})") from error
         typer.echo(f"picture: {path}")

@@ -35,7 +35,7 @@ def main() -> None:
 
 def _ended() -> None:
     """Run the command, and exit with its status."""
-    from gpumc.errors import GpumcError
+    from gpumc.errors import GpumcError, first_line
 
     try:
         try:
@@ -51,9 +51,9 @@ def _ended() -> None:
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
     except Exception as error:
-        first_line = (str(error).strip().splitlines() or ["no message"])[0]
+        message = first_line(error, "no message")
         _fail(
-            f"unforeseen {type(error).__name__} ({first_line[:200]}): this is a fault of gpumc; "
+            f"unforeseen {type(error).__name__} ({message[:200]}): this is a fault of gpumc; "
             "GPUMC_DEBUG=1 shows where it comes from",
             1,
         )

@@ -21,7 +21,7 @@ from gpumc.device import gpus, host
 from gpumc.device.cache import cache_folder
 from gpumc.device.compiler import compiler, compiler_version
 from gpumc.device.memory import free_host_memory
-from gpumc.errors import ConfigError, DeviceError, GpumcError
+from gpumc.errors import ConfigError, DeviceError, GpumcError, first_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -101,7 +101,7 @@ class Device:
             except MemoryError as error:  # CuPy's own is one
                 smaller = halves(piece)
                 if not smaller:
-                    reason = (str(error).splitlines() or ["no more could be had"])[0]
+                    reason = first_line(error, "no more could be had")
                     raise DeviceError(
                         f"out of memory on device {self.name} ({reason}): nothing smaller can be tried"
                     ) from None

@@ -11,6 +11,8 @@ from types import ModuleType
 
 import numpy as np
 
+from gpumc.errors import first_line
+
 #: The least compute capability for which CUDA 13 compiles.
 CAPABILITY = (7, 5)
 INSTALL = "for an NVIDIA GPU: pip install 'gpumc[cuda13]', or [cuda12] with an older driver"
@@ -45,15 +47,17 @@ def why_none() -> str:
     try:
         return "" if count() else _unseen()
     except ImportError as error:
-        return f"cupy cannot be imported ({_first_line(error)}): install it again"
+        return f"cupy cannot be imported ({first_line(error)}): install it again"
     except Exception as error:  # the runtime's own kind, which cannot be imported everywhere
         return _why_no_answer(error)
 
 
 def why_not(index: int) -> str:
     """Why GPU ``index`` cannot be used, as a clause, or "" where it can: libraries, capability, memory and a kernel were tried."""
+    if index in _usable:
+        return ""
     reason = why_none()
-    if reason or index in _usable:
+    if reason:
         return reason
     if index >= count():
         return "cuda:0 is the only GPU here" if count() == 1 else f"the GPUs here are cuda:0 to cuda:{count() - 1}"
@@ -99,7 +103,7 @@ def _why_no_answer(error: Exception) -> str:
             f"the NVIDIA driver is for CUDA {_version(driver)}, and cupy here for {_version(needed)}: update the driver, or "
             "pip install 'gpumc[cuda12]' in place of cuda13"
         )
-    return _unseen() if "cudaErrorNoDevice" in str(error) else f"CUDA does not start ({_first_line(error)})"
+    return _unseen() if "cudaErrorNoDevice" in str(error) else f"CUDA does not start ({first_line(error)})"
 
 
 def _unseen() -> str:
@@ -121,7 +125,7 @@ def _why_no_library() -> str:
                 module.getVersion()  # it is loaded here
         except Exception as error:  # ImportError, or cupy's own RuntimeError
             extra = f"cuda{_runtime().runtimeGetVersion() // 1000}"
-            return f"{name} cannot be loaded ({_first_line(error)}): pip install 'gpumc[{extra}]' brings it"
+            return f"{name} cannot be loaded ({first_line(error)}): pip install 'gpumc[{extra}]' brings it"
     return ""
 
 
@@ -151,13 +155,9 @@ def _why_no_work(index: int) -> str:
     except Exception as error:  # of cupy, the runtime, the driver, NVRTC or cuBLAS
         told = f"{type(error).__name__}: {error}"
         answer = next((words for name, words in ANSWERS.items() if name in told), "")
-        return answer or f"its first kernel failed ({_first_line(error)})"
+        return answer or f"its first kernel failed ({first_line(error)})"
     right = np.all(product == 2) and np.allclose(drawn, normals(Device("numpy"), 1, 0, 0, walkers, 1, 4), rtol=1e-12)
     return "" if right else "its first kernel gave wrong numbers: it must not be used"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _version(number: int) -> str:

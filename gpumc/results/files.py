@@ -17,9 +17,9 @@ from pathlib import Path
 import xarray as xr
 
 from gpumc.checks import a_path, one_of
-from gpumc.errors import Damaged, RunError
+from gpumc.errors import Damaged, RunError, first_line
 from gpumc.reading import regular
-from gpumc.results.hdf5 import Layout, end_of, first_line, packed, unpacked
+from gpumc.results.hdf5 import Layout, end_of, packed, unpacked
 
 #: The line at a file's end: a label and a digest.
 SEAL = re.compile(rb"\ngpumc ([^\n]*) sha256 ([0-9a-f]{64})\n\Z")
@@ -114,7 +114,7 @@ def _check_label(seal: re.Match[bytes] | None, label: str) -> str:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
-        if not path.is_file() and path.exists():
+        if path.exists():
             regular(path)
         yield
     except FileNotFoundError:

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from xarray.conventions import decode_cf_variables
 
-from gpumc.errors import Damaged
+from gpumc.errors import Damaged, first_line
 
 #: Dimensions and attributes of arrays by group, name, shape and type; no dimensions for what is only the scale of a dimension.
 Layout = dict[tuple, tuple[tuple[str, ...] | None, dict[str, Any]]]
@@ -79,11 +79,6 @@ def end_of(content: bytes) -> int:
     """Where HDF5's part of the ``content`` of a file ends, as its superblock says: of version 3, which is written here."""
     known = content.startswith(b"\x89HDF\r\n\x1a\n\x03")
     return int.from_bytes(content[28:36], "little") if known else len(content)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _encoding(data: xr.Dataset) -> dict:

@@ -32,14 +32,12 @@ class Batches:
         own = part.within(self.part)
         records = self.records.part(own)
         # All else is overwritten when a batch is run again.
-        counts, done, shown = records.stability_counts.copy(), self.report.done, self.watching.shown
+        counts, done = records.stability_counts.copy(), self.report.done
         try:
             batch(part, self.starts.within(*own), records, self.report, self.watching)
         except MemoryError:
             records.stability_counts[:], self.report.done = counts, done
-            if self.watching.shown != shown:
-                self.watching.again = False
             raise
 
     def _halves(self, part: Part) -> list[Part]:
-        return part.halves() if self.watching.again else []
+        return [] if part == self.watching.shown else part.halves()

@@ -84,12 +84,11 @@ class Report:
 
 @dataclass
 class Watching:
-    """Who is shown the configurations, and after how many sweeps each time; how often that was, and whether it may happen ``again``."""
+    """Who is shown the configurations, and after how many sweeps each time; and of which part they were ``shown`` last."""
 
     callback: Watch | None
     every: int
-    shown: int = 0
-    again: bool = True
+    shown: Part | None = None
 
     def due(self, sweeps: int) -> bool:
         """Whether, after so many sweeps since burn-in, it is time."""
@@ -97,7 +96,7 @@ class Watching:
 
     def show(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
         """Show the configurations, which are on the host."""
-        self.shown += 1
+        self.shown = part
         self.callback(sweeps, part, weights, centre)  # type: ignore[misc]
 
 

@@ -61,8 +61,8 @@ def plan(config: RunConfig, pattern_count: int | None = None, instances: int | N
         patterns = pattern_count or machine.pattern_count(alpha)
         walkers = _walkers_per_chain(config, replicas)
         updates = walkers * _attempts_per_walker(config, n, k) * patterns
-        waves = walkers // replicas / _full(config)
-        for part in _parts(instances, config.sampler.chains, waves, updates, MOST_TASKS // len(points)):
+        full = math.ceil(_full(config) * replicas / walkers)
+        for part in _parts(instances, config.sampler.chains, full, updates, MOST_TASKS // len(points)):
             tasks.append(Task(n, k, alpha, flip, replicas, part.instances, part.chains))
     return tasks
 
@@ -88,12 +88,12 @@ def _full(config: RunConfig) -> int:
     return FULL.get(config.loss.kind, FULL_OTHERWISE) if binary else FULL_OTHERWISE
 
 
-def _parts(instances: int, chains: int, waves: float, updates: int, most: int) -> Iterator[Part]:
-    """Cut instances x chains, each of that part of a wave and so many pattern updates, into ``most`` parts or fewer, neither too long
-    nor too small."""
+def _parts(instances: int, chains: int, full: int, updates: int, most: int) -> Iterator[Part]:
+    """Cut instances x chains, of which ``full`` fill a device and each has so many pattern updates, into ``most`` parts or fewer, neither
+    too long nor too small."""
     total = instances * chains
     lengths = math.ceil(total * updates / LONG)
-    pieces = min(total, max(1, min(lengths, int(total * waves)), lengths // TOO_LONG), most)
+    pieces = min(total, max(1, min(lengths, total // full), lengths // TOO_LONG), most)
     across_instances = min(instances, pieces)
     across_chains = min(chains, math.ceil(pieces / across_instances))
     for i, c in product(range(across_instances), range(across_chains)):
