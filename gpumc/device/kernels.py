@@ -118,13 +118,18 @@ def kernel(
     ``device`` is a "cpu" or "cuda" one. Compiled once a process and, through the caches on disk, once a machine.
     Raises DeviceError where it does not compile.
     """
-    arguments = tuple(Argument.parse(spelling) for spelling in signature)
-    program = _program(device, source.folder() / path, tuple(sorted((defines or {}).items())))
-    return Kernel(device, name, arguments, program)
+    return Kernel(device, name, _arguments(signature), _program(device, path, tuple(sorted((defines or {}).items()))))
+
+
+# Both are asked at every launch, of which a sweep of a small population has many.
+@functools.cache
+def _arguments(signature: tuple[str, ...]) -> tuple[Argument, ...]:
+    return tuple(Argument.parse(spelling) for spelling in signature)
 
 
 @functools.cache
-def _program(device: Device, path: Path, defines: tuple[tuple[str, object], ...]) -> Program:
+def _program(device: Device, path: str | Path, defines: tuple[tuple[str, object], ...]) -> Program:
+    path = source.folder() / path
     text = source.text(path)
     if device.kind == "cuda":
         return cuda.load(path.name, text, dict(defines), device.index)

@@ -12,21 +12,22 @@ from pathlib import Path
 import pytest
 
 from gpumc.device import host
+from tests.sampling.cases import KERNELS
 
 ROOT = Path(__file__).parents[2]
 #: Tests that share a process, and so its start and its kernels.
+TWINS = "tests/sampling/test_twins.py"
 SUITES = {
-    "sweeps": (
-        "tests/sampling/test_twins.py::test_host_kernels_equal_numpy",
-        "tests/sampling/test_twins.py::test_grids_and_ramps",
-        "tests/sampling/test_twins.py::test_wide_fields",
-    ),
-    "others": (
+    "every kind of kernel": (
+        *(f"{TWINS}::test_host_kernels_equal_numpy[{case}]" for case in KERNELS),
+        f"{TWINS}::test_grids_and_ramps",
+        f"{TWINS}::test_wide_fields",
         "tests/device/test_philox.py",
         "tests/device/test_kernels.py::test_reductions_of_lanes",
         "tests/sampling/test_spheres.py::test_slopes_of_the_kernel",
         "tests/volumes/test_billiards.py::test_twins",
     ),
+    "more sweeps": (f"{TWINS}::test_host_kernels_equal_numpy",),
 }
 
 
@@ -50,9 +51,9 @@ def sanitized(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", ["every kind of kernel", pytest.param("more sweeps", marks=pytest.mark.long)])
 def test_kernels_are_clean(suite, tmp_path):
-    done = sanitized("-m", "pytest", "-q", "-p", "no:cacheprovider", *SUITES[suite], folder=tmp_path)
+    done = sanitized("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not gpu", *SUITES[suite], folder=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     libraries = list(tmp_path.glob("*.so"))
     assert libraries, "no kernel was built, so none was judged"

@@ -62,6 +62,24 @@ class Case:
         return gpumc.random_patterns(self.machine, alpha=alpha, instances=instances, seed=11)
 
 
+ERRORS, CROSS_ENTROPY = LOSSES
+#: A dozen sweeps, every kind of kernel: margins of each readout, slopes in registers and in memory, ReLU units, each sampler and centre.
+KERNELS = [
+    Case(gpumc.Perceptron(131), ERRORS, "metropolis", "explicit"),
+    Case(gpumc.Perceptron(7), ERRORS, "heat-bath", "traced"),
+    Case(gpumc.Perceptron(131), CROSS_ENTROPY, "metropolis", None),
+    Case(gpumc.Perceptron(131), CROSS_ENTROPY, "heat-bath", "explicit"),
+    Case(gpumc.Perceptron(7), CROSS_ENTROPY, "metropolis", "traced"),
+    Case(gpumc.TreeCommittee(9, k=3), ERRORS, "metropolis", "explicit"),
+    Case(gpumc.FullCommittee(3, k=3), CROSS_ENTROPY, "heat-bath", "fixed"),
+    Case(gpumc.TreeParity(75, k=3), ERRORS, "heat-bath", "explicit"),
+    Case(gpumc.TreeParity(6, k=2), CROSS_ENTROPY, "metropolis", "traced"),
+    Case(gpumc.TreeCommittee(6, k=2, activation="relu"), ERRORS, "metropolis", "explicit"),
+    Case(gpumc.FullCommittee(3, k=2, activation="relu"), CROSS_ENTROPY, "heat-bath", "explicit"),
+    Case(gpumc.FullCommittee(3, k=2, activation="relu"), ERRORS, "heat-bath", "traced"),
+]
+
+
 def covering(machines) -> list[Case]:
     """Each machine with each loss under each sampler, each time around another centre, and these shifted from machine to machine:
     any two properties occur together, and over four machines any loss, sampler and centre do."""

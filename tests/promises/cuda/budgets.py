@@ -15,6 +15,7 @@ from unittest import mock
 import numpy as np
 
 import gpumc
+from gpumc.device import choose
 from gpumc.volumes.billiards import Billiards
 from gpumc.volumes.slices import Slices
 from tests.promises.cuda.costs import Cost, metered
@@ -40,9 +41,15 @@ GLOBE, TANH, SIGNS = (
 
 
 def cost(call: Callable[[], object]) -> Cost:
+    choose("cuda")  # the first choice in a process tries the device
     with metered() as meter:
         call()
     return meter.cost
+
+
+def shared(whole: Cost, among: int) -> Cost:
+    """What one of ``among`` takes, rounded up."""
+    return Cost(*(-(-n // among) for n in astuple(whole)))
 
 
 def draw(machine, loss, centre=None, sampler=None, beta=2.0) -> Callable[[], Cost]:
@@ -75,7 +82,7 @@ def iteration(machine, form="amp", **problem) -> Callable[[], Cost]:
 
     def per_iteration() -> Cost:
         (few, less), (many, more) = run(4), run(12)
-        return Cost(*(-(-n // (more - less)) for n in astuple(many - few)))
+        return shared(many - few, more - less)
 
     return per_iteration
 
@@ -89,7 +96,7 @@ def focusing(machine) -> Callable[[], Cost]:
         settings = {"protocol": protocol, "iterations": iterations, "tolerance": 1e-300, "device": "cuda"}
         return cost(lambda: gpumc.focusing_bp(machine, patterns, **settings))
 
-    return lambda: run(3) - run(2)
+    return lambda: shared(run(12) - run(4), 8)
 
 
 def level(machine, kind: type) -> Callable[[], Cost]:

@@ -8,35 +8,18 @@ from pathlib import Path
 
 import pytest
 
-import gpumc
 from gpumc.device import host
 from tests.promises.cuda import raw
-from tests.sampling.cases import Case, same_bits
+from tests.sampling.cases import KERNELS, same_bits
 from tests.sampling.test_twins import run
 
 pytestmark = [pytest.mark.gpu, pytest.mark.emulator]
 
 ROOT = Path(__file__).parents[3]
-ERRORS, CROSS_ENTROPY = gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7)
-#: Margins of each readout; slopes in registers and in memory; ReLU units; each sampler and each kind of centre.
-CASES = [
-    Case(gpumc.Perceptron(131), ERRORS, "metropolis", "explicit"),
-    Case(gpumc.Perceptron(7), ERRORS, "heat-bath", "traced"),
-    Case(gpumc.Perceptron(131), CROSS_ENTROPY, "metropolis", None),
-    Case(gpumc.Perceptron(131), CROSS_ENTROPY, "heat-bath", "explicit"),
-    Case(gpumc.Perceptron(7), CROSS_ENTROPY, "metropolis", "traced"),
-    Case(gpumc.TreeCommittee(9, k=3), ERRORS, "metropolis", "explicit"),
-    Case(gpumc.FullCommittee(3, k=3), CROSS_ENTROPY, "heat-bath", "fixed"),
-    Case(gpumc.TreeParity(75, k=3), ERRORS, "heat-bath", "explicit"),
-    Case(gpumc.TreeParity(6, k=2), CROSS_ENTROPY, "metropolis", "traced"),
-    Case(gpumc.TreeCommittee(6, k=2, activation="relu"), ERRORS, "metropolis", "explicit"),
-    Case(gpumc.FullCommittee(3, k=2, activation="relu"), CROSS_ENTROPY, "heat-bath", "explicit"),
-    Case(gpumc.FullCommittee(3, k=2, activation="relu"), ERRORS, "heat-bath", "traced"),
-]
 
 
 @pytest.mark.parametrize("order", ["descending", "random"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", KERNELS, ids=str)
 def test_the_order_of_lanes_does_not_show(case, order, monkeypatch):
     monkeypatch.setattr(raw.RUNNING, "order", order)
     assert same_bits(run(case, "numpy"), run(case, "cuda"))
