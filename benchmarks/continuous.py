@@ -65,12 +65,13 @@ def gradients(device: Device) -> dict[str, float]:
     target = Target.of(device, MACHINE, MEASURE.loss, patterns.xi[0], patterns.labels[0])
     rng = np.random.default_rng(1)
     weights = normalised(device.asarray(rng.standard_normal((POPULATION, *run.shape))))
-    gamma = device.asarray(np.ones(POPULATION))
+    ones = device.asarray(np.ones(POPULATION))
 
     def all_gradients() -> None:
         for first in range(0, POPULATION, run.block):
             rows = slice(first, first + run.block)
-            target.gradient(target.fields(weights[rows]), gamma[rows], gamma[rows])
+            own = target.under(MEASURE.loss.at(gamma=ones[rows]))
+            own.gradient(own.fields(weights[rows]), ones[rows])
 
     left = device.asarray(rng.standard_normal((2 * POPULATION, MACHINE.n)))
     right = device.asarray(rng.standard_normal((MACHINE.n, patterns.count)))

@@ -126,7 +126,7 @@ def memory(loss: gpumc.losses.Loss, n: int, M: int) -> tuple[float, float]:
     """Bytes that a chain takes on the host with its caches, and those of its weights as bits and its fields as log2(n + 1) bits."""
     machine = gpumc.Perceptron(n)
     patterns = gpumc.random_patterns(machine, alpha=M / n, seed=1)
-    model = Model.of(machine, loss, patterns.xi, patterns.labels, np.zeros(1, np.int64))
+    model = Model.of(machine, [loss], patterns.xi, patterns.labels)
     shape = (1, 1, ITEM, 1)
     population = Population(
         weights=np.zeros((*shape, word_count(n)), np.uint32),

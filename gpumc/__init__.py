@@ -11,8 +11,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "gpumc.machines": ("Perceptron", "TreeCommittee", "FullCommittee", "TreeParity"),
     "gpumc.patterns": ("Patterns", "random_patterns", "teacher_patterns", "load_patterns"),
-    "gpumc.losses": ("ErrorCount", "CrossEntropy", "SquaredHinge"),
-    "gpumc.measures": ("Gibbs", "LocalEntropy", "Ramp"),
+    "gpumc.ramps": ("Ramp",),
+    "gpumc.losses": ("Loss", "ErrorCount", "CrossEntropy", "SquaredHinge", "BandCount", "LogBarrier"),
+    "gpumc.measures": ("Gibbs", "LocalEntropy"),
     "gpumc.sampling": ("sample",),
     "gpumc.messages": (
         "BeliefPropagation",
@@ -28,6 +29,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BandCount",
     "BeliefPropagation",
     "CrossEntropy",
     "ErrorCount",
@@ -35,6 +37,8 @@ __all__ = [
     "FullCommittee",
     "Gibbs",
     "LocalEntropy",
+    "LogBarrier",
+    "Loss",
     "Patterns",
     "Perceptron",
     "PseudoReinforcement",
@@ -61,9 +65,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from gpumc import exact, theory
-    from gpumc.losses import CrossEntropy, ErrorCount, SquaredHinge
+    from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
-    from gpumc.measures import Gibbs, LocalEntropy, Ramp
+    from gpumc.measures import Gibbs, LocalEntropy
     from gpumc.messages import (
         BeliefPropagation,
         FreeScoping,
@@ -73,6 +77,7 @@ if TYPE_CHECKING:
         focusing_bp,
     )
     from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
+    from gpumc.ramps import Ramp
     from gpumc.results import open_run, save
     from gpumc.sampling import sample
     from gpumc.volumes import Splitting, ThermodynamicIntegration, entropy, local_entropy

@@ -13,9 +13,9 @@ from scipy.special import logsumexp, softmax
 
 from gpumc.checks import one_of, series, signs, whole
 from gpumc.errors import ConfigError
-from gpumc.losses import ErrorCount, Loss, wrong
+from gpumc.losses import ErrorCount, Loss
 from gpumc.machines import Machine, require_binary
-from gpumc.measures import LocalEntropy, Ramp, check_loss
+from gpumc.measures import LocalEntropy, check_loss
 from gpumc.named import placed
 from gpumc.patterns import Patterns, check_together
 
@@ -34,10 +34,11 @@ def states(count: int) -> np.ndarray:
 
 @np.errstate(under="ignore")
 def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = None) -> xr.Dataset:
-    """Every configuration's loss ``energy``, float64 (instance, [gamma,] state), and ``errors``, int64 (instance, state).
+    """Every configuration's loss ``energy``, float64, and ``errors``, int64: (instance, [the loss's axes,] state).
 
-    ``loss`` is the error count unless one is given. ``energy`` is the sum of the loss's own integers, to the last bit
-    what ``sample`` records. Raises ConfigError for more than 24 weights.
+    ``loss`` is the error count unless one is given; those of its parameters that are several numbers are axes. ``energy`` is the sum of the
+    loss's own integers, to the last bit what ``sample`` records; ``errors`` counts what the loss calls wrong. Raises ConfigError for more
+    than 24 weights, and for a parameter that moves.
     """
     loss = ErrorCount() if loss is None else loss
     check_loss(loss)
@@ -45,22 +46,26 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
     require_binary(machine, "enumeration")
     count = machine.weight_count
     _affordable(count, "weights")
+    if loss.ramps:
+        raise ConfigError(f"the loss {loss.kind!r} has a ramp: enumeration takes numbers")
     tables = loss.tables(machine)
+    wrong = np.stack([point.wrong(machine.possible_stabilities) for point in loss.points()])
     energy = np.empty((patterns.instances, len(tables), 2**count))
-    errors = np.empty((patterns.instances, 2**count), np.int64)
+    errors = np.empty(energy.shape, np.int64)
     for i, (xi, labels) in enumerate(zip(patterns.xi, patterns.labels, strict=True)):
         gauged = machine.gauge(xi, labels)
         for first in range(0, 2**count, CHUNK):
             chunk = slice(first, min(first + CHUNK, 2**count))
             weights = _states(np.arange(chunk.start, chunk.stop), count)
             readout = machine.readout_of(machine.fields(weights, gauged)) * machine.remaining(labels)
-            energy[i][:, chunk] = tables[:, (readout + machine.largest_readout) // 2].sum(axis=-1) * loss.unit
-            errors[i, chunk] = wrong(readout).sum(axis=-1)
-    several = isinstance(loss.gamma, tuple)
-    dims = ("instance", "gamma", "state") if several else ("instance", "state")
+            place = (readout + machine.largest_readout) // 2
+            energy[i][:, chunk] = tables[:, place].sum(axis=-1) * loss.unit
+            errors[i][:, chunk] = wrong[:, place].sum(axis=-1)
+    axes = {name: value for name, value in loss.parameters.items() if isinstance(value, tuple)}
+    dims, shape = ("instance", *axes, "state"), (len(energy), *map(len, axes.values()), 2**count)
     data = xr.Dataset(
-        {"energy": (dims, energy if several else energy[:, 0]), "errors": (("instance", "state"), errors)},
-        {"gamma": list(loss.gamma)} if isinstance(loss.gamma, tuple) else {},
+        {"energy": (dims, energy.reshape(shape)), "errors": (dims, errors.reshape(shape))},
+        {name: list(values) for name, values in axes.items()},
         {"machine": machine.kind, "n": machine.n, "k": machine.k, "loss": loss.kind},
     )
     data.energy.attrs = {"long_name": "loss of a configuration", "units": "1"}
@@ -70,8 +75,7 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
 
 @np.errstate(under="ignore")
 def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike) -> xr.Dataset:
-    """Averages under exp(-beta L), over (instance, [gamma,] [beta]): ``energy``, ``error_rate``, ``log_partition`` (nats)."""
-    check_loss(loss)
+    """Averages under exp(-beta L), over (instance, [the loss's axes,] [beta]): ``energy``, ``error_rate``, ``log_partition`` (nats)."""
     data = enumerate_states(machine, patterns, loss)
     values = series("beta", beta, lambda b: np.isfinite(b) & (b >= 0), "finite non-negative numbers")
     axis = xr.DataArray(values, dims=["beta"] if values.ndim else [], coords={"beta": values})
@@ -119,8 +123,8 @@ def replicated(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> x
 
     Given the centre the replicas are independent, so that any number of them costs 2^(2 weights) terms, or 2^weights
     with a fixed centre; a traced centre gives the averages of the explicit one. ``overlap_replicas`` is NaN for one
-    replica. Raises ConfigError for more than 12 weights (24 with a fixed centre), and unless beta, gamma and coupling
-    are single finite numbers.
+    replica. Raises ConfigError for more than 12 weights (24 with a fixed centre), and unless all parameters are
+    single finite numbers.
     """
     centres = _centres(machine, patterns, measure)
     weights = states(machine.weight_count)
@@ -159,8 +163,8 @@ def _centres(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> np.
     check_together(machine, patterns)
     require_binary(machine, "enumeration")
     one_of("measure", measure, LocalEntropy, "a LocalEntropy (exact.boltzmann takes a loss and beta)")
-    for name, value in (("beta", measure.beta), ("coupling", measure.coupling), ("gamma", measure.loss.gamma)):
-        if isinstance(value, (tuple, Ramp)) or not (value is None or np.isfinite(value)):
+    for name, value in {"beta": measure.beta, "coupling": measure.coupling, **measure.loss.parameters}.items():
+        if not isinstance(value, float) or not np.isfinite(value):
             raise ConfigError(f"{name} = {value}: exact averages of replicas take a single finite number")
     count, instances = machine.weight_count, patterns.instances
     if isinstance(measure.centre, str):

@@ -101,7 +101,7 @@ class Sizes:
             return 4 * 32 * self.pattern_words
         if model.dense:
             return 16 + 4 * 32 * self.pattern_words
-        change = 4 if model.loss.kind == "error-count" else 8
+        change = 4 if model.loss.counts else 8
         return 2 * self.units * change + 4 * self.pattern_words * (self.units * (3 + self.classes) + 2 * self.classes)
 
 
@@ -129,11 +129,11 @@ def sweep_variant(model: Model, field_dtype: np.dtype, heat_bath: bool, share: i
     variant = machine_variant(model, field_dtype)
     if heat_bath:
         variant |= {"HEAT_BATH": 1}
-    if model.loss.kind == "error-count":
+    if model.loss.counts:
         variant |= {"ERROR_COUNT": 1}
     if model.dense:
         return variant | {"DENSE": 1} | ({"SHARE": share} if share else {})
-    if model.loss.kind == "error-count" and np.all(model.class_values == 1):
+    if model.loss.counts and np.all(model.class_values == 1):
         variant |= {"ERROR_COUNT_OF_ONE_CLASS": 1}
     return variant
 
@@ -163,7 +163,7 @@ def measure_kernel(device: Device, model: Model, field_dtype: np.dtype) -> Kerne
     """Energies, errors and stabilities in kernels/observe.cu, one item a walker."""
     pointer = f"const {field_pointer(field_dtype)}"
     signature = (
-        *("const int64*", pointer, "const int8*", "const int64*", "int64", "int64"),
+        *("const int64*", pointer, "const int8*", "const int64*", "const int8*", "int64", "int64"),
         *("int64*", "int64*", "int64*"),
     )
     return kernel(device, "observe.cu", "measure", signature, machine_variant(model, field_dtype))

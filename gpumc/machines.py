@@ -127,6 +127,11 @@ class Machine:
         """The largest integer readout; readouts run from its negative to it in steps of 2."""
         return self.weight_count if self.rectified else self.k
 
+    @property
+    def possible_stabilities(self) -> np.ndarray:
+        """The stabilities of binary weights, rising: float64 (largest_readout + 1,)."""
+        return np.arange(-self.largest_readout, self.largest_readout + 1, 2) * self.stability_scale
+
     def pattern_count(self, alpha: object) -> int:
         """M = round(alpha x number of weights). Raises ConfigError where that is no pattern."""
         per_weight = real("alpha", alpha, lambda a: 0 < a < np.inf, "a positive finite number")

@@ -1,8 +1,7 @@
-"""The measures that are sampled: Gibbs, and local entropy (replicas around a centre); and ramps of their parameters."""
+"""The measures that are sampled: Gibbs, and local entropy (replicas around a centre)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,56 +9,21 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from gpumc.checks import keep, one_of, real, reals, series, shown, text, whole
+from gpumc.checks import keep, one_of, reals, shown, text, whole
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.named import named
+from gpumc.ramps import Parameter, parameter, values_of
 
-SCALES = ("linear", "geometric")
-SPANS = ("burn_in", "run")
 #: Replicas are fewer.
 MOST_REPLICAS = 2**16
 
 
-@dataclass(frozen=True)
-class Ramp:
-    """A parameter that moves with the sweeps: from ``start`` at the first sweep to ``stop`` at the last of its span.
-
-    ``over="burn_in"`` reaches ``stop`` at the end of burn-in and stays there; ``over="run"`` at the run's last sweep.
-    """
-
-    start: float
-    stop: float
-    scale: str = "linear"
-    over: str = "burn_in"
-
-    def __post_init__(self) -> None:
-        keep(self, scale=text("ramp: scale", self.scale, SCALES), over=text("ramp: over", self.over, SPANS))
-        zero = self.scale == "linear"
-        wanted = f"a finite {'non-negative' if zero else 'positive'} number"
-        for name in ("start", "stop"):
-            value = real(f"ramp: {name}", getattr(self, name), lambda v: 0 < v < np.inf or (zero and v == 0), wanted)
-            keep(self, **{name: value})
-
-    def values(self, burn_in: int, sweeps: int) -> np.ndarray:
-        """The parameter at each of the burn_in + sweeps sweeps, float64."""
-        length = burn_in if self.over == "burn_in" else burn_in + sweeps
-        space = np.linspace if self.scale == "linear" else np.geomspace
-        moving = space(self.start, self.stop, length) if length > 1 else np.full(length, self.stop)
-        return np.concatenate([moving, np.full(burn_in + sweeps - length, self.stop)])
-
-
-Parameter = float | Sequence[float] | Ramp
-
-
 def _checked(name: str, value: Parameter, allow_infinite: bool = False) -> Parameter:
-    """A ramp as it is, numbers as Python's own."""
-    if isinstance(value, Ramp):
-        return value
-    values = series(name, value, lambda v: v >= 0, "non-negative numbers")
-    if not allow_infinite and np.any(np.isinf(values)):
+    checked = parameter(name, value, lambda v: v >= 0, "non-negative numbers")
+    if not allow_infinite and np.any(np.isinf(values_of(checked))):
         raise ConfigError(f"{name} = {shown(value)}: finite numbers are needed")
-    return float(values) if values.ndim == 0 else tuple(values.tolist())
+    return checked
 
 
 @dataclass(frozen=True)
@@ -136,4 +100,4 @@ Measure = Gibbs | LocalEntropy
 
 def check_loss(loss: object) -> None:
     """Raise ConfigError for what is no loss."""
-    one_of("loss", loss, Loss, "an ErrorCount(), a CrossEntropy(gamma) or a SquaredHinge(margin)")
+    one_of("loss", loss, Loss, "a Loss, such as ErrorCount(), CrossEntropy(gamma) or one of your own,")

@@ -10,7 +10,6 @@ import numpy as np
 from gpumc import launch
 from gpumc.device import Device, to_host
 from gpumc.launch import Sizes
-from gpumc.losses import wrong
 from gpumc.state import Model, Population, unpack_signs
 
 #: The width that a bin of the stability histogram is given, as nearly as the readouts' lattice allows.
@@ -56,7 +55,7 @@ class StabilityBins:
 
 class Measured(NamedTuple):
     """Of every replica (I, G, C, y), int64: its ``energy`` in units of the loss, summed from scratch, and its ``errors``, the
-    patterns with Delta <= 0; and ``stabilities`` int64 (I, G, bins), how many of all chains' and replicas' fall in each bin."""
+    patterns that its loss calls wrong; and ``stabilities`` int64 (I, G, bins), how many of all chains' and replicas' fall in each bin."""
 
     energy: np.ndarray
     errors: np.ndarray
@@ -73,7 +72,7 @@ def measure(device: Device, model: Model, population: Population, bins: Stabilit
     histogram = device.xp.zeros((*shape[:2], size), np.int64)
     sizes = Sizes.of(model, population).array(device)
     run = launch.measure_kernel(device, model, population.fields.dtype)
-    constants = (device.asarray(model.labels), device.asarray(model.tables))
+    constants = (device.asarray(array) for array in (model.labels, model.tables, model.in_error))
     run(energy.size, sizes, population.fields, *constants, size, bins.stride, energy, errors, histogram)
     return Measured(to_host(energy), to_host(errors), to_host(histogram))
 
@@ -87,7 +86,7 @@ def _measure_numpy(model: Model, fields: np.ndarray, bins: StabilityBins) -> Mea
     binned = (row // bins.stride).reshape(instances * points, -1) + np.arange(instances * points)[:, None] * size
     return Measured(
         energy=model.tables[grid, row].sum(axis=-1),
-        errors=wrong(readout).sum(axis=-1),
+        errors=model.in_error[grid, row].sum(axis=-1, dtype=np.int64),
         stabilities=np.bincount(binned.ravel(), minlength=instances * points * size).reshape(instances, points, size),
     )
 

@@ -6,7 +6,9 @@ Signs are kept as bits, +1 as 1, little-endian in uint32 words; the bits past th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +16,8 @@ from gpumc.device import Device
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 
+#: Jumps of a count of the perceptron's errors of which patterns are kept in bitmaps: a margin has one, a band two.
+MOST_CROSSINGS = 2
 #: Words are padded to an even number, so that 64-bit arithmetic can be used on them.
 WORD_BITS = 64
 
@@ -52,7 +56,8 @@ class Model:
 
     ``xi`` int8 (instances, n, M): patterns with their labels folded in (:meth:`Machine.gauge`), input by input;
     ``pattern_bits`` uint32 (instances, n, words): the same as bits; ``labels`` int8 (instances, M): what the gauge leaves;
-    ``tables`` int64 (grid, readouts): the loss of a pattern at each readout, in units of ``loss.unit``.
+    ``tables`` int64 (grid, readouts): the loss of a pattern at each readout, in units of ``loss.unit``; ``in_error`` int8, of the same
+    shape: whether it is an error. ``loss`` is that of the first grid point.
     """
 
     machine: Machine
@@ -61,13 +66,18 @@ class Model:
     pattern_bits: np.ndarray
     labels: np.ndarray
     tables: np.ndarray
+    in_error: np.ndarray
 
     @classmethod
-    def of(cls, machine: Machine, loss: Loss, xi: np.ndarray, labels: np.ndarray, grid_gamma: np.ndarray) -> Model:
-        """The model of patterns xi (instances, M, n), labels (instances, M); ``grid_gamma``: each grid point's row of the loss's tables."""
+    def of(cls, machine: Machine, losses: Sequence[Loss], xi: np.ndarray, labels: np.ndarray) -> Model:
+        """The model of patterns xi (instances, M, n), labels (instances, M), with a loss for every grid point."""
         gauged = np.ascontiguousarray(machine.gauge(xi, labels).transpose(0, 2, 1))
-        tables = loss.tables(machine)[grid_gamma]
-        return cls(machine, loss, gauged, pack_signs(gauged), machine.remaining(labels), tables)
+        return cls(machine, losses[0], gauged, pack_signs(gauged), machine.remaining(labels), *_tables(machine, losses))
+
+    def under(self, losses: Sequence[Loss]) -> Model:
+        """The same with other losses."""
+        tables, in_error = _tables(self.machine, losses)
+        return replace(self, loss=losses[0], tables=tables, in_error=in_error)
 
     @property
     def pattern_count(self) -> int:
@@ -77,13 +87,28 @@ class Model:
     def classes(self) -> np.ndarray:
         """The sums (or products) of the other units' signs at which flipping one unit's sign changes the loss.
 
-        int64 (classes,). A unit whose readout is linear or rectified has none to speak of: one class, 0.
+        int64 (classes,). A unit whose readout is linear or rectified has none to speak of: of the perceptron they are its ``crossings``.
         """
         machine = self.machine
         if machine.readout == "linear" or machine.rectified:
-            return np.zeros(1, np.int64)
+            return np.zeros(self.crossings.shape[1], np.int64)
         rest = np.arange(1 - machine.k, machine.k, 2) if machine.readout == "majority" else np.array([-1, 1])
-        return rest[np.any(self.class_values_at(rest), axis=0)]
+        matter = rest[np.any(self.class_values_at(rest), axis=0)]
+        return matter if len(matter) else rest[:1]
+
+    @cached_property
+    def crossings(self) -> np.ndarray:
+        """The perceptron's fields, between two neighbours that it can have, at which its loss changes: int64 (grid, crossings), as many as
+        the grid point with most of them has; further ones of others are 0, with a change of 0. One, 0, where all patterns count."""
+        if self.dense:
+            return np.zeros((len(self.tables), 1), np.int64)
+        steps = np.diff(self.tables, axis=1) != 0
+        most = max(1, int(steps.sum(axis=1).max()))
+        found = np.zeros((len(steps), most), np.int64)
+        for row, places in zip(found, steps, strict=True):
+            where = np.flatnonzero(places)
+            row[: len(where)] = 2 * where + 1 - self.machine.largest_readout
+        return found
 
     def class_values_at(self, rest: np.ndarray) -> np.ndarray:
         """Loss with the unit's sign at -1 less loss with it at +1, for each sum or product of the other signs: int64 (grid, len(rest))."""
@@ -98,8 +123,14 @@ class Model:
 
     @property
     def class_values(self) -> np.ndarray:
-        """:meth:`class_values_at` the ``classes``."""
-        return self.class_values_at(self.classes)
+        """:meth:`class_values_at` the ``classes``, or, of the perceptron, at its crossings."""
+        if self.machine.readout != "linear" or self.dense:
+            return self.class_values_at(self.classes)
+        below = (self.crossings - 1 + self.machine.largest_readout) // 2
+        values = -np.take_along_axis(np.diff(self.tables, axis=1), below, axis=1)
+        return np.where(
+            np.arange(below.shape[1]) < np.count_nonzero(np.diff(self.tables, axis=1), axis=1)[:, None], values, 0
+        )
 
     @property
     def differences(self) -> tuple[np.ndarray, np.ndarray]:
@@ -109,10 +140,14 @@ class Model:
         up = tables[:, 2:] - tables[:, 1:-1]
         return up, tables[:, :-2] - tables[:, 2:]
 
-    @property
+    @cached_property
     def dense(self) -> bool:
-        """Whether every pattern, and not only those at the margin, feels the flip of a weight."""
-        return self.machine.rectified or (self.machine.readout == "linear" and self.loss.kind != "error-count")
+        """Whether every pattern, and not only those near where the loss jumps, feels the flip of a weight."""
+        if self.machine.readout != "linear":
+            return self.machine.rectified
+        return (
+            not self.loss.counts or int(np.count_nonzero(np.diff(self.tables, axis=1), axis=1).max()) > MOST_CROSSINGS
+        )
 
     @property
     def largest_change(self) -> int:
@@ -162,6 +197,13 @@ class Population:
         instance = self.first_instance + np.arange(instances, dtype=np.uint64)[:, None, None]
         chain = self.first_chain + np.arange(chains, dtype=np.uint64)[:, None]
         return (instance * np.uint64(self.chains) + chain) * np.uint64(replicas) + np.arange(replicas, dtype=np.uint64)
+
+
+def _tables(machine: Machine, losses: Sequence[Loss]) -> tuple[np.ndarray, np.ndarray]:
+    """The tables of a model: equal losses are computed once."""
+    known = {loss: (loss.table(machine), loss.wrong(machine.possible_stabilities)) for loss in dict.fromkeys(losses)}
+    tables, wrong = (np.stack([known[loss][part] for loss in losses]) for part in (0, 1))
+    return tables, wrong.astype(np.int8)
 
 
 def field_dtype(machine: Machine) -> type[np.int16] | type[np.int32]:

@@ -114,7 +114,7 @@ struct Slopes {
         field_t* f = fields + c * apart + unit * s.patterns;
         uint32 *above = bits_of(c, 0, unit), *below = bits_of(c, 1, unit), *positive = bits_of(c, 2, unit);
         for (int64 w = 0; w < s.pattern_words; ++w) {
-            const Edges edges = move_fields(f + 32 * w, s.patterns - 32 * w, inputs ? inputs[w] : 0, step);
+            const Edges edges = move_fields(f + 32 * w, s.patterns - 32 * w, inputs ? inputs[w] : 0, step, 0);
             if (lane() != 0) continue;
             above[w] = edges.above;
             below[w] = edges.below;
@@ -123,22 +123,28 @@ struct Slopes {
         lane_sync();
     }
 
-    // Together: move() and refresh() where there is one unit, whose every pattern at the margin matters.
+    // Together: move() and refresh() where there is one unit, whose every pattern at a crossing matters: `rest` (grid, classes) has them.
     __device__ void move_alone(int c, int step, const uint32* inputs) {
         field_t* f = fields + c * apart;
-        uint32* here = active + c;
-        const int64 words = s.pattern_words, patterns = s.patterns;
-        int32 down_count = 0, up_count = 0;
-        for (int64 w = 0; w < words; ++w) {
-            const Edges edges = move_fields(f + 32 * w, patterns - 32 * w, inputs ? inputs[w] : 0, step);
-            if (lane() == 0) here[w * CHAINS] = edges.above | edges.below;
-            down_count += popcount(edges.above);
-            up_count += popcount(edges.below);
+        const int64 words = s.pattern_words, patterns = s.patterns, first = chains.grid_of(c, s) * s.classes;
+        change_t lower = 0, raise = 0;
+        for (int64 k = 0; k < s.classes; ++k) {
+            uint32* here = active + k * words * CHAINS + c;
+            const int crossing = rest[first + k], moving = k == 0 ? step : 0;
+            int32 down_count = 0, up_count = 0;
+            for (int64 w = 0; w < words; ++w) {
+                const Edges edges = move_fields(f + 32 * w, patterns - 32 * w, inputs ? inputs[w] : 0, moving, crossing);
+                if (lane() == 0) here[w * CHAINS] = edges.above | edges.below;
+                down_count += popcount(edges.above);
+                up_count += popcount(edges.below);
+            }
+            const change_t value = (change_t)values[first + k];
+            lower += value * down_count;
+            raise -= value * up_count;
         }
         if (lane() != 0) return;
-        const change_t value = (change_t)values[chains.grid_of(c, s)];
-        down[c] = value * down_count;
-        up[c] = -value * up_count;
+        down[c] = lower;
+        up[c] = raise;
     }
 
     // Together: `active`, `down` and `up` of chain c from its bits.

@@ -34,11 +34,12 @@ __device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 
 // One item is a walker: its energy summed from scratch, its errors, and its stabilities added to the histogram of its instance
 // and grid point, `stride` readouts a bin.
 extern "C" __global__ void measure(int64 begin, int64 end, const Sizes* sizes, const field_t* fields, const int8* labels, const int64* tables,
-                                   int64 bins, int64 stride, int64* energy, int64* errors, int64* histogram) {
+                                   const int8* in_error, int64 bins, int64 stride, int64* energy, int64* errors, int64* histogram) {
     const Sizes& s = *sizes;
     for (int64 item = first_item(begin); item < end; item += item_stride()) {
         const int64 group = item / (s.chains * s.replicas);
         const int64* table = tables + group % s.grid * s.readouts;
+        const int8* is_wrong = in_error + group % s.grid * s.readouts;
         const field_t* f = fields + item * s.units * s.patterns;
         const int8* label = labels + group / s.grid * s.patterns;
         int64 sum = 0, wrong = 0;
@@ -47,7 +48,7 @@ extern "C" __global__ void measure(int64 begin, int64 end, const Sizes* sizes, c
                 int64 readout = readout_of(s, f, m) * label[m];
                 int64 row = (readout + s.readouts - 1) / 2;
                 sum += table[row];
-                wrong += readout <= 0;
+                wrong += is_wrong[row];
                 add_atomic(histogram + group * bins + row / stride, (int64)1);
             });
         sum = lane_sum(sum);

@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #endif
 
-// The patterns of a word whose field is +1, -1, and positive.
+// The patterns of a word whose field is 1 above a crossing, 1 below it, and positive.
 struct Edges {
     uint32 above, below, positive;
 };
@@ -117,9 +117,9 @@ inline __m512i moved(int16* f, __mmask32 live, uint32 inputs, int step) {
 }
 
 // Move the fields f[0 .. count - 1], at most 32, as above.
-inline Edges move_fields(int16* f, int64 count, uint32 inputs, int step) {
+inline Edges move_fields(int16* f, int64 count, uint32 inputs, int step, int crossing) {
     const __m512i v = moved(f, up_to(count), inputs, step);
-    return {_mm512_cmpeq_epi16_mask(v, _mm512_set1_epi16(1)), _mm512_cmpeq_epi16_mask(v, _mm512_set1_epi16(-1)),
+    return {_mm512_cmpeq_epi16_mask(v, _mm512_set1_epi16((short)(crossing + 1))), _mm512_cmpeq_epi16_mask(v, _mm512_set1_epi16((short)(crossing - 1))),
             _mm512_cmpgt_epi16_mask(v, _mm512_setzero_si512())};
 }
 
@@ -131,13 +131,13 @@ inline __m512i moved(int32* f, __mmask16 live, __mmask16 inputs, int step) {
     return v;
 }
 
-inline Edges move_fields(int32* f, int64 count, uint32 inputs, int step) {
+inline Edges move_fields(int32* f, int64 count, uint32 inputs, int step, int crossing) {
     const __mmask32 live = up_to(count);
     Edges edges = {0, 0, 0};
     for (int part = 0; part < 32; part += 16) {
         const __m512i v = moved(f + part, (__mmask16)(live >> part), (__mmask16)(inputs >> part), step);
-        edges.above |= (uint32)_mm512_cmpeq_epi32_mask(v, _mm512_set1_epi32(1)) << part;
-        edges.below |= (uint32)_mm512_cmpeq_epi32_mask(v, _mm512_set1_epi32(-1)) << part;
+        edges.above |= (uint32)_mm512_cmpeq_epi32_mask(v, _mm512_set1_epi32(crossing + 1)) << part;
+        edges.below |= (uint32)_mm512_cmpeq_epi32_mask(v, _mm512_set1_epi32(crossing - 1)) << part;
         edges.positive |= (uint32)_mm512_cmpgt_epi32_mask(v, _mm512_setzero_si512()) << part;
     }
     return edges;
@@ -236,8 +236,8 @@ inline uint32 packed(const uint32 (&flags)[32]) {
 #endif
 
 // Together: add `step` to the fields f[0 .. count - 1], at most 32, whose bit of `inputs` is 0, and take it from the others.
-template <class T> __device__ inline Edges move_fields(T* f, int64 count, uint32 inputs, int step) {
+template <class T> __device__ inline Edges move_fields(T* f, int64 count, uint32 inputs, int step, int crossing) {
     for_lanes(0, count, [&](int64 m) { f[m] += (T)((inputs >> m) & 1u ? -step : step); });
-    return {word_of([&](int64 m) { return f[m] == 1; }, 0, count), word_of([&](int64 m) { return f[m] == -1; }, 0, count),
+    return {word_of([&](int64 m) { return f[m] == crossing + 1; }, 0, count), word_of([&](int64 m) { return f[m] == crossing - 1; }, 0, count),
             word_of([&](int64 m) { return f[m] > 0; }, 0, count)};
 }

@@ -47,7 +47,7 @@ def test_losses_of_all_states(machine, loss):
         stability = machine.stabilities(states, patterns.xi[i], patterns.labels[i])
         errors = (stability <= 0).sum(axis=1)
         assert np.array_equal(data.errors[i], errors)
-        if loss.gamma is None:
+        if loss.counts:
             assert np.array_equal(data.energy[i], errors)
         else:
             sums = (np.logaddexp(0, -2 * loss.gamma * stability) / (2 * loss.gamma)).sum(axis=1)
@@ -133,7 +133,7 @@ def brute_force(loss, beta, coupling, replicas, centres):
     """(energy, overlap_centre, overlap_replicas) of instance 0 of TINY by a sum over every joint state, from the definitions."""
     states = np.array(list(product((-1, 1), repeat=5)))
     stability = TINY_PATTERNS.labels[0] * (states @ TINY_PATTERNS.xi[0].T.astype(int)) / np.sqrt(5)
-    if loss.gamma is None:
+    if loss.counts:
         energy = (stability < 0).sum(axis=1).astype(float)
     else:
         energy = (np.log(1 + np.exp(-2 * loss.gamma * stability)) / (2 * loss.gamma)).sum(axis=1)

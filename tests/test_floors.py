@@ -11,13 +11,14 @@ PACKAGE = ROOT / "gpumc"
 #: The parts of the house from the bottom (docs/architecture.md): methods import lower floors, not one another.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"checks", "reading"},
+    {"checks", "reading", "schema"},
     {"named"},
     {"device"},
     {"activations"},
-    {"machines", "losses", "patterns", "measures", "state"},
+    {"machines", "ramps", "losses", "patterns", "measures", "grid", "state"},
     {"launch"},
     {"observables"},
+    {"channels"},
     {"sampling", "exact", "messages", "theory"},
     {"volumes"},
     {"results"},

@@ -29,7 +29,7 @@ class Point:
     sweeps: int
 
     def __str__(self) -> str:
-        gamma = "" if self.loss.gamma is None else f"-{self.loss.gamma:g}"
+        gamma = f"-{self.loss.gamma:g}" if "gamma" in self.loss.axes else ""
         return f"{self.loss.kind}{gamma}-beta-{self.beta:g}"
 
     @property

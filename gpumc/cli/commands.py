@@ -154,8 +154,13 @@ def theory(
     machine: Annotated[str, typer.Argument(help="binary- or spherical- perceptron, tree-committee or tree-parity.")],
     alpha: Annotated[str | None, typer.Option(help="Patterns per weight; without it the capacity is printed.")] = None,
     beta: Annotated[str, typer.Option(help="Inverse temperature, of references where there are distances.")] = "inf",
-    gamma: Annotated[str | None, typer.Option(help="gamma of the cross-entropy [the error count].")] = None,
-    margin: Annotated[float | None, typer.Option(help="Margin of the squared hinge [the error count].")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="A kind, or module:Class [what its parameter says, else error-count].")
+    ] = None,
+    gamma: Annotated[str | None, typer.Option(help="Of the cross-entropy.")] = None,
+    margin: Annotated[str | None, typer.Option(help="Of the squared hinge, or of --loss error-count.")] = None,
+    width: Annotated[str | None, typer.Option(help="Of the band count.")] = None,
+    cut: Annotated[str | None, typer.Option(help="Of the logarithmic barrier.")] = None,
     k: Annotated[float | None, typer.Option(help="Hidden units of a tree, or inf.")] = None,
     activation: Annotated[str, typer.Option(help="sign, or relu with k = inf.")] = "sign",
     distance: Annotated[
@@ -170,24 +175,20 @@ def theory(
     """Replica theory as n tends to infinity. Numbers may be lists, 0.5,1,2, or ranges, 0.02:0.3:15 for 15 of them."""
     from gpumc.cli.tables import print_theory
     from gpumc.errors import ConfigError
-    from gpumc.losses import CrossEntropy, ErrorCount, Loss, SquaredHinge
     from gpumc.results import save
-    from gpumc.theory.ask import asked, capacity_text, numbers
+    from gpumc.theory.ask import asked, capacity_text, loss_of, numbers
 
-    if gamma is not None and margin is not None:
-        raise ConfigError("--gamma and --margin: a loss has one of them, the cross-entropy or the squared hinge")
+    parameters = {"gamma": gamma, "margin": margin, "width": width, "cut": cut}
+    of_loss = loss_of(loss, {name: text for name, text in parameters.items() if text is not None})
     given = {"distance": distance, "replicas": replicas, "coupling": coupling}
     if alpha is None:
-        named = [name for name, text in ({"gamma": gamma, "margin": margin} | given).items() if text is not None]
+        named = [name for name, text in ({"loss": loss} | parameters | given).items() if text is not None]
         if named:
             raise ConfigError(f"--{named[0]} without --alpha: only the capacity needs no alpha")
         typer.echo(capacity_text(machine, k, activation))
         return
-    loss: Loss = ErrorCount() if margin is None else SquaredHinge(margin)
-    if gamma is not None:
-        loss = CrossEntropy(numbers("gamma", gamma))
     places = {name: numbers(name, text) for name, text in given.items() if text is not None}
-    data = asked(machine, loss, numbers("alpha", alpha), numbers("beta", beta), places, k, activation)
+    data = asked(machine, of_loss, numbers("alpha", alpha), numbers("beta", beta), places, k, activation)
     print_theory(data)
     if output:
         typer.echo(f"data: {save(data, output)}")

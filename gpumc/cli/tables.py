@@ -18,9 +18,9 @@ def print_results(name: str, data: xr.Dataset) -> None:
     """A row for every point of what was swept: means, with the standard errors of their last digits."""
     from rich.table import Table
 
-    from gpumc.results.statistics import SWEPT, bars_over, mean_and_error
+    from gpumc.results.statistics import bars_over, mean_and_error, swept
 
-    axes = [axis for axis in SWEPT if axis in data.dims]
+    axes = swept(data)
     columns = [v for v in QUANTITIES if v in data]
     caption = f"mean(standard error over {bars_over(data)}s, in the last digits)"
     table = Table(title=name or data.attrs.get("name"), caption=caption)

@@ -184,7 +184,7 @@ def _focused(
     rows = len(ranks)
     graph = Graph.of(device, machine, [constraints], np.zeros(rows, int), how.dtype)
     infinite = np.full(rows, np.inf)
-    hard = channel(device, machine, ErrorCount(), infinite, np.zeros(rows), graph.multiplicities(), how.dtype)
+    hard = channel(device, machine, ErrorCount().rows(rows), infinite, graph.multiplicities(), how.dtype)
     form = how.form_of(machine)(graph, hard)
     start = SPREAD * _random_fields(seed, ranks, machine.weight_count).reshape(rows, machine.k, machine.fan_in)
     if machine.spherical:

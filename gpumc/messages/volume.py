@@ -19,6 +19,7 @@ from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.edges import Exact, Relaxed
 from gpumc.messages.factors import channel, takes_fields
+from gpumc.messages.formulae import check_values
 from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Distance, Pull
 from gpumc.messages.spheres import SphericalDistance, SphericalPull
@@ -73,11 +74,7 @@ class BeliefPropagation:
 
 
 def check_problem(machine: Machine, loss: Loss) -> None:
-    """Raise ConfigError for losses, hidden units and spherical weights that belief propagation is not for."""
-    if loss.kind not in ("error-count", "cross-entropy"):
-        raise ConfigError(
-            f"belief propagation is for the error count and the cross-entropy, not for loss {loss.kind!r}"
-        )
+    """Raise ConfigError for hidden units and spherical weights that belief propagation is not for, and for losses without right values."""
     if machine.rectified and not machine.spherical:
         raise ConfigError(
             f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"
@@ -87,16 +84,18 @@ def check_problem(machine: Machine, loss: Loss) -> None:
         raise ConfigError(
             f"belief propagation of spherical weights is for perceptrons, tree committees and tree parities of sign units, not for {what}"
         )
+    check_values(machine, loss)
 
 
 @dataclass(frozen=True)
 class Problems:
-    """Rows in any order, each with its ``instance``, ``beta`` and ``gamma`` (rows,), a ``reference`` +-1, or real, (rows, weights),
-    and either the field ``h`` toward it or the mean ``distance`` D from it; rows of one ``curve`` differ in these alone."""
+    """Rows in any order, each with its ``instance`` and ``beta`` (rows,), the parameters of the ``loss`` of rows, a ``reference`` +-1, or
+    real, (rows, weights), and either the field ``h`` toward it or the mean ``distance`` D from it; rows of one ``curve`` differ in these
+    alone."""
 
     instance: np.ndarray
     beta: np.ndarray
-    gamma: np.ndarray
+    loss: Loss
     reference: np.ndarray
     curve: np.ndarray
     h: np.ndarray | None = None
@@ -105,8 +104,8 @@ class Problems:
     def rows(self, chosen) -> Problems:
         """Some of the rows."""
         h, distance = (None if a is None else a[chosen] for a in (self.h, self.distance))
-        beta, gamma, reference = self.beta[chosen], self.gamma[chosen], self.reference[chosen]
-        return Problems(self.instance[chosen], beta, gamma, reference, self.curve[chosen], h, distance)
+        beta, loss, reference = self.beta[chosen], self.loss.take(chosen), self.reference[chosen]
+        return Problems(self.instance[chosen], beta, loss, reference, self.curve[chosen], h, distance)
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class Volumes:
 
 
 def volumes(
-    device: Device, machine: Machine, patterns: Patterns, loss: Loss, problems: Problems, how: BeliefPropagation
+    device: Device, machine: Machine, patterns: Patterns, problems: Problems, how: BeliefPropagation
 ) -> Volumes:
     """Solve every row, instance by instance, in batches that fit the device's memory. Patterns that are one to the machine are taken as one
     (`gpumc.messages.constraints`); those that are nearly so are warned of."""
@@ -138,13 +137,13 @@ def volumes(
         return Volumes(
             none, none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
         )
-    constraints = constraints_of(machine, patterns, problems.instance, scaled=not takes_fields(machine, loss))
+    constraints = constraints_of(machine, patterns, problems.instance, scaled=not takes_fields(machine, problems.loss))
     order = np.lexsort((problems.instance, np.array([len(constraints[i]) for i in problems.instance])))
     problems, back = problems.rows(order), np.argsort(order)
     with np.errstate(all="ignore"):  # rows that are no numbers any more are given up
         parts = device.in_halves(
             _batches(device, machine, constraints, problems, how),
-            lambda rows: _solved(device, machine, constraints, loss, problems.rows(rows), how),
+            lambda rows: _solved(device, machine, constraints, problems.rows(rows), how),
             lambda rows: np.array_split(rows, 2) if len(rows) > 1 else [],
         )
     return Volumes(
@@ -195,7 +194,6 @@ def _solved(
     device: Device,
     machine: Machine,
     constraints: dict[int, Constraints],
-    loss: Loss,
     problems: Problems,
     how: BeliefPropagation,
 ) -> Volumes:
@@ -203,7 +201,7 @@ def _solved(
     dtype = how.dtype
     instances, own = np.unique(problems.instance, return_inverse=True)
     graph = Graph.of(device, machine, [constraints[i] for i in instances], own, dtype)
-    factors = channel(device, machine, loss, problems.beta, problems.gamma, graph.multiplicities(), dtype)
+    factors = channel(device, machine, problems.loss, problems.beta, graph.multiplicities(), dtype)
     form = how.form_of(machine)(graph, factors)
     reference = device.asarray(problems.reference.reshape(shape).astype(dtype))
     held = (SphericalDistance, SphericalPull) if machine.spherical else (Distance, Pull)

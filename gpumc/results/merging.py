@@ -14,18 +14,12 @@ import xarray as xr
 from gpumc.checks import a_path
 from gpumc.errors import Damaged, RunError
 from gpumc.results.files import load, seal_of
+from gpumc.schema import ordered
 
 #: The axes of a sweep along which tasks are split, in the order of the dimensions.
 TASK_AXES = ("alpha", "flip", "replicas")
-#: The order of all dimensions of a result.
-ORDER = (
-    "instance",
-    "alpha",
-    "flip",
-    "beta",
-    "gamma",
-    "coupling",
-    "replicas",
+#: The order of dimensions that are no parameters, behind those that are.
+BEHIND = (
     "chain",
     "replica",
     "draw",
@@ -136,10 +130,11 @@ def _merged(
     sizes: Mapping[Hashable, int],
     coordinates: Mapping[Hashable, Any],
 ) -> xr.Variable:
-    """The array ``name`` of all shards together, dimensions in the order of ``ORDER``."""
+    """The array ``name`` of all shards together, instances first, then parameters."""
     first = next(data.variables[name] for _, data in shards if name in data)
     own = set(first.dims) | {axis for axis in swept if name != "pattern_count" or axis == "alpha"}
-    dims = [dim for dim in ORDER if dim in own]
+    parameters = ordered(str(dim) for dim in own if dim not in ("instance", *BEHIND))
+    dims = [dim for dim in ("instance", *parameters, *BEHIND) if dim in own]
     shape = [sizes[dim] if dim in sizes else first.sizes[dim] for dim in dims]
     mean = name == MEAN
     padding = np.nan if first.dtype.kind == "f" else 0

@@ -11,13 +11,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gpumc.results.files import replacing
-from gpumc.results.statistics import SWEPT, bars_over, mean_and_error
+from gpumc.results.statistics import bars_over, mean_and_error, swept
 
 #: Okabe and Ito's colours, told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SYMBOLS = {
     "gamma": r"cross-entropy parameter $\gamma$",
+    "margin": r"margin $\kappa$",
+    "width": "half-width of the band",
+    "cut": "cut of the barrier",
     "beta": r"inverse temperature $\beta$",
     "coupling": r"coupling to the centre",
     "alpha": r"patterns per weight $\alpha$",
@@ -27,6 +30,9 @@ SYMBOLS = {
 }
 SHORT = {
     "gamma": r"$\gamma$",
+    "margin": r"$\kappa$",
+    "width": "width",
+    "cut": "cut",
     "beta": r"$\beta$",
     "coupling": "coupling",
     "alpha": r"$\alpha$",
@@ -54,8 +60,8 @@ def plot(data: xr.Dataset, path: str | Path) -> Path:
 
 
 def _drawn(data: xr.Dataset, path: Path) -> Path:
-    data = data.squeeze([name for name in SWEPT if data.sizes.get(name) == 1])
-    axes = [name for name in SWEPT if name in data.dims]
+    data = data.squeeze([name for name in swept(data) if data.sizes[name] == 1])
+    axes = swept(data)
     data = data.sortby(axes)
     panels = ["error_rate"] + [name for name in ("overlap_replicas",) if name in data]
     if "overlap_centre" in data and len(panels) == 1:
@@ -99,7 +105,7 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
         if len(places) <= MOST_TICKS:
             panel.set_xticks(places, [f"{v:g}" for v in places])
             panel.minorticks_off()
-    panel.set_xlabel(SYMBOLS[along])
+    panel.set_xlabel(SYMBOLS.get(along, along))
     overlap = "overlap" if len(names) > 1 else f"overlap: {OVERLAPS.get(name)}"
     panel.set_ylabel("training error (fraction of patterns)" if name == "error_rate" else overlap)
     panel.grid(alpha=0.25)
@@ -120,7 +126,11 @@ def _lines(
     second = others[0]
     picked = np.unique(np.linspace(0, mean.sizes[second] - 1, MOST_LINES).round().astype(int))
     return [
-        (f"{SHORT[second]} = {float(mean[second][i]):g}", mean.isel({second: int(i)}), error.isel({second: int(i)}))
+        (
+            f"{SHORT.get(second, second)} = {float(mean[second][i]):g}",
+            mean.isel({second: int(i)}),
+            error.isel({second: int(i)}),
+        )
         for i in picked
     ]
 
@@ -132,17 +142,20 @@ def _title(data: xr.Dataset) -> str:
         f"{weights}{facts['machine'].replace('-', ' ')}, $n={facts['n']}$"
         + (f", $k={facts['k']}$" if facts["k"] > 1 else "")
     ]
-    facts = facts | {name: float(data[name]) for name in SWEPT if name in data.coords and not data[name].ndim}
+    facts = facts | {name: float(data[name]) for name in data.coords if name in SHORT and not data[name].ndim}
     if "alpha" not in data.dims:
         parts.append(rf"$\alpha={facts['alpha']:.3g}$")
     parts.append(facts["loss"].replace("-", " "))
     for name, symbol in (
         ("gamma", r"\gamma"),
+        ("margin", r"\kappa"),
+        ("width", r"\mathrm{width}"),
+        ("cut", r"\mathrm{cut}"),
         ("beta", r"\beta"),
         ("coupling", r"\mathrm{coupling}"),
         ("replicas", "y"),
     ):
-        if name in facts and name not in data.dims and (name, facts[name]) != ("replicas", 1):
+        if name in facts and name not in data.dims and (name, facts[name]) not in (("replicas", 1), ("margin", 0)):
             parts.append(f"${symbol}={facts[name]:g}$")
     counts = ", ".join(f"{data.sizes[d]} {d}{'s' if data.sizes[d] > 1 else ''}" for d in ("instance", "chain"))
     return ", ".join(parts) + f"\n{counts}; bars: standard error over {bars_over(data)}s"

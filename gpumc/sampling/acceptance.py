@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.errors import ConfigError
-from gpumc.losses import FIXED_POINT, ErrorCount
-from gpumc.measures import Gibbs, Measure, Ramp
-from gpumc.sampling.parts import values_of
+from gpumc.grid import Grid
+from gpumc.losses import FIXED_POINT, Loss
+from gpumc.measures import Gibbs, Measure
+from gpumc.ramps import Ramp, values_of
 
 METROPOLIS, HEAT_BATH = "metropolis", "heat-bath"
 HMC, ROTATIONS, HIT_AND_RUN = "hmc", "rotations", "hit-and-run"
@@ -26,9 +27,8 @@ SAMPLERS = {"binary": (METROPOLIS, HEAT_BATH), "spherical": (HMC, ROTATIONS, HIT
 CERTAIN = 2**31
 #: The beta at which the threshold of one more error rounds to 0.
 NEVER = float(np.log(2 * CERTAIN))
-#: beta, and the product of beta with an energy change, in fixed point.
-BETA_UNIT = FIXED_POINT
-PRODUCT_UNIT = BETA_UNIT * FIXED_POINT
+#: The product of beta with an energy change, in fixed point.
+PRODUCT_UNIT = FIXED_POINT**2
 #: What beta and coupling must be below with binary weights and any loss but the error count, so that what is compared fits int64; and the
 #: coupling of spherical weights and of the error count, so that nothing overflows.
 MOST_BETA, MOST_COUPLING, MOST_COUNTED = 2**11, 2e6, 1e100
@@ -91,7 +91,7 @@ def log_weight_gain(measure: Measure, coupling: np.ndarray, aligned: np.ndarray)
 class Rule:
     """The integers that decide, for some sweeps of every grid point; T = ``rows`` is 1 where nothing ramps.
 
-    Error counts: ``thresholds`` uint32 (T, G, pulls, 2 M + 1), at the change plus M. Cross-entropy: ``beta`` int64 (T, G) and
+    Losses that count: ``thresholds`` uint32 (T, G, pulls, 2 M + 1), at the change plus M. Others: ``beta`` int64 (T, G) and
     ``gain`` int64 (T, G, pulls), and a proposal passes where beta x change - gain <= variate. Metropolis reads them at the change and
     weight x pull of the flip; the heat bath at the change and pull of *becoming +1*. ``centre`` uint32 (T, G, y + 1): the
     threshold of a centre's weight being +1 given that (s + y) / 2 of its y replicas are.
@@ -106,10 +106,25 @@ class Rule:
 
 @dataclass(frozen=True)
 class Schedule:
-    """beta and coupling at every sweep of a run: float64 (T, G), T being 1 where nothing ramps."""
+    """The parameters at every sweep of a run: float64 (T, G), T being 1 where nothing ramps; ``own`` are the loss's."""
 
     beta: np.ndarray
     coupling: np.ndarray
+    own: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, measure: Measure, burn_in: int, sweeps: int) -> Schedule:
+        """The schedule of a whole run."""
+        grid = Grid.of(measure)
+        moving = any(isinstance(value, Ramp) for value in grid.parameters.values())
+        length = burn_in + sweeps if moving else 1
+        columns = {name: grid.values(name, burn_in, sweeps, length) for name in grid.parameters}
+        return cls(columns.pop("beta"), columns.pop("coupling"), columns)
+
+    def losses(self, loss: Loss, sweep: int) -> list[Loss]:
+        """``loss`` at every grid point in a sweep."""
+        rows = {name: values[sweep if self.ramps else 0].tolist() for name, values in self.own.items()}
+        return [loss.at(**{name: row[point] for name, row in rows.items()}) for point in range(self.beta.shape[1])]
 
     @property
     def ramps(self) -> bool:
@@ -118,7 +133,7 @@ class Schedule:
     def bytes_per_sweep(self, measure: Measure, pattern_count: int) -> int:
         """An upper estimate of the memory in which :meth:`rule` makes the integers of a sweep."""
         cases = self.beta.shape[1] * (len(pulls(measure)) + 1)
-        return 48 * cases * (2 * pattern_count + 1 if isinstance(measure.loss, ErrorCount) else 1)
+        return 48 * cases * (2 * pattern_count + 1 if measure.loss.counts else 1)
 
     def rule(self, measure: Measure, sampler: str, pattern_count: int, first: int, count: int) -> Rule:
         """The integers of sweeps first .. first + count - 1."""
@@ -128,10 +143,17 @@ class Schedule:
         aligned = -pulls(measure) if heat_bath else pulls(measure)
         gain = log_weight_gain(measure, coupling[..., None], aligned)
         centre = None if isinstance(measure, Gibbs) else centre_thresholds(coupling, measure.replicas)
-        if isinstance(measure.loss, ErrorCount):
+        if measure.loss.counts:
             return Rule(len(beta), _thresholds(beta, gain, pattern_count, heat_bath), None, None, centre)
-        costs, gains = (np.rint(v / unit).astype(np.int64) for v, unit in ((beta, BETA_UNIT), (gain, PRODUCT_UNIT)))
+        costs, gains = (
+            np.rint(v / unit).astype(np.int64) for v, unit in ((beta, beta_unit(measure.loss)), (gain, PRODUCT_UNIT))
+        )
         return Rule(len(beta), None, costs, gains, centre)
+
+
+def beta_unit(loss: Loss) -> float:
+    """beta in fixed point: times an energy change it is in units of PRODUCT_UNIT."""
+    return PRODUCT_UNIT / loss.unit
 
 
 def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bath: bool) -> np.ndarray:
@@ -146,15 +168,15 @@ def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bat
 
 def check_range(measure: Measure, spherical: bool) -> None:
     """Raise ConfigError for a beta or coupling that is too large for the numbers that hold it."""
-    counts = isinstance(measure.loss, ErrorCount)
+    counts = measure.loss.counts
     limits: dict[str, float] = {"beta": MOST_BETA, "coupling": MOST_COUPLING}
     for name, limit in ({"coupling": MOST_COUNTED} if spherical or counts else limits).items():
         largest = values_of(getattr(measure, name)).max()
         if largest >= limit:
             which = (
-                "spherical weights or the error count"
+                "spherical weights or a count of errors"
                 if spherical or counts
-                else "binary weights and any loss but the error count"
+                else "binary weights and any loss but a count of errors"
             )
             raise ConfigError(f"{name} = {largest:g}: with {which} {name} must be below {limit:g}")
 
@@ -163,27 +185,3 @@ def centre_thresholds(coupling: np.ndarray, replicas: int) -> np.ndarray:
     """Thresholds of W~_i = +1 given sum_a W_i^a = s: 1 / (1 + exp(-2 coupling s)), for s = -y, -y + 2, ..., y: uint32 (..., y + 1)."""
     total = np.arange(-replicas, replicas + 1, 2)
     return np.rint(0.5 * (1 + np.tanh(coupling[..., None] * total)) * CERTAIN).astype(np.uint32)
-
-
-def grid(measure: Measure) -> tuple[dict[str, tuple[float, ...]], list[np.ndarray]]:
-    """The parameters that are arrays, by name, in the order of the dimensions; and each grid point's index of beta, gamma and coupling."""
-    values = {"beta": measure.beta, "gamma": measure.loss.gamma, "coupling": measure.coupling}
-    axes = {name: value for name, value in values.items() if isinstance(value, tuple)}
-    indices = np.indices([len(axes.get(name, (0,))) for name in values]).reshape(3, -1)
-    return axes, list(indices)
-
-
-def schedule(measure: Measure, burn_in: int, sweeps: int) -> Schedule:
-    """The parameters of every sweep of a run, over the whole grid."""
-    _, (beta_index, _, coupling_index) = grid(measure)
-    ramps = any(isinstance(p, Ramp) for p in (measure.beta, measure.coupling))
-    length = burn_in + sweeps if ramps else 1
-
-    def over_sweeps(parameter, index) -> np.ndarray:
-        if isinstance(parameter, Ramp):
-            values = parameter.values(burn_in, sweeps)[:, None]
-        else:
-            values = np.atleast_1d(0.0 if parameter is None else parameter)[None, index]
-        return np.broadcast_to(values, (length, len(index)))  # one row, or column, in memory
-
-    return Schedule(over_sweeps(measure.beta, beta_index), over_sweeps(measure.coupling, coupling_index))

@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import xarray as xr
 
-from gpumc.losses import SquaredHinge
+from gpumc.grid import Grid
 from gpumc.machines import Machine
-from gpumc.measures import LocalEntropy, Measure, Ramp
+from gpumc.measures import LocalEntropy, Measure
 from gpumc.observables import StabilityBins
-from gpumc.sampling import acceptance
+from gpumc.ramps import Ramp
 from gpumc.sampling.acceptance import Schedule
+from gpumc.schema import PARAMETERS
 
 LONG_NAMES = {
     "energy": "loss of a replica",
@@ -28,9 +29,7 @@ LONG_NAMES = {
     "instance": "instance of the patterns",
     "chain": "chain",
     "replica": "replica",
-    "beta": "inverse temperature beta",
-    "gamma": "gamma of the cross-entropy",
-    "coupling": "coupling to the centre",
+    **PARAMETERS,
 }
 
 
@@ -51,7 +50,7 @@ class Records:
     @classmethod
     def empty(cls, machine: Machine, measure: Measure, size: tuple[int, int], draws: int) -> Records:
         """Room for instances x chains = ``size`` and ``draws`` draws."""
-        grid = len(acceptance.grid(measure)[1][0])
+        grid = Grid.of(measure).size
         shape = (size[0], grid, size[1])
         y, count = measure.replicas, machine.weight_count
         has_centre = isinstance(measure, LocalEntropy)
@@ -100,8 +99,8 @@ def dataset(
     attributes: dict,
 ) -> xr.Dataset:
     """The records of a run with names, coordinates and attributes; instances and chains are counted from the given first ones."""
-    axes, _ = acceptance.grid(measure)
-    grid_shape = tuple(len(values) for values in axes.values())
+    grid = Grid.of(measure)
+    axes, grid_shape = grid.axes, grid.shape
     instances, _, chains, _, draws = records.energy.shape
     bins = StabilityBins.of(machine)
     recorded = (np.arange(draws) + 1) * every
@@ -133,10 +132,10 @@ def dataset(
         "stability": bins.centres,
         "sweep": ("draw", recorded),
     }
-    for name in ("beta", "coupling"):
-        parameter = getattr(measure, name)
+    moving = {"beta": schedule.beta, "coupling": schedule.coupling, **schedule.own}
+    for name, parameter in grid.parameters.items():
         if isinstance(parameter, Ramp):
-            coordinates[name] = ("draw", getattr(schedule, name)[burn_in + recorded - 1, 0])
+            coordinates[name] = ("draw", moving[name][burn_in + recorded - 1, 0])
     attributes |= {
         "machine": machine.kind,
         "n": machine.n,
@@ -146,12 +145,9 @@ def dataset(
         **({"slope": machine.slope} if machine.activation in ("erf", "tanh") else {}),
         "alpha": pattern_count / machine.weight_count,
         "loss": measure.loss.kind,
-        **({"margin": measure.loss.margin} if isinstance(measure.loss, SquaredHinge) else {}),
         "replicas": measure.replicas,
     }
-    for name, value in (("gamma", measure.loss.gamma), ("beta", measure.beta), ("coupling", measure.coupling)):
-        if isinstance(value, float):
-            attributes[name] = value
+    attributes |= {name: value for name, value in grid.parameters.items() if isinstance(value, float)}
     if measure.centre is not None:
         attributes["centre_kind"] = measure.centre if isinstance(measure.centre, str) else "fixed"
     data = xr.Dataset(variables, coordinates, attributes)

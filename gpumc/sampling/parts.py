@@ -10,7 +10,6 @@ import numpy as np
 from gpumc.checks import keep, shown, whole
 from gpumc.device import Device
 from gpumc.errors import ConfigError
-from gpumc.measures import Ramp
 
 #: Told attempts done and attempts in all.
 Progress = Callable[[int, int], None]
@@ -98,10 +97,3 @@ class Watching:
         """Show the configurations, which are on the host."""
         self.shown = part
         self.callback(sweeps, part, weights, centre)  # type: ignore[misc]
-
-
-def values_of(parameter) -> np.ndarray:
-    """The values that a parameter takes, the ends of a ramp; 0 where there is none."""
-    if isinstance(parameter, Ramp):
-        return np.array([parameter.start, parameter.stop])
-    return np.atleast_1d(0.0 if parameter is None else parameter)

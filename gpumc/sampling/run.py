@@ -19,14 +19,16 @@ from gpumc.checks import callback, one_of, text, whole
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, random_bits
 from gpumc.errors import ConfigError
+from gpumc.grid import Grid
 from gpumc.machines import Machine
-from gpumc.measures import LocalEntropy, Measure, Ramp
+from gpumc.measures import LocalEntropy, Measure
 from gpumc.observables import StabilityBins
 from gpumc.patterns import Patterns, check_together
+from gpumc.ramps import Ramp, values_of
 from gpumc.sampling import acceptance, sweep
 from gpumc.sampling.dataset import Records, dataset
 from gpumc.sampling.halves import Batches
-from gpumc.sampling.parts import Part, Progress, Report, Watch, Watching, fitting, values_of
+from gpumc.sampling.parts import Part, Progress, Report, Watch, Watching, fitting
 from gpumc.sampling.spheres.run import SpheresRun
 from gpumc.sampling.starts import Starts
 from gpumc.sampling.sweep import Dynamics
@@ -140,9 +142,9 @@ def need_for_results(
 ) -> None:
     """Raise DeviceError where the host cannot hold the records of a run, or the values of its ramps."""
     instances, chains = part.size
-    walkers = instances * len(acceptance.grid(measure)[1][0]) * chains * measure.replicas
+    walkers = instances * Grid.of(measure).size * chains * measure.replicas
     records = walkers * (32 * (sweeps // every) + (16 if machine.spherical else 2) * machine.weight_count)
-    ramps = sum(isinstance(p, Ramp) for p in (measure.beta, measure.coupling))
+    ramps = sum(isinstance(value, Ramp) for value in Grid.of(measure).parameters.values())
     Device("cpu").need(
         records + 32 * ramps * (burn_in + sweeps),
         f"what {sweeps // every} draws of {chains} chains of {instances} instances give",
@@ -151,7 +153,7 @@ def need_for_results(
 
 def attempts(machine: Machine, measure: Measure, part: Part, sweeps: int) -> int:
     """Flip attempts of a part of a run."""
-    walkers = math.prod(part.size) * len(acceptance.grid(measure)[1][0]) * measure.replicas
+    walkers = math.prod(part.size) * Grid.of(measure).size * measure.replicas
     return walkers * machine.weight_count * sweeps
 
 
@@ -159,12 +161,9 @@ def default_sampler(machine: Machine, measure: Measure) -> str:
     """The sampler that is taken where none is named."""
     if not machine.spherical:
         return acceptance.METROPOLIS
-    if measure.loss.kind == "error-count":
-        signs_only = machine.activation == "sign"
-        return (
-            acceptance.HIT_AND_RUN if signs_only and np.all(np.isinf(values_of(measure.beta))) else acceptance.ROTATIONS
-        )
-    return acceptance.HMC if machine.differentiable else acceptance.ROTATIONS
+    if machine.activation == "sign" and measure.loss.of_sign and np.all(np.isinf(values_of(measure.beta))):
+        return acceptance.HIT_AND_RUN
+    return acceptance.HMC if measure.loss.has_slope and machine.differentiable else acceptance.ROTATIONS
 
 
 def check_measure(machine: Machine, measure: Measure, sampler: str) -> None:
@@ -174,24 +173,28 @@ def check_measure(machine: Machine, measure: Measure, sampler: str) -> None:
         raise ConfigError(
             "Metropolis at beta = 0 without coupling accepts every flip, so that a sweep sends W to -W: use sampler 'heat-bath'"
         )
-    if np.any(np.isinf(values_of(measure.beta))) and measure.loss.kind != "error-count":
+    if np.any(np.isinf(values_of(measure.beta))) and not measure.loss.counts:
         raise ConfigError(f"beta = inf is for the error count: the loss {measure.loss.kind!r} needs a finite beta")
+    if measure.loss.ramps and measure.loss.counts:
+        raise ConfigError(
+            f"the loss {measure.loss.kind!r}: a Ramp is for losses that do not count errors; use several values"
+        )
     acceptance.check_range(measure, machine.spherical)
     if machine.spherical and machine.fan_in < 2:
         raise ConfigError(
             f"{machine.kind}: each unit has one weight, which cannot move on its sphere: use n/k of at least 2"
         )
-    if sampler == acceptance.HMC and (measure.loss.kind == "error-count" or not machine.differentiable):
-        what = "the error count" if measure.loss.kind == "error-count" else f"a {machine.kind} of hidden signs"
+    if sampler == acceptance.HMC and not (measure.loss.has_slope and machine.differentiable):
+        what = f"a {machine.kind} of hidden signs" if measure.loss.has_slope else f"the loss {measure.loss.kind!r}"
         raise ConfigError(f"sampler 'hmc' needs a gradient, which {what} has not: use 'rotations' or 'hit-and-run'")
-    if sampler == acceptance.HIT_AND_RUN and (measure.loss.kind != "error-count" or machine.activation != "sign"):
+    if sampler == acceptance.HIT_AND_RUN and not (measure.loss.of_sign and machine.activation == "sign"):
         raise ConfigError("sampler 'hit-and-run' is for the error count of hidden signs: use 'hmc' or 'rotations'")
 
 
 def _warn_of_descents(measure: Measure, schedule: acceptance.Schedule, records: Records) -> None:
     """Say which chains at a beta where errors are never made again still have some at the last draw."""
     cold = schedule.beta[0] >= acceptance.NEVER
-    if measure.loss.kind != "error-count" or schedule.ramps or not cold.any():
+    if not measure.loss.counts or schedule.ramps or not cold.any():
         return
     left = records.energy[:, cold, ..., -1]
     if left.any():
@@ -224,7 +227,7 @@ class _Run:
 
     @property
     def grid_size(self) -> int:
-        return len(acceptance.grid(self.measure)[1][0])
+        return Grid.of(self.measure).size
 
     def run(self, part: Part, init: str | ArrayLike, records: Records, report: Report, watching: Watching) -> None:
         """Sample ``part`` into ``records``."""
@@ -233,7 +236,7 @@ class _Run:
 
     @cached_property
     def schedule(self) -> acceptance.Schedule:
-        return acceptance.schedule(self.measure, self.burn_in, self.sweeps)
+        return acceptance.Schedule.of(self.measure, self.burn_in, self.sweeps)
 
     @property
     def dynamics(self) -> Dynamics:
@@ -275,10 +278,8 @@ class _Run:
     def batch(self, part: Part, starts: Starts, records: Records, report: Report, watching: Watching) -> None:
         """Run one piece and write what it gives into ``records``."""
         instances = slice(*part.instances)
-        _, (_, gamma_index, _) = acceptance.grid(self.measure)
-        model = Model.of(
-            self.machine, self.measure.loss, self.patterns.xi[instances], self.patterns.labels[instances], gamma_index
-        )
+        losses = self.schedule.losses(self.measure.loss, 0)
+        model = Model.of(self.machine, losses, self.patterns.xi[instances], self.patterns.labels[instances])
         self._check_range(model)
         population = self._population(model, part, starts)
         done = 0
@@ -288,6 +289,10 @@ class _Run:
             recorded = done - self.burn_in
             ahead = -recorded if recorded < 0 else min(n - recorded % n for n in (self.every, watching.every))
             count = min(ahead, stride, self.burn_in + self.sweeps - done, self._most_sweeps)
+            if self.measure.loss.ramps:
+                count, model = 1, model.under(self.schedule.losses(self.measure.loss, done))
+                self._check_range(model)
+                population.energy[:] = self.device.asarray(self._measure(model, population).energy)
             sweep.advance(self.device, model, population, self.dynamics, self._rule(done, count), done, count)
             done += count
             recorded = done - self.burn_in
@@ -322,10 +327,9 @@ class _Run:
         return self.schedule.rule(self.measure, self.sampler, self.patterns.count, first, count)
 
     def _check_range(self, model: Model) -> None:
-        product = (
-            float(model.largest_change) * self.patterns.count * float(np.max(self.schedule.beta)) / acceptance.BETA_UNIT
-        )
-        if self.measure.loss.kind != "error-count" and product >= 2**62:
+        unit = acceptance.beta_unit(self.measure.loss)
+        product = float(model.largest_change) * self.patterns.count * float(np.max(self.schedule.beta)) / unit
+        if not self.measure.loss.counts and product >= 2**62:
             raise ConfigError(
                 f"beta = {np.max(self.schedule.beta):g} with {self.patterns.count} patterns overflows the fixed point of the "
                 f"{self.measure.loss.kind}: use a smaller beta"

@@ -33,6 +33,7 @@ class Margins:
 
     def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
         self.machine, self.rest = model.machine, model.classes
+        self._crossings = model.crossings[grid_of].astype(fields.dtype)
         self.values = model.class_values[grid_of]
         self._counts_errors = bool(np.all(self.values == 1))
         # (n, words, instances, 1)
@@ -49,10 +50,12 @@ class Margins:
         self._scratch = np.empty(self.active.shape[1:], np.uint64)
         self._counts = np.empty(self._by_walker.shape[1:], np.uint8)
         self._ends = np.array([1, -1], fields.dtype)
+        if self.machine.readout == "linear":
+            self._refresh_alone(np.arange(walkers), self._fields[0])
+            return
+        self._readout = _padded(model.machine.readout_of(fields).astype(np.int16), words)
         # Bits of the patterns with field +1, and -1.
         self._edges = self._edges_of(self._fields).transpose(0, 2, 1, 3).copy()
-        if self.machine.readout != "linear":
-            self._readout = _padded(model.machine.readout_of(fields).astype(np.int16), words)
         self._refresh(np.arange(walkers), self._edges)
 
     @property
@@ -81,11 +84,10 @@ class Margins:
         inputs = inputs[0] if len(inputs) == 1 else inputs[self._instance[who]]
         after = before - (2 * old.astype(before.dtype))[:, None] * inputs
         fields[who] = after
-        edges = self._edges_of(after)
         if self.machine.readout == "linear":
-            self._refresh(who, edges[:, :, None])
+            self._refresh_alone(who, after)
             return
-        self._edges[:, who, unit] = edges
+        self._edges[:, who, unit] = self._edges_of(after)
         if self.machine.readout == "majority":
             self._readout[who] += 2 * ((after > 0).view(np.int8) - (before > 0).view(np.int8))
         else:
@@ -94,19 +96,25 @@ class Margins:
 
     def _refresh(self, who: np.ndarray, edges: np.ndarray) -> None:
         """Follow the patterns with field +1 and -1 of every unit, uint64 (2, A, k, words), of the walkers ``who``."""
-        if self._counts_errors and self.machine.readout == "linear":
-            self._by_walker[0, 0, :, who] = (edges[0] | edges[1])[:, 0]
-            down, raised = np.bitwise_count(edges[:, :, 0]).sum(axis=-1, dtype=self.total.dtype)
-            self.total[0, who], self.both[0, who] = down + raised, down - raised
-            return
         sums = np.zeros((2, 1, 1), self.total.dtype)
         for index, rest in enumerate(self.rest):
-            sides = edges if self.machine.readout == "linear" else edges & self._with_rest(who, rest)
+            sides = edges & self._with_rest(who, rest)
             self._by_walker[:, index, :, who] = sides[0] | sides[1]
             counts = np.bitwise_count(sides).sum(axis=-1, dtype=self.total.dtype)
             sums = sums + (counts if self._counts_errors else self.values[who, index, None] * counts)
         down, raised = sums.swapaxes(1, 2)
         self.total[:, who], self.both[:, who] = down + raised, down - raised
+
+    def _refresh_alone(self, who: np.ndarray, fields: np.ndarray) -> None:
+        """The same of the one unit of a perceptron, by its ``fields`` (A, WORD_BITS x words)."""
+        sums = np.zeros((2, len(who)), self.total.dtype)
+        for index, crossing in enumerate(self._crossings[who].T):
+            sides = self._edges_of(fields - crossing[:, None])
+            self._by_walker[0, index, :, who] = sides[0] | sides[1]
+            counts = np.bitwise_count(sides).sum(axis=-1, dtype=self.total.dtype)
+            sums += counts if self._counts_errors else self.values[who, index] * counts
+        down, raised = sums
+        self.total[0, who], self.both[0, who] = down + raised, down - raised
 
     def _edges_of(self, fields: np.ndarray) -> np.ndarray:
         """Bits of the fields +1, and of the fields -1: uint64 (2, ..., words) of (..., WORD_BITS x words)."""

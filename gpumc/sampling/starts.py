@@ -9,10 +9,10 @@ import numpy as np
 
 from gpumc.checks import reals, shown, signs
 from gpumc.errors import ConfigError
+from gpumc.grid import Grid
 from gpumc.machines import Machine, within_range
 from gpumc.measures import Measure
 from gpumc.named import Check, placed
-from gpumc.sampling import acceptance
 from gpumc.sampling.parts import Part
 
 
@@ -46,7 +46,7 @@ class Starts(NamedTuple):
 
 def _dims(machine: Machine, instances: int, measure: Measure, chains: int) -> dict[str, np.ndarray]:
     """Coordinates of the weights of a whole run."""
-    axes, _ = acceptance.grid(measure)
+    axes = Grid.of(measure).axes
     return {
         "instance": np.arange(instances),
         **{name: np.array(values) for name, values in axes.items()},

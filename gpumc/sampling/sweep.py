@@ -78,7 +78,7 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
     )
     constants = (
         *(rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE),
-        *(model.labels, model.classes.astype(np.int32), *_tables(model)),
+        *(model.labels, _places(model), *_tables(model)),
     )
     share = launch.share(device, model, dynamics.traced, rule.beta)
     items, workspace = _items(device, model, population, sizes, share)
@@ -96,6 +96,11 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         *(None if array is None else device.asarray(array) for array in constants),
         workspace,
     )
+
+
+def _places(model: Model) -> np.ndarray:
+    """Where slopes are: the perceptron's crossings (grid, classes), or what the other units' signs give (classes,), int32."""
+    return np.ascontiguousarray(model.crossings if model.machine.readout == "linear" else model.classes, dtype=np.int32)
 
 
 def _tables(model: Model) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -201,7 +206,7 @@ class _Block:
 
     def _deciders(self, words: np.ndarray) -> np.ndarray:
         """What random words become before they are compared."""
-        if self.model.loss.kind == "error-count":
+        if self.model.loss.counts:
             return words >> np.uint32(1)
         return logistic(words) if self.dynamics.heat_bath else exponential(words)
 

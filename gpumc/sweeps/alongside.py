@@ -14,11 +14,11 @@ import xarray as xr
 
 from gpumc.device import choose
 from gpumc.errors import RunError
+from gpumc.grid import Grid
 from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.patterns import Patterns
 from gpumc.sampling import Part
-from gpumc.sampling.acceptance import grid
 from gpumc.volumes import local_entropy
 
 #: What is kept of `gpumc.local_entropy`.
@@ -82,8 +82,8 @@ class Alongside:
             centre = centre[:, :, :, None]
             weights = np.concatenate([centre, weights], axis=3) if self.replicas else centre
             numbers = np.arange(weights.shape[3])
-        axes, _ = grid(self.measure)
-        lengths = [len(values) for values in axes.values()]
+        grid = Grid.of(self.measure)
+        axes, lengths = grid.axes, grid.shape
         references = xr.DataArray(
             weights.reshape(len(weights), *lengths, *weights.shape[2:]),
             {

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gpumc.activations import ACTIVATIONS
-from gpumc.checks import a_path
-from gpumc.errors import ConfigError
-from gpumc.losses import LOSSES, CrossEntropy, ErrorCount, Loss, SquaredHinge
+from gpumc.checks import a_path, nearest
+from gpumc.errors import ConfigError, first_line
+from gpumc.losses import ErrorCount, Loss, loss_class
 from gpumc.machines import MACHINES, WEIGHTS, Machine
 from gpumc.measures import Gibbs, LocalEntropy, Measure
 from gpumc.messages.volume import check_problem
@@ -25,7 +25,7 @@ from gpumc.sampling.acceptance import SAMPLERS
 from gpumc.sampling.run import check_measure, default_sampler
 from gpumc.sweeps.mistakes import explained, what_fails
 from gpumc.sweeps.sizes import check_memory, check_tasks
-from gpumc.sweeps.text import load_centre, parsed
+from gpumc.sweeps.text import load_centre, parsed, shown_key
 from gpumc.sweeps.values import (
     FileName,
     Numbers,
@@ -43,6 +43,7 @@ from gpumc.sweeps.values import (
 #: Machines of a run, mistakes that are told, and characters of a name (with what files add to it, the 143 of an encrypted folder
 #: are enough).
 MOST_MACHINES, MOST_TOLD, LONGEST_NAME = 1000, 20, 100
+PARAMETER: TypeAdapter = TypeAdapter(Parameter)
 
 
 class MachineSection(Section):
@@ -112,21 +113,45 @@ class PatternsSection(Section):
 class LossSection(Section):
     """``[loss]``"""
 
-    kind: Literal[tuple(LOSSES)]  # type: ignore[valid-type]
-    gamma: Annotated[Numbers, within(lambda g: 0 < g < np.inf, "a positive finite number")] | None = None
-    margin: Annotated[float, within(np.isfinite, "a finite number")] | None = None
+    # Keys of a user's class are its own.
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    kind: str
+    gamma: Annotated[Parameter, within(lambda g: 0 < g < np.inf, "a positive finite number")] | None = None
+    margin: Annotated[Parameter, within(np.isfinite, "a finite number")] | None = None
+    width: Annotated[Parameter, within(lambda w: 0 < w < np.inf, "a positive finite number")] | None = None
+    cut: Annotated[Parameter, within(lambda c: 0 < c < np.inf, "a positive finite number")] | None = None
 
     @model_validator(mode="after")
     def _loss_exists(self) -> LossSection:
-        for name, kind in (("gamma", "cross-entropy"), ("margin", "squared-hinge")):
-            if self.kind != kind and getattr(self, name) is not None:
-                raise ValueError(f"{name} has no meaning for the loss '{self.kind}': leave it out")
+        try:
+            self.loss()
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
         return self
 
     def loss(self) -> Loss:
-        if self.kind == "squared-hinge":
-            return SquaredHinge(self.margin or 0.0)
-        return ErrorCount() if self.kind == "error-count" else CrossEntropy(1.0 if self.gamma is None else self.gamma)
+        """Raises ConfigError for a kind that there is not, and for what it does not take."""
+        kind = loss_class(self.kind)
+        taken = [name for name, field in getattr(kind, "__dataclass_fields__", {}).items() if field.init]
+        given = {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
+        given = {name: value for name, value in given.items() if value is not None}
+        for name, value in (self.model_extra or {}).items():
+            if name not in taken:
+                raise ConfigError(f"{shown_key(name)}: unknown key; {nearest(name, ['kind', *taken])}")
+            given[name] = PARAMETER.validate_python(value)
+        for name in given:
+            if name not in taken:
+                raise ConfigError(f"{name} has no meaning for the loss '{self.kind}': leave it out")
+        try:
+            return kind(**{name: ramp_or_numbers(value) for name, value in given.items()})
+        except TypeError as error:  # a user's class that needs what is not there
+            raise ConfigError(f"the loss '{self.kind}' cannot be made: {first_line(error)}") from None
+
+    @property
+    def axes(self) -> dict[str, object]:
+        """The values of the loss's parameters, by name."""
+        return dict(self.loss().parameters)
 
 
 class MeasureSection(Section):
@@ -228,8 +253,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "teacher": TeacherSection,
     "loss": LossSection,
     "measure": MeasureSection,
-    "beta": RampSection,
-    "coupling": RampSection,
+    **dict.fromkeys(("beta", "coupling", "gamma", "margin", "width", "cut"), RampSection),
     "sampler": SamplerSection,
     "volumes": VolumesSection,
 }

@@ -49,7 +49,8 @@ def _wanted(keys: list[str]) -> str:
     """What a key takes, in words."""
     wholes = {"n", "k", "instances", "seed", "replicas", "chains", "burn_in", "sweeps", "every"}
     texts = {"kind", "weights", "path", "centre"}
-    axes = {"n", "k", "alpha", "flip", "gamma", "replicas", "beta", "coupling", "distance"}
+    ramped = {"beta", "coupling", "gamma", "margin", "width", "cut"}
+    axes = {"n", "k", "alpha", "flip", "replicas", "distance"} | ramped
     key = keys[-1] if keys else ""
     if key == "name":
         return "a name of at most 100 letters, digits, '.', '_' and '-', the first a letter or digit, is needed"
@@ -62,7 +63,7 @@ def _wanted(keys: list[str]) -> str:
     span = f"0 to {SEED_LIMIT - 1}" if key == "seed" else f"{int(key != 'burn_in')} to {2**31 - 1}"
     one = f"a whole number from {span}" if key in wholes else "a number"
     several = ", a list of them or {start, stop, num}" if key in axes else ""
-    ramp = ", or a ramp {start, stop, scale, over}" if key in ("beta", "coupling") else ""
+    ramp = ", or a ramp {start, stop, scale, over}" if key in ramped else ""
     return f"{one}{several}{ramp} is needed"
 
 

@@ -9,17 +9,16 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
+from gpumc.grid import Grid
 from gpumc.sampling import Part
-from gpumc.sampling.acceptance import grid
 from gpumc.sweeps.config import RunConfig, listed
 from gpumc.sweeps.sizes import MOST_TASKS
 
 #: Pattern updates after which a task is long enough that a kill should not lose it: minutes on a CPU, a second on a GPU.
 LONG = 2**40
-#: Chains, times grid points, of one wave on an H100, whose lanes step a chain of error counts each and whose warps a chain of the
-#: cross-entropy each, and of other losses and weights; tasks are not cut smaller, unless they would be this many times as long.
-FULL = {"error-count": 67_584, "cross-entropy": 4_224}
-FULL_OTHERWISE = 2**14
+#: Chains, times grid points, of one wave on an H100, whose lanes step a chain of binary weights each where errors are counted, and whose
+#: warps one each of other losses; and of real weights. Tasks are not cut smaller, unless they would be this many times as long.
+FULL_COUNTS, FULL_LOSSES, FULL_SPHERES = 67_584, 4_224, 2**14
 TOO_LONG = 16
 
 
@@ -75,7 +74,7 @@ def attempts_of(config: RunConfig, task: Task) -> int:
 
 def _walkers_per_chain(config: RunConfig, replicas: int) -> int:
     """Replicas times grid points, which a chain of an instance has."""
-    return replicas * len(grid(config.measure.measure(config.loss.loss(), replicas, None))[1][0])
+    return replicas * Grid.of(config.measure.measure(config.loss.loss(), replicas, None)).size
 
 
 def _attempts_per_walker(config: RunConfig, n: int, k: int) -> int:
@@ -84,8 +83,9 @@ def _attempts_per_walker(config: RunConfig, n: int, k: int) -> int:
 
 def _full(config: RunConfig) -> int:
     """Chains, times grid points, that fill a large device."""
-    binary = config.machine.weights == "binary"
-    return FULL.get(config.loss.kind, FULL_OTHERWISE) if binary else FULL_OTHERWISE
+    if config.machine.weights != "binary":
+        return FULL_SPHERES
+    return FULL_COUNTS if config.loss.loss().counts else FULL_LOSSES
 
 
 def _parts(instances: int, chains: int, full: int, updates: int, most: int) -> Iterator[Part]:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from gpumc.errors import Damaged
-from gpumc.sampling.acceptance import grid
+from gpumc.grid import Grid
 from gpumc.sweeps.config import RunConfig
 from gpumc.sweeps.plan import Task
 
@@ -30,7 +30,7 @@ def check_shard(data: xr.Dataset | xr.DataTree, config: RunConfig, task: Task, p
             raise Damaged(f"'{name}' is of type {data.variables[name].dtype}")
     sampler = config.sampler
     recorded = (np.arange(sampler.sweeps // sampler.every) + 1) * sampler.every
-    parameters = grid(config.measure.measure(config.loss.loss(), task.replicas, None))[0]
+    parameters = Grid.of(config.measure.measure(config.loss.loss(), task.replicas, None)).axes
     expected = {
         "instance": np.arange(*task.instances),
         "chain": np.arange(*task.chains),
@@ -51,7 +51,7 @@ def check_shard(data: xr.Dataset | xr.DataTree, config: RunConfig, task: Task, p
         "weights": machine.weights,
         "burn_in": sampler.burn_in,
         "replicas": task.replicas,
-        "loss": config.loss.kind,
+        "loss": config.loss.loss().kind,
         "patterns": config.patterns.kind,
         **({"patterns_digest": patterns_digest} if patterns_digest else {}),
     }

@@ -70,13 +70,13 @@ def _inputs(config: RunConfig, machine: Machine) -> int:
     """Bytes of the patterns of one task, of its table of losses, and of one chain's fields."""
     alpha = config.patterns.alpha
     patterns = 0 if alpha is None else max(1, round(min(_most(alpha), 2.0**32) * machine.weight_count))
-    table = 8 * machine.largest_readout * _count(config.loss.gamma)
+    table = 9 * machine.largest_readout * _grid(config)
     fields = 2 * patterns * machine.k * _grid(config) * _most(config.measure.replicas)
     return 2 * config.patterns.instances * patterns * machine.n + table + fields
 
 
 def _grid(config: RunConfig) -> int:
-    return math.prod(map(_count, (config.loss.gamma, config.measure.beta, config.measure.coupling)))
+    return math.prod(map(_count, (*config.loss.axes.values(), config.measure.beta, config.measure.coupling)))
 
 
 def _count(value: object) -> int:

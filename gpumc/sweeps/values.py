@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gpumc.checks import evenly, nearest, shown
 from gpumc.device.philox import SEED_LIMIT
-from gpumc.measures import SCALES, SPANS, Ramp
+from gpumc.ramps import SCALES, SPANS, Ramp
 from gpumc.sweeps.text import shown_key
 
 #: Values of one key.

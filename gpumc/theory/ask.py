@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from gpumc.checks import evenly, shown
-from gpumc.errors import ConfigError
-from gpumc.losses import ErrorCount, Loss
+from gpumc.errors import ConfigError, first_line
+from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge, loss_class
 from gpumc.theory.capacity import capacity
 from gpumc.theory.clusters import dense_clusters
 from gpumc.theory.franz_parisi import franz_parisi
@@ -20,6 +20,8 @@ from gpumc.theory.replicated import local_entropy_measure
 
 #: In a range or list, and points in all.
 MOST_NUMBERS = 10_000
+#: The loss that a parameter alone says.
+SAID = {"gamma": CrossEntropy, "margin": SquaredHinge, "width": BandCount, "cut": LogBarrier}
 
 
 def numbers(name: str, text: str) -> float | list[float]:
@@ -44,6 +46,22 @@ def numbers(name: str, text: str) -> float | list[float]:
     return evenly(start, stop, points)
 
 
+def loss_of(kind: str | None, given: Mapping[str, str]) -> Loss:
+    """The loss of a ``kind`` with the parameters ``given``, or the one that its parameter says; the error count where nothing is given.
+    Raises ConfigError."""
+    if kind is None and len(given) > 1:
+        raise ConfigError(f"--{' and --'.join(given)}: a loss has one of them; --loss says which it is")
+    found = loss_class(kind) if kind else next((SAID[name] for name in given), ErrorCount)
+    for name in given:
+        if name not in found.axes:
+            raise ConfigError(f"--{name} has no meaning for the loss {found.kind!r}: leave it out")
+    parameters = {name: numbers(name, text) for name, text in given.items()}
+    try:
+        return found(**parameters)
+    except TypeError as error:  # a user's class that needs what is not there
+        raise ConfigError(f"--loss {kind}: it cannot be made ({first_line(error)})") from None
+
+
 def capacity_text(machine: str, k: float | None, activation: str) -> str:
     """A sentence about the capacity."""
     return f"alpha_c = {capacity(machine, k=k, activation=activation):.6g}, replica-symmetric"
@@ -54,15 +72,13 @@ def asked(
 ) -> xr.Dataset:
     """Dense clusters where there are distances and replicas, Franz-Parisi entropies where there are distances, the local-entropy measure
     where there are replicas and a coupling, else replica symmetry. Raises ConfigError for other combinations."""
-    points = math.prod(np.size(values) for values in (alpha, beta, getattr(loss, "gamma", 1.0), *places.values()))
+    points = math.prod(np.size(values) for values in (alpha, beta, *loss.parameters.values(), *places.values()))
     if points > MOST_NUMBERS:
         raise ConfigError(f"{points} points: at most {MOST_NUMBERS} are possible at a time")
     given = set(places)
     if given == {"distance", "replicas"}:
-        if not isinstance(loss, ErrorCount) or not np.all(np.isinf(beta)):
-            raise ConfigError(
-                "dense clusters are of configurations without error: leave --beta, --gamma and --margin out"
-            )
+        if loss != ErrorCount() or not np.all(np.isinf(beta)):
+            raise ConfigError("dense clusters are of configurations without error: leave --beta and the loss out")
         return dense_clusters(machine, alpha=alpha, k=k, activation=activation, **places)
     limit = Limit.of(machine, k, activation)
     if given == {"distance"}:

@@ -41,7 +41,7 @@ def capacity(machine: Machine | Limit | str, *, k: float | None = None, activati
 
 def _zero_entropy_alpha(limit: Limit) -> float:
     def entropy(alpha: float) -> float:
-        point = saddle_points(limit, ErrorCount(), np.array([alpha]), np.array([np.inf]), np.zeros(1), choose("numpy"))
+        point = saddle_points(limit, ErrorCount().rows(1), np.array([alpha]), np.array([np.inf]), choose("numpy"))
         return float(point.free_entropy[0]) if point.converged[0] else -1.0
 
     high = 0.9

@@ -213,7 +213,7 @@ def many_patterns(limit: Limit, delta: np.ndarray, q1: np.ndarray) -> Patterns:
 
 def errors(rows: int) -> Factor:
     """The factor of configurations without error."""
-    return Factor(ErrorCount(), np.full(rows, np.inf), np.zeros(rows))
+    return Factor(ErrorCount().rows(rows), np.full(rows, np.inf))
 
 
 @np.errstate(under="ignore")  # factors that vanish are 0
@@ -277,8 +277,8 @@ def dense_clusters(
 def _typical_overlap(limit: Limit, alpha: np.ndarray) -> np.ndarray:
     """The replica-symmetric overlap at each alpha (rows,); NaN where there is no configuration without error."""
     different, back = np.unique(alpha, return_inverse=True)
-    nothing = np.zeros_like(different)
-    found = possible_points(limit, ErrorCount(), different, nothing + np.inf, nothing, choose("numpy"))
+    cold, loss = np.full_like(different, np.inf), ErrorCount().rows(len(different))
+    found = possible_points(limit, loss, different, cold, choose("numpy"))
     return found.q[back.reshape(-1)]
 
 

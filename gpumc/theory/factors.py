@@ -6,20 +6,25 @@ E. Gardner, B. Derrida, J. Phys. A 21, 271 (1988), section 2, has the error coun
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import log_ndtr
 
-from gpumc.losses import CrossEntropy, ErrorCount, Loss, SquaredHinge
-from gpumc.theory.quadrature import log_normal, log_tail
+from gpumc.channels import piecewise
+from gpumc.losses import Loss
+from gpumc.theory.panels import panels
 
-#: Integrals over x reach so far to either side of the mode of their integrand; their steps are the smaller of these, the second in
-#: units of 1/(2 gamma), over which the loss bends.
-REACH, STEP, STEP_BEND = 8.0, 0.1, 0.5
+#: Integrals of losses that say within what they bend are trapezoids as far to either side of the mode of their integrand; their steps are
+#: the smaller of these, the second in units of what the loss bends within. Panels need fewer points where that is below FINEST.
+REACH, STEP, STEP_BEND, FINEST = 8.0, 0.1, 0.5, 0.03
 #: How near to the mode the points' middle is.
 NEAR = 0.01
+#: Means whose integrals are taken at a time.
+BLOCK = 512
 
 
 class Moments(NamedTuple):
@@ -32,86 +37,84 @@ class Moments(NamedTuple):
 
 
 class Factor:
-    """The factor of one loss; ``scale`` times the Gaussian output is the stability. Its ``beta`` and ``gamma`` are (rows,)."""
+    """The factor of a loss of rows, whose parameters are (rows,) as ``beta`` is; ``scale`` times the Gaussian output is the stability."""
 
-    def __init__(self, loss: Loss, beta: np.ndarray, gamma: np.ndarray, scale: float = 1.0, coarse: float = 1.0):
-        self.loss, self.beta, self.gamma, self.scale = loss, np.asarray(beta, float), np.asarray(gamma, float), scale
-        self.coarse = coarse
+    def __init__(self, loss: Loss, beta: np.ndarray, scale: float = 1.0, coarse: float = 1.0):
+        self.loss, self.beta, self.scale, self.coarse = loss, np.asarray(beta, float), scale, coarse
 
     def rows(self, chosen: np.ndarray) -> Factor:
         """The same for some of the rows."""
-        return Factor(self.loss, self.beta[chosen], self.gamma[chosen], self.scale, self.coarse)
+        return Factor(self.loss.take(chosen), self.beta[chosen], self.scale, self.coarse)
 
     def coarser(self) -> Factor:
         """The same with half of the points, which tells the error of the integrals."""
-        return Factor(self.loss, self.beta, self.gamma, self.scale, 2 * self.coarse)
+        return Factor(self.loss, self.beta, self.scale, 2 * self.coarse)
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is a closed form, rather than integrals."""
+        none = np.empty((0, 1))
+        return self.loss.counts or self.loss.take(slice(0, 0)).beside(none).gaussian(none, none, none, 1.0) is not None
 
     def moments(self, u: np.ndarray, v: np.ndarray) -> Moments:
         """At means ``u`` (rows, ...) and variances ``v`` (rows,)."""
-        spread = np.sqrt(_beside(v, u))
-        if isinstance(self.loss, ErrorCount):
-            return self._errors(u, spread)
-        return self._hinge(u, spread) if isinstance(self.loss, SquaredHinge) else self._smooth(u, spread)
+        spread, beta = np.sqrt(beside(v, u)), beside(self.beta, u)
+        if self.loss.counts:
+            return Moments(*piecewise(u, spread, beta, self.edges(u), self.energies(u), log_ndtr))
+        found = self.loss.beside(u).gaussian(u, spread, beta, self.scale)
+        return self._integrals(u, spread) if found is None else Moments(*found)
 
-    def _errors(self, u: np.ndarray, spread: np.ndarray) -> Moments:
-        """In closed form: g = H(-u/sqrt(v)) + exp(-beta) H(u/sqrt(v))."""
-        beta = _beside(self.beta, u)
-        x = u / spread
-        wrong = log_tail(x) - beta
-        log_g = np.logaddexp(log_tail(-x), wrong)
-        slope = -np.expm1(-beta) * np.exp(log_normal(x) - log_g) / spread
-        return Moments(log_g, slope, -x / spread * slope - slope**2, np.exp(wrong - log_g))
+    def edges(self, u: np.ndarray) -> list[np.ndarray]:
+        """Gaussian outputs at which a loss jumps or bends, rising; each broadcasts against ``u`` (rows, ...)."""
+        return [np.asarray(kink) / self.scale for kink in self.loss.beside(u).kinks]
 
-    def _hinge(self, u: np.ndarray, spread: np.ndarray) -> Moments:
-        """In closed form: normal variables on either side of the margin, those below with a smaller spread."""
-        assert isinstance(self.loss, SquaredHinge)
-        stiffness = _beside(self.beta, u) * self.scale**2
-        margin = self.loss.margin / self.scale
-        shrunk = 1 + stiffness * spread**2
-        inner, mean = spread / np.sqrt(shrunk), (u + stiffness * spread**2 * margin) / shrunk
-        above = log_tail((margin - u) / spread)
-        below = log_tail((mean - margin) / inner) - np.log(shrunk) / 2 - stiffness * (margin - u) ** 2 / (2 * shrunk)
-        log_g = np.logaddexp(above, below)
-        share = np.exp(below - log_g)
-        # Mean and mean square of the way to the margin on either side.
-        ups = _beyond(u - margin, spread)
-        downs = _beyond(margin - mean, inner)
-        first = (1 - share) * ups[0] - share * downs[0]
-        second = (1 - share) * ups[1] + share * downs[1]
-        slope = (first + margin - u) / spread**2
-        curvature = (second - first**2) / spread**4 - 1 / spread**2
-        return Moments(log_g, slope, curvature, self.scale**2 * share * downs[1] / 2)
+    def energies(self, u: np.ndarray) -> list[np.ndarray]:
+        """The loss between :meth:`edges`, for losses that are constant there."""
+        loss, ones = self.loss.beside(u), np.ones((len(u), *[1] * (u.ndim - 1)))
+        return [loss.values(place * ones) for place in between(loss.kinks)]
 
-    def _smooth(self, u: np.ndarray, spread: np.ndarray) -> Moments:
-        """By integrals, row by row, as their steps differ."""
+    def _integrals(self, u: np.ndarray, spread: np.ndarray) -> Moments:
+        """Row by row, as their rules differ."""
         rows = [
-            self._integrals(u[row], float(spread[row].flat[0]), self.beta[row], self.gamma[row])
-            for row in range(len(u))
+            self._row(u[row], float(spread[row].flat[0]), self.beta[row], self.loss.take(row)) for row in range(len(u))
         ]
         return Moments(*(np.stack(part) for part in zip(*rows, strict=True))) if rows else Moments(u, u, u, u)
 
-    def _integrals(self, u: np.ndarray, spread: float, beta: float, gamma: float) -> tuple[np.ndarray, ...]:
-        bend = STEP_BEND / (2 * gamma * self.scale * spread)
-        steps = int(np.ceil(REACH / (self.coarse * min(STEP, bend))))
-        points = np.linspace(-REACH, REACH, 2 * steps + 1)
-        x = self._mode(u, spread, beta, gamma)[..., None] + points
-        loss = self.loss.values(self.scale * (u[..., None] + spread * x), gamma)
-        log_weight = -beta * loss - x**2 / 2
-        highest = log_weight.max(axis=-1, keepdims=True)
-        weight = np.exp(log_weight - highest)
-        total = weight.sum(axis=-1)
-        mean = (weight * x).sum(axis=-1) / total
-        variance = (weight * (x - mean[..., None]) ** 2).sum(axis=-1) / total
-        log_g = highest[..., 0] + np.log(total * (points[1] - points[0]) / np.sqrt(2 * np.pi))
-        return log_g, mean / spread, (variance - 1) / spread**2, (weight * loss).sum(axis=-1) / total
+    def _row(self, u: np.ndarray, spread: float, beta: float, loss: Loss) -> list[np.ndarray]:
+        means = u.reshape(-1)
+        blocks = [self._block(means[i : i + BLOCK], spread, beta, loss) for i in range(0, len(means), BLOCK)]
+        return [np.concatenate(part).reshape(u.shape) for part in zip(*blocks, strict=True)]
 
-    def _mode(self, u: np.ndarray, spread: float, beta: float, gamma: float) -> np.ndarray:
+    def _block(self, u: np.ndarray, spread: float, beta: float, loss: Loss) -> tuple[np.ndarray, ...]:
+        """Integrals at means (points,)."""
+
+        def values(x: np.ndarray) -> np.ndarray:
+            return loss.values(self.scale * (u[:, None] + spread * x))
+
+        bend = 0.0 if loss.bend is None else STEP_BEND * loss.bend / (self.scale * spread)
+        if bend > FINEST:
+            steps = int(np.ceil(REACH / (self.coarse * min(STEP, bend))))
+            points = np.linspace(-REACH, REACH, 2 * steps + 1)
+            x, log_dx = self._mode(u, spread, beta, loss)[:, None] + points, np.log(points[1] - points[0])
+        else:
+            places = loss.kinks if loss.bend is None else (0.0, *loss.kinks)
+            kinks = [(place / self.scale - u) / spread for place in places]
+            x, log_dx = panels(lambda x: -beta * values(x), kinks, len(u), self.coarse)
+        energy = values(x)
+        log_weight = -beta * energy - x**2 / 2 + log_dx
+        highest = log_weight.max(axis=1, keepdims=True)
+        weight = np.exp(log_weight - highest)
+        total = weight.sum(axis=1)
+        mean = (weight * x).sum(axis=1) / total
+        variance = (weight * (x - mean[:, None]) ** 2).sum(axis=1) / total
+        log_g = highest[:, 0] + np.log(total / np.sqrt(2 * np.pi))
+        return log_g, mean / spread, (variance - 1) / spread**2, (weight * energy).sum(axis=1) / total
+
+    def _mode(self, u: np.ndarray, spread: float, beta: float, loss: Loss) -> np.ndarray:
         """Where -beta f - x^2/2 is highest, f being convex and falling: the root of x + beta sqrt(v) f', by bisection."""
-        assert isinstance(self.loss, CrossEntropy)
-        slopes = self.loss.slopes
 
         def pull(x: np.ndarray) -> np.ndarray:
-            return -beta * spread * self.scale * slopes(self.scale * (u + spread * x), gamma)
+            return -beta * spread * self.scale * loss.slopes(self.scale * (u + spread * x))
 
         low, high = np.zeros_like(u), pull(np.zeros_like(u))
         for _ in range(int(np.ceil(np.log2(1 + high.max() / NEAR)))):
@@ -122,9 +125,33 @@ class Factor:
 
     def log_boltzmann(self, field: np.ndarray) -> np.ndarray:
         """-beta f at the Gaussian output ``field`` (rows, ...)."""
-        loss = self.loss.values(self.scale * field, _beside(self.gamma, field))
-        beta = _beside(self.beta, field)
-        return np.where(loss > 0, -beta * np.where(loss > 0, loss, 1.0), 0.0)
+        return log_boltzmann(beside(self.beta, field), self.loss.beside(field).values(self.scale * field))
+
+
+def log_boltzmann(beta: np.ndarray | float, loss: np.ndarray) -> np.ndarray:
+    """-beta times the loss, 0 where the loss is."""
+    return np.where(loss == 0, 0.0, -beta * np.where(loss == 0, 1.0, loss))
+
+
+def between(kinks: Sequence[Any]) -> list[Any]:
+    """A stability below all of some that rise, one between each two, and one above all."""
+    if not kinks:
+        return [0.0]
+    return [kinks[0] - 1.0, *((low + high) / 2 for low, high in pairwise(kinks)), kinks[-1] + 1.0]
+
+
+def wrong_intervals(loss: Loss) -> list[tuple[float, float]]:
+    """From where to where stabilities are errors of ``loss``, whose parameters are numbers: between its kinks, and 0."""
+    cuts = np.unique([0.0, *loss.kinks])
+    wrong = loss.wrong(np.array(between(tuple(cuts))))
+    ends = [-np.inf, *cuts.tolist(), np.inf]
+    return [pair for pair, error in zip(pairwise(ends), wrong, strict=True) if error]
+
+
+def counts_errors(loss: Loss) -> bool:
+    """Whether ``loss``, whose parameters are numbers, is 1 for what it calls an error, and 0 for all else."""
+    places = np.array(between(tuple(np.unique([0.0, *loss.kinks]))))
+    return loss.counts and bool((loss.values(places) == loss.wrong(places)).all())
 
 
 @dataclass(frozen=True)
@@ -158,13 +185,6 @@ RELU = Kernel(
 )
 
 
-def _beyond(mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and mean square of a normal variable given that it is above 0."""
-    ratio = np.exp(log_normal(mean / spread) - log_tail(-mean / spread))
-    first = mean + spread * ratio
-    return first, spread**2 + mean * first
-
-
-def _beside(rows: np.ndarray, array: np.ndarray) -> np.ndarray:
+def beside(rows: np.ndarray, array: np.ndarray) -> np.ndarray:
     """(rows,) with dimensions of size 1 behind, as many as ``array`` has."""
     return np.asarray(rows).reshape(-1, *[1] * (np.ndim(array) - 1))

@@ -9,7 +9,7 @@ with one another, and t with other references. Per weight,
     h = (s^ - t^) W~ + t^ z~/sqrt(r~) + sqrt(r - t^2/r~) z,    u = t y~/sqrt(q~) + (s - t) x~/sqrt(1 - q~) + sqrt(q - ...) y,
 
 with the reference's weights p(W~|z~) in a field sqrt(r~) z~ and its fields p(x~|y~) under its loss. Replica symmetry is assumed of both;
-references at beta~ = inf of the cross-entropy are those of zero entropy, below which the measure is frozen (1-step breaking).
+references at beta~ = inf of losses that do not count are those of zero entropy, below which the measure is frozen (1-step breaking).
 """
 
 from __future__ import annotations
@@ -166,8 +166,9 @@ def franz_parisi(
 ) -> xr.Dataset:
     """Local entropies of zero-error configurations around typical references, over ([alpha,] [reference_beta,] [gamma,] [distance]).
 
-    The binary perceptron, n -> infinity. References are those of exp(-reference_beta L), L being the error count by default; beta = inf
-    of the cross-entropy stands for the temperature at which the entropy vanishes. ``distance``: D = (1 - s)/2 in (0, 1/2].
+    The binary perceptron, n -> infinity. References are those of exp(-reference_beta L), L being the error count by default, another loss
+    that counts, or a convex one, whose beta = inf stands for the temperature at which the entropy vanishes; its parameters, such as gamma,
+    may be several. ``distance``: D = (1 - s)/2 in (0, 1/2].
     Returns float64 ``entropy``, ``entropy_bound``, ``log_volume`` (nats per weight), ``field`` toward the reference (dS/dD), ``overlap`` q
     of two configurations, ``overlap_references`` t; ``quadrature_error`` of the entropy, ``converged``, ``residual``, ``iterations``. NaN
     where the iteration did not converge, where there is no reference (above a capacity, or below a temperature at which it freezes), and
@@ -179,14 +180,14 @@ def franz_parisi(
     loss = ErrorCount() if reference_loss is None else reference_loss
     grid = Grid.of(loss, alpha=alpha, reference_beta=reference_beta, distance=distance)
     own = grid.columns
-    reference = Reference.of(LIMIT, loss, own["alpha"], own["reference_beta"], own["gamma"])
-    none = np.zeros(len(own["alpha"]))
-    around = Factor(ErrorCount(), np.full(len(none), np.inf), none)
+    reference = Reference.of(LIMIT, grid.losses(loss), own["alpha"], own["reference_beta"])
+    rows = len(own["alpha"])
+    around = Factor(ErrorCount().rows(rows), np.full(rows, np.inf))
     there = np.flatnonzero(np.isfinite(reference.q))
     problem = Problem(reference, 1 - 2 * own["distance"], own["alpha"], around)
-    columns = {name: np.full(len(none), np.nan) for name in VARIABLES}
+    columns = {name: np.full(rows, np.nan) for name in VARIABLES}
     columns["residual"][:] = np.inf
-    columns["iterations"] = np.zeros(len(none), int)
+    columns["iterations"] = np.zeros(rows, int)
     if len(there):
         for name, values in _solved(problem.rows(there)).items():
             columns[name][there] = values

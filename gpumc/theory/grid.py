@@ -9,17 +9,22 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from gpumc import schema
 from gpumc.checks import series
-from gpumc.losses import Loss, SquaredHinge
+from gpumc.errors import ConfigError
+from gpumc.losses import Loss, checked_values
 from gpumc.measures import check_loss
+from gpumc.ramps import Ramp
+from gpumc.theory.factors import between
 from gpumc.theory.limits import Limit
 
+#: Stabilities at which a loss is tried.
+TRIED = np.linspace(-8.0, 8.0, 641)
 #: Name: long name, the values that are allowed, and how these are called.
 PARAMETERS = {
     "alpha": ("alpha, patterns per weight", lambda x: np.isfinite(x) & (x >= 0), "non-negative finite numbers"),
     "beta": ("inverse temperature beta", lambda x: x >= 0, "non-negative numbers"),
     "reference_beta": ("inverse temperature of the reference", lambda x: x >= 0, "non-negative numbers"),
-    "gamma": ("gamma of the cross-entropy", lambda x: np.isfinite(x), "finite numbers"),
     "coupling": ("coupling to the centre", lambda x: np.isfinite(x) & (x >= 0), "non-negative finite numbers"),
     "replicas": ("replicas y", lambda x: x >= 1, "numbers of at least 1"),
     "distance": ("distance D", lambda x: (x > 0) & (x <= 0.5), "numbers above 0, up to 1/2"),
@@ -58,16 +63,25 @@ class Grid:
 
     @classmethod
     def of(cls, loss: Loss, **parameters: ArrayLike) -> Grid:
-        """The grid of ``parameters`` and of the loss's gamma, the last of those that :func:`sample` has. Raises ConfigError."""
+        """The grid of ``parameters`` and of the loss's own, which come last but for distances. Raises ConfigError."""
         check_loss(loss)
         values = {
             name: series(f"theory: {name}", value, *PARAMETERS[name][1:], dim=name)
             for name, value in parameters.items()
         }
         distance = values.pop("distance", None)
-        values["gamma"] = np.asarray(0.0 if loss.gamma is None else loss.gamma, float)
+        for name, value in loss.parameters.items():
+            if name in PARAMETERS:
+                raise ConfigError(
+                    f"theory: the loss {loss.kind!r} has a parameter {name!r}, as the theory has: rename it"
+                )
+            if isinstance(value, Ramp):
+                raise ConfigError(f"theory: {name} is a ramp, and nothing moves here: a number, or several, are needed")
+            values[name] = series(f"theory: {name}", value, np.isfinite, "finite numbers", dim=name)
         if distance is not None:
             values["distance"] = distance
+        for point in loss.points():
+            _try(point)
         return cls(values)
 
     @property
@@ -86,6 +100,10 @@ class Grid:
         meshed = np.meshgrid(*(array.reshape(-1) for array in self.values.values()), indexing="ij")
         return {name: array.ravel() for name, array in zip(self.values, meshed, strict=True)}
 
+    def losses(self, loss: Loss) -> Loss:
+        """``loss`` at every point of the grid: its parameters are arrays (points,)."""
+        return loss.at(**{name: self.columns[name] for name in loss.axes})
+
     def variable(self, values: np.ndarray, dim: str | None = None, long_name: str = "") -> xr.Variable:
         """Values (points, ...) over the grid's dimensions, and ``dim`` behind."""
         dims = (*self.dims, *([dim] if dim else ()))
@@ -97,20 +115,30 @@ class Grid:
         """Variables (points,) over the grid, with coordinates, names and what they are of."""
         data = xr.Dataset({name: self.variable(values, None, LONG_NAMES[name]) for name, values in variables.items()})
         for name in self.dims:
-            data = data.assign_coords(
-                {name: (name, self.values[name], {"long_name": PARAMETERS[name][0], "units": "1"})}
-            )
+            data = data.assign_coords({name: (name, self.values[name], {"long_name": _long_name(name), "units": "1"})})
         data.attrs = {
             "machine": limit.kind,
             "weights": limit.weights,
             "k": limit.k,
             "loss": loss.kind,
             **({"activation": limit.activation} if limit.kind != "perceptron" else {}),
-            **({"margin": loss.margin} if isinstance(loss, SquaredHinge) else {}),
-            **{
-                name: float(array)
-                for name, array in self.values.items()
-                if not array.ndim and (name != "gamma" or loss.gamma is not None)
-            },
+            **{name: float(array) for name, array in self.values.items() if not array.ndim},
         }
         return data
+
+
+def _long_name(name: str) -> str:
+    return PARAMETERS[name][0] if name in PARAMETERS else schema.PARAMETERS.get(name, name)
+
+
+def _try(loss: Loss) -> None:
+    """Raise ConfigError unless ``loss``, parameters being numbers, has values, and, where it counts, jumps only at its kinks."""
+    values, kinks = checked_values(loss, TRIED), np.array(loss.kinks, float)
+    if not loss.counts:
+        return
+    constant = checked_values(loss, np.array(between(tuple(kinks)), float))[np.searchsorted(kinks, TRIED)]
+    jumps = TRIED[(values != constant) & ~np.isin(TRIED, kinks)]
+    if jumps.size:
+        raise ConfigError(
+            f"theory: the loss {loss.kind!r} counts, and jumps near stability {jumps[0]:g}: its kinks must have every jump"
+        )

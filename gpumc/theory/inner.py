@@ -9,7 +9,6 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 
-from gpumc.losses import CrossEntropy
 from gpumc.theory.factors import Factor
 from gpumc.theory.quadrature import DZ2, Z2, halving_error, log_normal
 
@@ -81,7 +80,7 @@ def _moments(factor: Factor, u: np.ndarray, variance: float) -> tuple[np.ndarray
         return found.log_g[0], found.slope[0], found.loss[0]
 
     table = np.arange(u.min(), u.max() + TABLE, min(TABLE, TABLE_WIDTH * np.sqrt(variance)))
-    if not isinstance(factor.loss, CrossEntropy) or len(table) > u.size:
+    if factor.closed or len(table) > u.size:
         return at(u)
     log_g, slope, loss = (CubicSpline(table, values)(u) for values in at(table))
     return log_g, slope, loss

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.special import log_ndtr
 
+from gpumc.channels import piecewise
 from gpumc.device import choose
-from gpumc.losses import ErrorCount, Loss
-from gpumc.theory.factors import Factor
+from gpumc.errors import ConfigError
+from gpumc.losses import Loss
+from gpumc.theory.factors import Factor, beside
+from gpumc.theory.ground import convex
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import Z2
 from gpumc.theory.replica_symmetric import frozen_beta, possible_points
@@ -35,18 +40,24 @@ class Reference:
     r: np.ndarray
 
     @classmethod
-    def of(cls, limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray) -> Reference:
-        """By replica symmetry, for rows of parameters, each different one solved once; beta = inf of the cross-entropy is that of zero
-        entropy. There is none where the entropy is negative."""
-        different, back = np.unique(np.stack([alpha, beta, gamma], axis=1), axis=0, return_inverse=True)
-        for row in different:
-            if np.isinf(row[1]) and not isinstance(loss, ErrorCount):
-                frozen = frozen_beta(limit, loss, row[0], row[2], choose("numpy"))
-                row[1] = frozen if np.isfinite(frozen) else np.nan
-        alphas, betas, gammas = different.T
-        points = possible_points(limit, loss, alphas, betas, gammas, choose("numpy"))
+    def of(cls, limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray) -> Reference:
+        """By replica symmetry, for rows of parameters, also those of ``loss``, each different one solved once; beta = inf of losses that
+        do not count is that of zero entropy. There is none where the entropy is negative."""
+        own = loss.parameters.values()
+        different, back = np.unique(np.stack([alpha, beta, *own], axis=1), axis=0, return_inverse=True)
+        alphas, betas, *values = different.T
+        loss = loss.at(**dict(zip(loss.axes, values, strict=True)))
+        for row in range(len(different)):
+            if not loss.counts and not convex(loss.take(row)):
+                raise ConfigError(
+                    f"theory: references of the loss {loss.kind!r}: losses that are convex, or that count, are needed"
+                )
+            if np.isinf(betas[row]) and not loss.counts:
+                frozen = frozen_beta(limit, loss.take(row), alphas[row], choose("numpy"))
+                betas[row] = frozen if np.isfinite(frozen) else np.nan
+        points = possible_points(limit, loss, alphas, betas, choose("numpy"))
         q, r = (np.maximum(x, NO_OVERLAP) for x in (points.q, points.r))
-        return cls(Factor(loss, betas, gammas), q, r).rows(back.reshape(-1))
+        return cls(Factor(loss, betas), q, r).rows(back.reshape(-1))
 
     def rows(self, chosen: np.ndarray) -> Reference:
         """The same for some of the rows."""
@@ -57,12 +68,9 @@ class Reference:
         return self.factor.moments(np.sqrt(self.q)[:, None] * Z2, 1 - self.q).slope
 
     def parts(self, variance: np.ndarray) -> list[Part]:
-        """Functions of means (rows, ...) whose exponentials sum to g~ at variances (rows,); each rises and is concave."""
-        if isinstance(self.factor.loss, ErrorCount):
-            beta, right = self.factor.beta, Factor(ErrorCount(), np.full(len(variance), np.inf), self.factor.gamma)
-            free = Part(-beta, lambda mean: (0 * mean, 0 * mean))
-            solved = Part(np.log(-np.expm1(-beta)), lambda mean: right.moments(mean, variance)[:2])
-            return [solved] if np.isinf(beta).all() else [solved, free]
+        """Functions of means (rows, ...) whose exponentials sum to g~ at variances (rows,); each is concave."""
+        if self.factor.loss.counts:
+            return self._counted(variance)
         table = self.factor.moments(np.broadcast_to(TABLE, (len(variance), len(TABLE))), variance)
         value, slope = ([CubicSpline(TABLE, row) for row in kind] for kind in table[:2])
 
@@ -70,6 +78,25 @@ class Reference:
             return np.stack([spline(m) for spline, m in zip(splines, mean, strict=True)])
 
         return [Part(0 * variance, lambda mean: (interpolated(value, mean), interpolated(slope, mean)))]
+
+    def _counted(self, variance: np.ndarray) -> list[Part]:
+        """One for every interval without errors, and, at finite beta, one for everything."""
+        factor, beta = self.factor, self.factor.beta
+        column = np.zeros((len(variance), 1))
+        energies = np.array([np.broadcast_to(energy, column.shape)[:, 0] for energy in factor.energies(column)])
+
+        def free_of_errors(interval: int, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            only = [float(place != interval) for place in range(len(energies))]
+            return piecewise(mean, np.sqrt(beside(variance, mean)), np.inf, factor.edges(mean), only, log_ndtr)[:2]
+
+        with np.errstate(divide="ignore"):  # rows that have errors there
+            constants = [np.log(np.where(own == 0, -np.expm1(-beta), 0.0)) for own in energies]
+        found = [
+            Part(constant, partial(free_of_errors, interval))
+            for interval, constant in enumerate(constants)
+            if (energies[interval] == 0).any()
+        ]
+        return found if np.isinf(beta).all() else [*found, Part(-beta, lambda mean: (0 * mean, 0 * mean))]
 
 
 class Part(NamedTuple):

@@ -21,9 +21,9 @@ from gpumc.device import Device, choose
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount, Loss
 from gpumc.machines import Machine
-from gpumc.theory.factors import Factor, Moments
+from gpumc.theory.factors import Factor, Moments, counts_errors, wrong_intervals
 from gpumc.theory.grid import Grid
-from gpumc.theory.ground import ground_state, stability_density
+from gpumc.theory.ground import check_ground, ground_state, stability_density
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import ALLOWED_ERROR, Z, average, average_error, log_normal, trapezoid
 from gpumc.theory.solve import fixed_point
@@ -44,7 +44,8 @@ FROZEN = 1e-6
 FARTHEST = 1e12
 #: Of the rule for the distribution of stabilities: its largest step, and its most points.
 COARSEST, FINEST = 1 / 30, 40_001
-#: Stabilities of the distribution.
+#: How far the Gaussian output is integrated, and stabilities of the distribution.
+FARTHEST_OUTPUT = 8.0
 STABILITY = np.linspace(-6.0, 8.0, 281)
 
 
@@ -119,34 +120,41 @@ class GaussianOutput:
             slope * squared,
             slope**2 * average(moments.curvature**2) + self.kernel.curvature(q) * squared,
             loss,
-            loss if isinstance(self.factor.loss, ErrorCount) else self._errors(overlap),
+            np.array([self._errors(row, *own) for row, own in enumerate(zip(overlap, loss, strict=True))]),
         )
 
     def _moments(self, overlap: np.ndarray, factor: Factor) -> Moments:
         return factor.moments(np.sqrt(overlap)[:, None] * Z, 1 - overlap)
 
-    def density(self, overlap: np.ndarray, output: np.ndarray) -> np.ndarray:
-        """The distribution of the Gaussian output at points (points,): (rows, points). NaN where it needs too fine a rule."""
-        found = np.full((len(overlap), len(output)), np.nan)
-        for row, q in enumerate(overlap):
-            spread = np.sqrt(1 - q)
-            z, weight = trapezoid(2 * int(10 / min(COARSEST, spread / 3)) + 1, 10.0)
-            if len(z) > FINEST:
-                continue
-            own = self.factor.rows(np.array([row]))
-            log_g = own.moments(np.sqrt(q) * z[None], 1 - q).log_g
-            log_normals = log_normal((output[:, None] - np.sqrt(q) * z) / spread)
-            found[row] = np.exp(log_normals - log_g + own.log_boltzmann(output[None]).T) @ weight / spread
-        return found
+    def density(self, row: int, overlap: float, output: np.ndarray) -> np.ndarray:
+        """The distribution of the Gaussian output at points (points,) in a row. NaN where it needs too fine a rule."""
+        spread = np.sqrt(1 - overlap)
+        z, weight = trapezoid(2 * int(10 / min(COARSEST, spread / 3)) + 1, 10.0)
+        if len(z) > FINEST:
+            return np.full(len(output), np.nan)
+        own = self.factor.rows(np.array([row]))
+        log_g = own.moments(np.sqrt(overlap) * z[None], np.array([1 - overlap])).log_g
+        log_normals = log_normal((output[:, None] - np.sqrt(overlap) * z) / spread)
+        return np.exp(log_normals - log_g + own.log_boltzmann(output[None]).T) @ weight / spread
 
-    def _errors(self, overlap: np.ndarray) -> np.ndarray:
+    def _errors(self, row: int, overlap: float, mean_loss: float) -> float:
+        """The fraction of errors, which is the mean loss where that counts them."""
+        loss, scale = self.factor.loss.take(row), self.kernel.scale
+        if counts_errors(loss):
+            return mean_loss
         points, weights = np.polynomial.legendre.leggauss(80)
-        return 4 * self.density(overlap, 4 * (points - 1)) @ weights
+        found = 0.0
+        for ends in wrong_intervals(loss):
+            low, high = np.clip(np.array(ends) / scale, -FARTHEST_OUTPUT, FARTHEST_OUTPUT)
+            output = (low + high) / 2 + (high - low) / 2 * points
+            found += float(self.density(row, overlap, output) @ weights * (high - low) / 2)
+        return found
 
     def stability_density(self, q: np.ndarray) -> np.ndarray:
         """The distribution of stabilities at STABILITY: (rows, points)."""
-        overlap = self.kernel.overlap(q)
-        return self.density(overlap, STABILITY / self.kernel.scale) / self.kernel.scale
+        scale = self.kernel.scale
+        rows = [self.density(row, own, STABILITY / scale) / scale for row, own in enumerate(self.kernel.overlap(q))]
+        return np.array(rows).reshape(len(q), -1)
 
 
 class TreeOutput:
@@ -156,16 +164,15 @@ class TreeOutput:
     allowed_error = 5e-3
 
     def __init__(self, limit: Limit, factor: Factor, device: Device):
-        self.units, self.factor = Units(limit, factor.loss, device), factor
+        self.units, self.factor = Units(limit, device), factor
 
     def field(self, q: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """r / alpha at overlaps ``q`` of ``rows``."""
-        own = self.factor.rows(rows)
-        return np.array([self.units.slope(*row) for row in zip(q, own.beta, own.gamma, strict=True)])
+        return np.array([self.units.slope(*row) for row in self._rows(q, self.factor.rows(rows))])
 
     def energetic(self, q: np.ndarray) -> Energetic:
         """Everything at overlaps ``q``."""
-        rows = list(zip(q, self.factor.beta, self.factor.gamma, strict=True))
+        rows = self._rows(q, self.factor)
         found = [self.units.averages(*row) for row in rows]
         columns = {name: np.array([getattr(one, name) for one in found]) for name in found[0]._fields}
         error = np.array([self.units.error(one.log_z, *row) for one, row in zip(found, rows, strict=True)])
@@ -178,13 +185,15 @@ class TreeOutput:
             columns["errors"],
         )
 
+    def _rows(self, q: np.ndarray, factor: Factor) -> list[tuple[float, float, Loss]]:
+        """The overlap, beta and the loss of every row."""
+        return [(own, beta, factor.loss.take(row)) for row, (own, beta) in enumerate(zip(q, factor.beta, strict=True))]
 
-def saddle_points(
-    limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray, device: Device
-) -> SaddlePoints:
-    """The saddle points of rows of parameters, (rows,) each; there is none where beta is NaN."""
+
+def saddle_points(limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, device: Device) -> SaddlePoints:
+    """The saddle points of rows of parameters, (rows,) each, also those of ``loss``; there is none where beta is NaN."""
     asked, beta = ~np.isnan(beta), np.where(np.isnan(beta), 1.0, beta)
-    weights, factor = WEIGHTS[limit.weights], Factor(loss, beta, gamma, limit.kernel.scale)
+    weights, factor = WEIGHTS[limit.weights], Factor(loss, beta, limit.kernel.scale)
     patterns = GaussianOutput(limit, factor) if limit.gaussian else TreeOutput(limit, factor, device)
 
     def step(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -196,7 +205,8 @@ def saddle_points(
     converged = asked & found.converged & (found.x[:, 0] < 1 - FULL)
     q = np.where(found.x[:, 0] < NONE, 0.0, found.x[:, 0])
     known = np.where(converged, q, 0.0)
-    energetic = patterns.energetic(known)
+    with np.errstate(invalid="ignore"):  # of trees, where no stability is allowed
+        energetic = patterns.energetic(known)
     r = alpha * energetic.field
     r = np.where(known > 0, r, 0.0) if not limit.gaussian else r
     converged &= alpha * energetic.error < patterns.allowed_error
@@ -206,11 +216,9 @@ def saddle_points(
     return points.where(converged)
 
 
-def possible_points(
-    limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray, device: Device
-) -> SaddlePoints:
+def possible_points(limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray, device: Device) -> SaddlePoints:
     """The saddle points that may be: those of binary weights whose entropy is not negative, as no number of configurations is below 1."""
-    points = saddle_points(limit, loss, alpha, beta, gamma, device)
+    points = saddle_points(limit, loss, alpha, beta, device)
     if limit.weights != "binary":
         return points
     return points.where(points.converged & (points.entropy(alpha, beta) >= -FROZEN))
@@ -227,7 +235,7 @@ def replica_symmetric(
     activation: str | None = None,
     device: str = "numpy",
 ) -> xr.Dataset:
-    """The replica-symmetric theory over ([alpha,] [beta,] [gamma]), those that are arrays.
+    """The replica-symmetric theory over ([alpha,] [beta,] and the loss's parameters, such as [gamma]), those that are arrays.
 
     ``machine``: "binary-perceptron", "spherical-tree-committee" and the like, with ``k`` hidden units (inf for a committee's limit
     of many, with ``activation`` "sign" or "relu"), or a machine, whose n tends to infinity. ``loss`` is the error count by default.
@@ -237,16 +245,16 @@ def replica_symmetric(
     Gaussian outputs, ``stability_density``. NaN, and ``converged`` False, where the iteration did not converge, where the error is more
     than 1e-4 (of trees 5e-3), and where the entropy of binary weights would be negative: above their capacity, and colder than
     :func:`zero_entropy`; ``residual`` is small there. error_rate and stability_density are NaN also where they need too fine a rule.
-    beta = inf of other losses than the error count is the lowest loss: of the spherical perceptron by q -> 1; of binary weights at
-    ``beta_frozen``, where their entropy vanishes. Raises ConfigError.
+    beta = inf of losses that do not count is the lowest loss: of the spherical perceptron by q -> 1, for convex losses with a continuous
+    slope; of binary weights at ``beta_frozen``, where their entropy vanishes. Raises ConfigError.
     """
     limit, on = _limit(machine, k, activation), choose(device)
     loss = ErrorCount() if loss is None else loss
     grid = Grid.of(loss, alpha=alpha, beta=beta)
-    alpha, beta, gamma = (grid.columns[name] for name in ("alpha", "beta", "gamma"))
-    cold = np.isinf(beta) & (loss.kind != "error-count")
-    frozen = np.where(cold, _frozen(limit, loss, alpha, gamma, cold, on), beta)
-    points = possible_points(limit, loss, alpha, frozen, gamma, on)
+    alpha, beta, rows = grid.columns["alpha"], grid.columns["beta"], grid.losses(loss)
+    cold = np.isinf(beta) & (not loss.counts)
+    frozen = np.where(cold, _frozen(limit, rows, alpha, cold, on), beta)
+    points = possible_points(limit, rows, alpha, frozen, on)
     energetic = points.energetic
     variables = {
         "free_entropy": np.where(cold & points.converged, -np.inf, points.free_entropy),
@@ -263,13 +271,13 @@ def replica_symmetric(
     }
     density = np.full((len(alpha), len(STABILITY)), np.nan)
     if limit.gaussian:
-        factor = Factor(loss, np.where(points.converged, frozen, 1.0), gamma, limit.kernel.scale)
+        factor = Factor(rows, np.where(points.converged, frozen, 1.0), limit.kernel.scale)
         known = GaussianOutput(limit, factor).stability_density(np.where(points.converged, points.q, 0.0))
         density[points.converged] = known[points.converged]
     if cold.any() and limit.weights == "binary":
         variables["beta_frozen"] = np.where(cold, frozen, np.nan)
     elif cold.any():
-        _lowest(variables, density, loss, alpha, gamma, cold)
+        _lowest(variables, density, rows, alpha, cold)
     data = grid.dataset(variables, limit, loss)
     if limit.gaussian:
         data["stability_density"] = grid.variable(density, "stability", "density of the stability Delta")
@@ -277,29 +285,27 @@ def replica_symmetric(
     return data
 
 
-def _frozen(
-    limit: Limit, loss: Loss, alpha: np.ndarray, gamma: np.ndarray, cold: np.ndarray, device: Device
-) -> np.ndarray:
+def _frozen(limit: Limit, loss: Loss, alpha: np.ndarray, cold: np.ndarray, device: Device) -> np.ndarray:
     """What beta = inf stands for in the ``cold`` rows of a loss that no configuration need make 0: that of zero entropy for binary weights;
     NaN on spheres, where :func:`_lowest` answers."""
-    if cold.any() and limit.weights != "binary" and limit.kind != "perceptron":
-        raise ConfigError(
-            f"theory: beta = inf of the loss {loss.kind!r} is for binary weights and the spherical perceptron"
-        )
-    if limit.weights != "binary":
-        return np.full(len(alpha), np.nan)
-    rows = zip(alpha, gamma, cold, strict=True)
-    found = [frozen_beta(limit, loss, a, g, device) if own else np.nan for a, g, own in rows]
+    found = np.full(len(alpha), np.nan)
+    for row in np.flatnonzero(cold):
+        if limit.weights == "binary":
+            found[row] = frozen_beta(limit, loss.take(row), alpha[row], device)
+        elif limit.kind != "perceptron":
+            raise ConfigError(
+                f"theory: beta = inf of the loss {loss.kind!r} is for binary weights and the spherical perceptron"
+            )
+        else:
+            check_ground(loss.take(row))
     return np.where(np.isinf(found), np.nan, found)  # NaN, too, where there is no beta that stands for inf
 
 
-def _lowest(
-    variables: dict, density: np.ndarray, loss: Loss, alpha: np.ndarray, gamma: np.ndarray, cold: np.ndarray
-) -> None:
+def _lowest(variables: dict, density: np.ndarray, loss: Loss, alpha: np.ndarray, cold: np.ndarray) -> None:
     """Put the spherical perceptron's lowest loss into the ``cold`` rows."""
-    assert not isinstance(loss, ErrorCount)
     for row in np.flatnonzero(cold):
-        state = ground_state(alpha[row], loss, gamma[row])
+        own = loss.take(row)
+        state = ground_state(alpha[row], own)
         if state is None:
             continue
         given = {
@@ -313,7 +319,7 @@ def _lowest(
         given |= {name: getattr(state, name) for name in ("energy_per_pattern", "error_rate", "replicon")}
         for name, value in (given | {"stable": state.replicon >= -MARGINAL}).items():
             variables[name][row] = value
-        density[row] = stability_density(STABILITY, state.stiffness, loss, gamma[row])
+        density[row] = stability_density(STABILITY, state.stiffness, own)
 
 
 def zero_entropy(
@@ -325,7 +331,7 @@ def zero_entropy(
     activation: str | None = None,
     device: str = "numpy",
 ) -> xr.DataArray:
-    """The beta at which the entropy of binary weights vanishes, over ([alpha,] [gamma]), those that are arrays.
+    """The beta at which the entropy of binary weights vanishes, over ([alpha,] and the loss's parameters), those that are arrays.
 
     Below it in temperature the measure is frozen in its lowest states (W. Krauth, M. Mezard, J. Physique 50, 3057 (1989), section 3).
     Arguments are those of :func:`replica_symmetric`. inf where the entropy stays positive, as that of the error count does below the
@@ -337,17 +343,17 @@ def zero_entropy(
             "theory.zero_entropy is for binary weights: the entropy of spherical weights has no lowest value"
         )
     grid, on = Grid.of(loss, alpha=alpha), choose(device)
-    rows = zip(grid.columns["alpha"], grid.columns["gamma"], strict=True)
-    found = np.array([frozen_beta(limit, loss, *row, on) for row in rows])
+    rows = grid.losses(loss)
+    found = np.array([frozen_beta(limit, rows.take(row), own, on) for row, own in enumerate(grid.columns["alpha"])])
     return grid.dataset({"beta_frozen": found}, limit, loss).beta_frozen
 
 
-def frozen_beta(limit: Limit, loss: Loss, alpha: float, gamma: float, device: Device) -> float:
-    """The beta of :func:`zero_entropy` at one point."""
+def frozen_beta(limit: Limit, loss: Loss, alpha: float, device: Device) -> float:
+    """The beta of :func:`zero_entropy` at one point, the loss's parameters being numbers."""
 
     def entropy(log_beta: float) -> float:
         row = np.array([alpha]), np.exp([log_beta])
-        return float(saddle_points(limit, loss, *row, np.array([gamma]), device).entropy(*row)[0])
+        return float(saddle_points(limit, loss.rows(1), *row, device).entropy(*row)[0])
 
     # Entropies are positive at small beta: from beta = 1 down, or up, to where their sign changes.
     step = np.log(4.0)

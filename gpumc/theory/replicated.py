@@ -39,7 +39,8 @@ def local_entropy_measure(
     replicas: ArrayLike,
     loss: Loss | None = None,
 ) -> xr.Dataset:
-    """The theory of ``LocalEntropy(loss, beta, coupling, replicas)`` over ([alpha,] [beta,] [coupling,] [replicas,] [gamma]).
+    """The theory of ``LocalEntropy(loss, beta, coupling, replicas)`` over ([alpha,] [beta,] [coupling,] [replicas,]
+    and the loss's parameters, such as gamma).
 
     Returns float64, per replica: ``free_entropy`` per weight, ``entropy`` per weight (of replicas and centre together),
     ``energy_per_pattern``, ``overlap_replicas`` q1, ``overlap_others`` q0 (of replicas around different centres), ``overlap_centre``;
@@ -54,9 +55,9 @@ def local_entropy_measure(
     own = grid.columns
     if np.any(own["replicas"] > MOST_REPLICAS):
         raise ConfigError(f"theory: replicas = {replicas!r}: numbers up to {MOST_REPLICAS} are needed")
-    if np.isinf(own["beta"]).any() and not isinstance(loss, ErrorCount):
+    if np.isinf(own["beta"]).any() and not loss.counts:
         raise ConfigError(f"theory: beta = inf: of the loss {loss.kind!r} a finite beta is needed")
-    problem = _Problem(own["alpha"], own["coupling"], own["replicas"], Factor(loss, own["beta"], own["gamma"]))
+    problem = _Problem(own["alpha"], own["coupling"], own["replicas"], Factor(grid.losses(loss), own["beta"]))
     starts = [
         np.stack([np.full(len(own["alpha"]), q) for q in pair], axis=1)
         for pair in ((0.2, 0.5), (0.5, 0.9), (0.02, 0.1))

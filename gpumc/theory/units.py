@@ -14,7 +14,8 @@ import numpy as np
 
 from gpumc.device import Device
 from gpumc.errors import ConfigError
-from gpumc.losses import ErrorCount, Loss, wrong
+from gpumc.losses import Loss
+from gpumc.theory.factors import log_boltzmann
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import LOG_2PI
 
@@ -94,10 +95,10 @@ class Rule:
 
 
 class Units:
-    """The units of ``limit``; on ``device``."""
+    """The units of ``limit``; on ``device``. Losses are of numbers, not of rows."""
 
-    def __init__(self, limit: Limit, loss: Loss, device: Device):
-        self.limit, self.loss, self.device = limit, loss, device
+    def __init__(self, limit: Limit, device: Device):
+        self.limit, self.device = limit, device
         self.k = int(limit.k)
         if self.k >= len(POINTS):
             raise ConfigError(
@@ -113,41 +114,44 @@ class Units:
         self._rules = [Rule(device, count, self.k - 1) for count in (points, points - FEWER)]
         self._pairs = Rule(device, points, self.k - 2) if self.k > 1 else None
 
-    def error(self, log_z: float, q: float, beta: float, gamma: float) -> float:
+    def error(self, log_z: float, q: float, beta: float, loss: Loss) -> float:
         """Of ``log_z``, if errors fall as the inverse square of the number of points, as where the factor bends; elsewhere they fall
         faster."""
         rule = self._rules[1]
         one, others = rule.at(q)
-        coarser = _average(one, self._mixed(one, *self._given(others, self._log_boltzmann(beta, gamma))), others)
+        coarser = _average(one, self._mixed(one, *self._given(others, self._log_boltzmann(beta, loss))), others)
         return abs(log_z - coarser) * rule.points / (2 * FEWER)
 
-    def slope(self, q: float, beta: float, gamma: float) -> float:
+    def slope(self, q: float, beta: float, loss: Loss) -> float:
         """The sum over units of E (d_l log Z)^2."""
         one, others = self._rules[0].at(q)
-        down, up = self._given(others, self._log_boltzmann(beta, gamma))
+        down, up = self._given(others, self._log_boltzmann(beta, loss))
         difference, _ = self._difference(down, up)
         log_slope = one.density + difference - self._mixed(one, down, up)
         return self.k * _average(one, self.device.xp.exp(2 * log_slope), others)
 
-    def averages(self, q: float, beta: float, gamma: float) -> Averages:
+    def averages(self, q: float, beta: float, loss: Loss) -> Averages:
         """What follows at the overlap ``q``."""
         xp = self.device.xp
         one, others = self._rules[0].at(q)
-        losses, boltzmann = self._losses(gamma), self._log_boltzmann(beta, gamma)
+        losses, boltzmann = loss.values(self.stability), self._log_boltzmann(beta, loss)
+        least = min(float(losses.min()), 0.0)
         down, up = self._given(others, boltzmann)
         total = self._mixed(one, down, up)
         difference, sign = self._difference(down, up)
         slope = sign * xp.exp(one.density + difference - total)
         with np.errstate(divide="ignore"):  # losses of 0
-            lost, in_error = np.log(losses) + boltzmann, np.log(wrong(self.stability)) + boltzmann
+            lost, in_error = np.log(losses - least) + boltzmann, np.log(loss.wrong(self.stability)) + boltzmann
+        lost, in_error = (
+            _average(one, xp.exp(self._mixed(one, *self._given(others, value)) - total), others)
+            for value in (lost, in_error)
+        )
         return Averages(
             _average(one, total, others),
             self.k * _average(one, slope**2, others),
             self.k * (_average(one, (one.bend * slope - slope**2) ** 2, others) + self._mixed_curvature(q, boltzmann)),
-            *(
-                _average(one, xp.exp(self._mixed(one, *self._given(others, value)) - total), others)
-                for value in (lost, in_error)
-            ),
+            least + lost,
+            in_error,
         )
 
     def _mixed_curvature(self, q: float, boltzmann: np.ndarray) -> float:
@@ -173,14 +177,8 @@ class Units:
             found += float(unit.weight[0]) * _average(fields, (both - product) ** 2, others)
         return (self.k - 1) * found
 
-    def _losses(self, gamma: float) -> np.ndarray:
-        if isinstance(self.loss, ErrorCount):
-            return wrong(self.stability).astype(float)
-        return self.loss.values(self.stability, gamma)
-
-    def _log_boltzmann(self, beta: float, gamma: float) -> np.ndarray:
-        losses = self._losses(gamma)
-        return np.where(losses > 0, -beta * np.where(losses > 0, losses, 1), 0.0)
+    def _log_boltzmann(self, beta: float, loss: Loss) -> np.ndarray:
+        return log_boltzmann(beta, loss.values(self.stability))
 
     def _sum(self, others: Others, values: np.ndarray) -> np.ndarray:
         """log of the mean of exp ``values``, of 0, 1, ... positive units among the ``others``: (products,)."""

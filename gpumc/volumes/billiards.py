@@ -42,6 +42,7 @@ class Billiards:
         projected = region.place.projected(region.inputs[0][:, None])[:, 0]
         self.inputs = projected * region.labels[:, None]
         self.gram = self.inputs @ self.inputs.T
+        self.ahead = region.ahead()
 
     def moved(self, u: Any, cloned: np.ndarray, scores: Any, bound: Any, level: int) -> tuple[Any, Any]:
         """Particles ``u`` (rows, 1, n) and their scores (rows,) after a path between the walls of ``bound`` (populations,); those
@@ -50,7 +51,7 @@ class Billiards:
         heading = self._headings(u, cloned, level)
         length = self._length(u)
         angle = length * (1 + SPREAD * (2 * _uniforms(region, level) - 1))
-        walls = (bound[:, None] - region.labels * region.offset[0]) / region.place.across
+        walls = (bound[:, None] - self.ahead) / region.place.across
         ends = u[:, 0].copy(), heading[:, 0].copy()
         most = STUCK * u.shape[-1]
         met = play(region.device, *ends, self.inputs, self.gram, walls, angle, most)[:, None, None]

@@ -15,15 +15,18 @@ import gpumc
 from gpumc.checks import shown
 from gpumc.device import choose
 from gpumc.errors import ConfigError
-from gpumc.losses import CrossEntropy, ErrorCount, Loss
+from gpumc.losses import ErrorCount, Loss
 from gpumc.machines import Machine, require_binary
 from gpumc.measures import check_loss
 from gpumc.messages import BeliefPropagation, Problems, volumes
+from gpumc.messages.formulae import both_labels, check_values
 from gpumc.messages.volume import check_problem
 from gpumc.patterns import Patterns, check_together
+from gpumc.schema import PARAMETERS
 from gpumc.volumes.grid import Grid, distances, fields, instances, references
 from gpumc.volumes.integration import Estimate, ThermodynamicIntegration, around, over_all
 from gpumc.volumes.splitting import Splitting, split
+from gpumc.volumes.walls import check_walls
 
 How = BeliefPropagation | ThermodynamicIntegration | Splitting
 Method = str | How
@@ -43,9 +46,8 @@ ATTRIBUTES = {
     "converged": ("whether there is an answer", "1"),
     "iterations": ("iterations made", "1"),
     "residual": ("largest change of a magnetisation in the last iteration", "1"),
-    "beta": ("inverse temperature beta", "1"),
-    "gamma": ("gamma of the cross-entropy", "1"),
     "instance": ("instance of the patterns", "1"),
+    **{name: (long_name, "1") for name, long_name in PARAMETERS.items()},
 }
 
 
@@ -58,11 +60,11 @@ def entropy(
     method: Method = "bp",
     device: str = "auto",
 ) -> xr.Dataset:
-    """The entropy of exp(-beta L) over (instance, [beta,] [gamma]): ``entropy``, float64, in nats per weight.
+    """The entropy of exp(-beta L) over (instance, [beta,] [parameters of the loss]): ``entropy``, float64, in nats per weight.
 
-    By default the loss is the error count and beta is inf, which counts the configurations without error. ``method`` is "bp"
-    (or `BeliefPropagation` with other settings), which gives ``free_entropy`` per weight, ``energy`` (the mean loss),
-    ``magnetisation`` (..., weight), ``iterations`` and ``residual`` too; or "ti" (`ThermodynamicIntegration`), which gives
+    By default the loss is the error count and beta is inf, which counts the configurations without error; any other loss is taken too.
+    ``method`` is "bp" (or `BeliefPropagation` with other settings), which gives ``free_entropy`` per weight, ``energy`` (the mean
+    loss), ``magnetisation`` (..., weight), ``iterations`` and ``residual`` too; or "ti" (`ThermodynamicIntegration`), which gives
     ``entropy_error``. Where the method fails, or fewer than exp(-3) configurations are to be expected, the answer is NaN and
     ``converged`` is false. A full committee's configurations are counted with all k! orders of its units. Of spherical weights the
     entropy is the log of the part of the sphere, at most 0 where beta is inf; "splitting" (`Splitting`) measures it by sampling, with
@@ -72,22 +74,22 @@ def entropy(
     check_together(machine, patterns)
     _check(machine, loss, how)
     grid = Grid.of(loss, beta, instance=instances(patterns))
-    empty = _empty(machine, patterns, grid)
+    empty = _empty(machine, patterns, loss, grid)
     if isinstance(how, ThermodynamicIntegration):
         estimates = [over_all(machine, patterns, one, b, how, device) for one, b in _cases(grid, patterns, loss)]
         values = {key: _filled(~empty, v.reshape(-1)[~empty]) for key, v in _gathered(estimates).items()}
         return _dataset(grid, values, machine, patterns, loss, "ti")
     if isinstance(how, Splitting):
-        _only_solutions(loss, grid)
-        number = grid.flat("instance")[~empty]
-        volume = split(choose(device), machine, patterns, number, None, np.zeros(len(number)), how)
+        _only_solutions(grid)
+        number, of_rows = grid.flat("instance")[~empty], grid.rows_of(loss).take(~empty)
+        volume = split(choose(device), machine, patterns, of_rows, number, None, np.zeros(len(number)), how)
         volume["entropy"] = volume.pop("log_volume")
         values = {key: _filled(~empty, v) for key, v in volume.items()}
         return _dataset(grid, values, machine, patterns, loss, "splitting")
-    number, beta_of, gamma_of = (grid.flat(key)[~empty] for key in ("instance", "beta", "gamma"))
+    number, beta_of, of_rows = grid.flat("instance")[~empty], grid.flat("beta")[~empty], grid.rows_of(loss).take(~empty)
     nowhere = np.ones((len(number), machine.weight_count), np.int8)
-    problems = Problems(number, beta_of, gamma_of, nowhere, np.arange(len(number)), h=np.zeros(len(number)))
-    found = volumes(choose(device), machine, patterns, loss, problems, how)
+    problems = Problems(number, beta_of, of_rows, nowhere, np.arange(len(number)), h=np.zeros(len(number)))
+    found = volumes(choose(device), machine, patterns, problems, how)
     names = ("entropy", "free_entropy", "converged", "iterations", "residual", *_own(machine))
     values = {key: getattr(found, key) for key in names} | {"energy": found.energy * machine.weight_count}
     data = _dataset(grid, {key: _filled(~empty, v) for key, v in values.items()}, machine, patterns, loss, "bp")
@@ -112,8 +114,8 @@ def local_entropy(
 
     ``reference`` +-1: an array (weights,), (instances, weights) or (instances, references, weights), or a DataArray with the
     dimension ``weight`` and any others, such as the ``centre`` or the ``weights`` of a sampled dataset, whose coordinate ``instance``
-    says which of the patterns' instances it belongs to. The result has its other dimensions, then [beta,] [gamma,] and ``distance`` (or
-    ``field``): ``entropy``; ``entropy_bound``, the same without patterns,
+    says which of the patterns' instances it belongs to. The result has its other dimensions, then [beta,] [parameters of the loss,] and
+    ``distance`` (or ``field``): ``entropy``; ``entropy_bound``, the same without patterns,
     -D log D - (1 - D) log(1 - D); ``log_volume``, their difference; the ``field`` h = dS/dD (or the ``distance``), each differing
     weight having the factor exp(-h).
 
@@ -135,11 +137,11 @@ def local_entropy(
     else:
         raise ConfigError("local_entropy needs either distance or field, and not both")
     rows, places = references(machine, patterns, reference)
-    for taken in (ATTRIBUTES.keys() - {"instance", "beta", "gamma", name}) & set(places["reference"].dims):
+    for taken in (ATTRIBUTES.keys() - {"instance", *PARAMETERS, name}) & set(places["reference"].dims):
         raise ConfigError(f"the reference has a dimension {taken!r}, which is a variable of the result: rename it")
     grid = Grid.of(loss, beta, **places, **{name: along})
     row = grid.flat("reference")
-    good = rows[row].any(axis=1) & ~_empty(machine, patterns, grid)
+    good = rows[row].any(axis=1) & ~_empty(machine, patterns, loss, grid)
     if isinstance(how, ThermodynamicIntegration):
         if name == "field":
             raise ConfigError("method = 'ti' needs distances: give distance instead of field")
@@ -148,16 +150,17 @@ def local_entropy(
     if isinstance(how, Splitting):
         if name == "field":
             raise ConfigError("method = 'splitting' needs distances: give distance instead of field")
-        _only_solutions(loss, grid)
+        _only_solutions(grid)
         number, around_rows, far = grid.flat("instance")[good], rows[row[good]], grid.flat("distance")[good]
-        volume = split(choose(device), machine, patterns, number, around_rows, far, how)
+        of_rows = grid.rows_of(loss).take(good)
+        volume = split(choose(device), machine, patterns, of_rows, number, around_rows, far, how)
         values = {key: _filled(good, v) for key, v in volume.items()}
         return _with_bound(_dataset(grid, values, machine, patterns, loss, "splitting"), machine)
-    number, beta_of, gamma_of = (grid.flat(key)[good] for key in ("instance", "beta", "gamma"))
+    number, beta_of, of_rows = grid.flat("instance")[good], grid.flat("beta")[good], grid.rows_of(loss).take(good)
     wanted = {"distance": "distance", "field": "h"}[name]
     curve = grid.curves()[1][good]
-    problems = Problems(number, beta_of, gamma_of, rows[row[good]], curve, **{wanted: grid.flat(name)[good]})
-    found = volumes(choose(device), machine, patterns, loss, problems, how)
+    problems = Problems(number, beta_of, of_rows, rows[row[good]], curve, **{wanted: grid.flat(name)[good]})
+    found = volumes(choose(device), machine, patterns, problems, how)
     other = "field" if name == "distance" else "distance"
     names = ("entropy", other, "free_entropy", "converged", "iterations", "residual", *_own(machine))
     values = {key: getattr(found, key) for key in names} | {"energy": found.energy * machine.weight_count}
@@ -175,11 +178,14 @@ def _check(machine: Machine, loss: Loss, how: How) -> None:
         check_problem(machine, loss)
     elif not machine.spherical or machine.fan_in < 3:
         raise ConfigError(f"splitting is for spherical weights, 3 or more a unit, and this is {machine}")
+    else:
+        check_values(machine, loss)
+        check_walls(machine, loss)
 
 
-def _only_solutions(loss: Loss, grid: Grid) -> None:
-    if loss.kind != "error-count" or not np.all(np.isinf(grid.flat("beta"))):
-        raise ConfigError("splitting measures configurations without error: use the error count at beta = inf")
+def _only_solutions(grid: Grid) -> None:
+    if not np.all(np.isinf(grid.flat("beta"))):
+        raise ConfigError("splitting measures configurations without error: use beta = inf")
 
 
 def _method(method: Method) -> How:
@@ -195,10 +201,16 @@ def _method(method: Method) -> How:
     return known[method]()
 
 
-def _empty(machine: Machine, patterns: Patterns, grid: Grid) -> np.ndarray:
+def _empty(machine: Machine, patterns: Patterns, loss: Loss, grid: Grid) -> np.ndarray:
     """The problems that no configuration solves, since their patterns contradict each other; said once."""
     number = grid.flat("instance")
     empty = patterns.contradictions(machine)[number] & np.isinf(grid.flat("beta"))
+    if empty.any():
+        points, place = np.unique([grid.flat(name) for name in ("beta", *loss.axes)], axis=1, return_inverse=True)
+        possible = [
+            both_labels(machine, loss.at(**dict(zip(loss.axes, at, strict=True)))) for at in points.T[:, 1:].tolist()
+        ]
+        empty &= ~np.array(possible)[place.reshape(-1)]
     if empty.any():
         where = ", ".join(str(i) for i in np.unique(number[empty]))
         warnings.warn(
@@ -216,10 +228,10 @@ def _filled(good: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _cases(grid: Grid, patterns: Patterns, loss: Loss) -> Iterator[tuple[Loss, float]]:
-    """(loss, beta) at every beta and gamma, all instances together, in the grid's order."""
-    beta, gamma = (grid.flat(name).reshape(patterns.instances, -1)[0] for name in ("beta", "gamma"))
-    for b, g in zip(beta, gamma, strict=True):
-        yield loss if loss.gamma is None else CrossEntropy(float(g)), float(b)
+    """(loss, beta) at every beta and point of the loss, all instances together, in the grid's order."""
+    every = (grid.flat(name).reshape(patterns.instances, -1)[0].tolist() for name in ("beta", *loss.axes))
+    for beta, *numbers in zip(*every, strict=True):
+        yield loss.at(**dict(zip(loss.axes, numbers, strict=True))), beta
 
 
 def _gathered(found: list[Estimate]) -> dict[str, np.ndarray]:
@@ -243,16 +255,18 @@ def _sampled(
     """Thermodynamic integration of every curve at all distances where problems are ``good``: each reference is sampled as an instance of
     its own."""
     first, curve = grid.curves()
-    number, row, beta, gamma = (grid.flat(name)[first] for name in ("instance", "reference", "beta", "gamma"))
+    number, row = grid.flat("instance")[first], grid.flat("reference")[first]
+    keys = np.stack([grid.flat(name)[first] for name in ("beta", *loss.axes)], axis=1)
     wanted, place = np.unique(grid.flat("distance"), return_inverse=True)
     values = {name: np.full((len(first), len(wanted)), np.nan) for name in ("entropy", "entropy_error", "field")}
     converged = np.zeros((len(first), len(wanted)), bool)
     good = good[first]
-    for b, g in np.unique(np.stack([beta, gamma], axis=1)[good], axis=0):
-        chosen = np.flatnonzero(good & (beta == b) & (gamma == g))
+    for key in np.unique(keys[good], axis=0):
+        chosen = np.flatnonzero(good & (keys == key).all(axis=1))
         own = Patterns(patterns.xi[number[chosen]], patterns.labels[number[chosen]])
-        one_loss = loss if loss.gamma is None else CrossEntropy(float(g))
-        found = around(machine, own, one_loss, float(b), rows[row[chosen]], wanted, how, device)
+        beta, *numbers = key.tolist()
+        one_loss = loss.at(**dict(zip(loss.axes, numbers, strict=True)))
+        found = around(machine, own, one_loss, beta, rows[row[chosen]], wanted, how, device)
         for name, array in (("entropy", found.entropy), ("entropy_error", found.error), ("field", found.field)):
             values[name][chosen] = array
         converged[chosen] = found.reached
@@ -272,9 +286,9 @@ def _dataset(
         "loss": loss.kind,
         "method": method,
     }
-    for name in ("beta", "gamma"):
+    for name in ("beta", *loss.axes):
         constant = np.unique(grid.flat(name))
-        if name not in grid.dims and constant.size == 1 and not (name == "gamma" and loss.gamma is None):
+        if name not in grid.dims and constant.size == 1:
             attributes[name] = float(constant[0])
     return _described(xr.Dataset(variables, grid.coords, attributes))
 

@@ -16,31 +16,40 @@ from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.named import named, places
 from gpumc.patterns import Patterns
+from gpumc.schema import ordered
 
 #: The dimensions of a reference given as a plain array, by how many it has.
 PLAIN = {1: ("weight",), 2: ("instance", "weight"), 3: ("instance", "reference", "weight")}
+#: What runs fastest.
+LAST = ("distance", "field")
 
 
 @dataclass(frozen=True)
 class Grid:
     """Arrays by name, all of the same dimensions, the first of which is ``instance``: of every problem, its ``instance`` (a
-    place in the patterns), ``beta``, ``gamma`` (0 where the loss has none), and, around references, ``reference`` (a row) and
-    ``distance`` or ``field``."""
+    place in the patterns), ``beta``, the parameters of the loss, and, around references, ``reference`` (a row) and ``distance`` or
+    ``field``."""
 
     arrays: dict[str, xr.DataArray]
 
     @classmethod
     def of(cls, loss: Loss, beta: ArrayLike, **places: xr.DataArray) -> Grid:
-        """The problems at ``places`` ("instance" first; then what runs slowest), every beta, every gamma. Raises ConfigError."""
+        """The problems at ``places`` ("instance" first; then what runs slowest), every beta, every parameter of ``loss``. Raises
+        ConfigError."""
         betas = parameter("beta", beta, lambda b: b >= 0, "non-negative numbers")
-        if loss.kind != "error-count" and np.any(np.isinf(betas)):
+        if not loss.counts and np.any(np.isinf(betas)):
             raise ConfigError(
-                f"beta = inf is for the error count: the loss {loss.kind!r} needs a finite beta, such as beta=5.0"
+                f"beta = inf is for losses that count errors: the loss {loss.kind!r} needs a finite beta, such as beta=5.0"
             )
-        gammas = parameter("gamma", 0.0 if loss.gamma is None else loss.gamma, np.isfinite, "finite numbers")
-        last = [name for name in places if name in ("distance", "field")]
+        if loss.ramps:
+            raise ConfigError(
+                f"a parameter of the loss {loss.kind!r} is a ramp: an entropy needs a number, or a list of them"
+            )
+        last = [name for name in places if name in LAST]
         arrays = {name: array for name, array in places.items() if name not in last}
-        arrays |= {"beta": betas, "gamma": gammas, **{name: places[name] for name in last}}
+        own = {name: parameter(name, value, np.isfinite, "finite numbers") for name, value in loss.parameters.items()}
+        own["beta"] = betas
+        arrays |= {name: own[name] for name in ordered(own)} | {name: places[name] for name in last}
         try:
             placed = xr.align(*arrays.values(), join="exact", copy=False)
         except ValueError:
@@ -73,9 +82,13 @@ class Grid:
         """An array in the order of all problems, instance by instance."""
         return np.ascontiguousarray(self.arrays[name].values).reshape(-1)
 
+    def rows_of(self, loss: Loss) -> Loss:
+        """``loss`` with the parameters of every problem, as arrays."""
+        return loss.at(**{name: self.flat(name) for name in loss.axes})
+
     def curves(self) -> tuple[np.ndarray, np.ndarray]:
-        """Problems that share their reference, beta and gamma are one curve: the first problem of each, and of every problem its curve."""
-        keys = np.stack([self.flat(name) for name in ("reference", "beta", "gamma")], axis=1)
+        """Problems that share their reference, beta and loss are one curve: the first problem of each, and of every problem its curve."""
+        keys = np.stack([self.flat(name) for name in self.arrays if name not in ("instance", *LAST)], axis=1)
         _, first, curve = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         return first, curve.reshape(-1)
 

@@ -47,7 +47,8 @@ class Place:
 class Region:
     """The configurations U of a place by the margins of their patterns: ``inputs`` float64 (units, M, fan_in), divided by sqrt(fan_in),
     and ``labels`` (M,); preactivations are ``offset`` (1, units, M), the reference's part, plus ``place.across`` times those of U.
-    ``walkers`` uint64 (particles,), on the host, number the particles of all populations."""
+    ``floors`` (M,), None where all are 0, are what margins are above. ``walkers`` uint64 (particles,), on the host, number the particles
+    of all populations."""
 
     device: Device
     machine: Machine
@@ -55,6 +56,7 @@ class Region:
     inputs: Any
     labels: Any
     offset: Any
+    floors: Any
     walkers: np.ndarray
     seed: int
 
@@ -65,11 +67,12 @@ class Region:
         machine: Machine,
         xi: np.ndarray,
         labels: np.ndarray,
+        floors: np.ndarray,
         place: Place,
         walkers: np.ndarray,
         seed: int,
     ) -> Region:
-        """Of patterns ``xi`` (M, n) with ``labels`` (M,)."""
+        """Of patterns ``xi`` (M, n) with ``labels`` and ``floors`` (M,)."""
         units = machine.unit_inputs(xi.astype(float)) / math.sqrt(machine.fan_in)
         inputs = device.asarray(np.ascontiguousarray(units))
         offset = device.xp.zeros((1, machine.k, len(labels)))
@@ -82,6 +85,7 @@ class Region:
             inputs,
             device.asarray(labels.astype(float)),
             offset,
+            device.asarray(floors) if floors.any() else None,
             walkers,
             seed,
         )
@@ -91,20 +95,26 @@ class Region:
         return fields_of(u, self.inputs)
 
     def least_margin(self, fields: Any) -> Any:
-        """(rows,) of :meth:`fields`."""
-        return margins(self.machine, self.offset + self.place.across * fields, self.labels).min(axis=-1)
+        """The least margin above its floor, (rows,), of :meth:`fields`."""
+        found = margins(self.machine, self.offset + self.place.across * fields, self.labels)
+        return (found if self.floors is None else found - self.floors).min(axis=-1)
+
+    def ahead(self) -> Any:
+        """Of a perceptron the reference's part of the margins, above their floors: (M,)."""
+        own = self.labels * self.offset[0, 0]
+        return own if self.floors is None else own - self.floors
 
     def empty(self) -> bool:
         """Whether certainly none of a perceptron's configurations is right: where patterns y >= 0 sum to a vector so short that the mean of
-        their margins, and so the least, is not above 0 anywhere (P. Gordan's theorem). Such y are found by non-negative least squares
-        (C. L. Lawson, R. J. Hanson, Solving Least Squares Problems, chapter 23), and checked."""
+        their margins above their floors, and so the least, is not above 0 anywhere (P. Gordan's theorem). Such y are found by non-negative
+        least squares (C. L. Lawson, R. J. Hanson, Solving Least Squares Problems, chapter 23), and checked."""
         inputs = self.place.across * to_host(self.inputs[0] * self.labels[:, None])
-        inputs, offset = self.place.projected(inputs[:, None])[:, 0], to_host(self.labels * self.offset[0, 0])
+        inputs, offset = self.place.projected(inputs[:, None])[:, 0], to_host(self.ahead())
         norm = np.sqrt(self.machine.fan_in)
         scale = np.linalg.norm(to_host(self.inputs[0]), axis=1) * norm
         inputs, offset = inputs * norm / scale[:, None], offset / scale
-        # On the whole sphere the shortest mean; at a distance one that outweighs the reference's margins.
-        pulls = np.ones_like(offset) if self.place.reference is None else -offset
+        # The shortest mean, or one that outweighs the reference's margins.
+        pulls = -offset if offset.any() else np.ones_like(offset)
         try:
             y, _ = nnls(np.vstack([inputs.T, pulls]), np.append(np.zeros(inputs.shape[1]), 1.0))
         except RuntimeError:  # too many iterations: nothing is certain

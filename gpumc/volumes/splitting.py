@@ -1,8 +1,9 @@
 """Volumes of spherical machines by multilevel splitting, independent of belief propagation.
 
-Every pattern has a margin, above 0 where it is right; configurations whose least margin exceeds a level are cloned in the place of
-the others and moved, the level rising so that a fixed part of them survives, until it is 0. The product of these parts is the fraction of
-the sphere (or cap) that makes no error (F. Cerou, P. Del Moral, T. Furon, A. Guyader, Stat. Comput. 22, 795 (2012)).
+Every pattern has a margin, above its floor where it is right; configurations whose least margin exceeds its floor by more than a level are
+cloned in the place of the others and moved, the level rising so that a fixed part of them survives, until it is 0. The product of these
+parts is the fraction of the sphere (or cap) that makes no error (F. Cerou, P. Del Moral, T. Furon, A. Guyader, Stat. Comput. 22, 795
+(2012)).
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import numpy as np
 from gpumc.checks import keep, whole
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
+from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.patterns import Patterns
 from gpumc.sampling.spheres.geometry import normalised
 from gpumc.volumes.billiards import Billiards
 from gpumc.volumes.regions import Place, Region
 from gpumc.volumes.slices import Slices
+from gpumc.volumes.walls import Walls
 
 #: The part that survives a level.
 SURVIVORS = 0.5
@@ -52,10 +55,10 @@ class Splitting:
 
 
 def log_fraction(
-    device: Device, machine: Machine, xi: np.ndarray, labels: np.ndarray, place: Place, instance: int, how: Splitting
+    device: Device, machine: Machine, walls: Walls, place: Place, instance: int, how: Splitting
 ) -> tuple[float, float, float, bool]:
-    """log of the fraction of ``place`` that makes no error on xi (M, n) with labels (M,), its standard error, the mean overlap of two
-    that make none, and whether all could be had.
+    """log of the fraction of ``place`` between ``walls``, its standard error, the mean overlap of two configurations there, and whether all
+    could be had.
 
     The mean over populations of the log of the product, each without its bias of first order in 1/particles; overlaps are of
     different populations.
@@ -63,10 +66,10 @@ def log_fraction(
     count = how.populations * how.particles
     walkers = (instance * count + np.arange(count)).astype(np.uint64)
     device.need(
-        64 * count * (machine.weight_count + machine.k * len(labels)) + 16 * xi.size,
+        64 * count * (machine.weight_count + machine.k * len(walls.labels)) + 16 * walls.xi.size,
         f"splitting with {how.populations} populations of {how.particles} particles",
     )
-    region = Region.of(device, machine, xi, labels, place, walkers, how.seed)
+    region = Region.of(device, machine, *walls, place, walkers, how.seed)
     if machine.readout == "linear" and region.empty():
         return math.nan, math.nan, math.nan, False
     logs, levels, means = _populations(region, how)
@@ -83,14 +86,15 @@ def split(
     device: Device,
     machine: Machine,
     patterns: Patterns,
+    loss: Loss,
     instance: np.ndarray,
     references: np.ndarray | None,
     distance: np.ndarray,
     how: Splitting,
 ) -> dict[str, np.ndarray]:
     """``log_volume``, ``entropy_error``, ``overlap`` (of two solutions) and ``converged`` of every problem: the part of the sphere, or at
-    ``distance`` (problems,) from ``references`` (problems, weights), without error on the patterns of ``instance`` (problems,); the first
-    two per weight, in nats."""
+    ``distance`` (problems,) from ``references`` (problems, weights), where the ``loss``, of rows, is 0 on the patterns of ``instance``
+    (problems,); the first two per weight, in nats."""
     found = []
     for row, number in enumerate(instance):
         place = Place(None, 0.0)
@@ -98,9 +102,8 @@ def split(
             place = Place(
                 device.asarray(references[row].reshape(machine.k, machine.fan_in)), 1 - 2 * float(distance[row])
             )
-        found.append(
-            log_fraction(device, machine, patterns.xi[number], patterns.labels[number], place, int(number), how)
-        )
+        walls = Walls.of(machine, loss.take(row), patterns.xi[number], patterns.labels[number])
+        found.append(log_fraction(device, machine, walls, place, int(number), how))
     logs, errors, overlap, reached = np.array(found, float).reshape(-1, 4).T
     count = machine.weight_count
     return {"log_volume": logs / count, "entropy_error": errors / count, "overlap": overlap, "converged": reached > 0}

@@ -5,6 +5,7 @@ The tests named in SUITES run once more in a Python into which AddressSanitizer 
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ SUITES = {
         *(f"{TWINS}::test_host_kernels_equal_numpy[{case}]" for case in KERNELS),
         f"{TWINS}::test_grids_and_ramps",
         f"{TWINS}::test_wide_fields",
+        "tests/sampling/test_counts.py::test_twins",
         "tests/device/test_philox.py",
         "tests/device/test_kernels.py::test_reductions_of_lanes",
         "tests/sampling/test_spheres.py::test_slopes_of_the_kernel",
@@ -29,6 +31,13 @@ SUITES = {
     ),
     "more sweeps": (f"{TWINS}::test_host_kernels_equal_numpy",),
 }
+#: The same kinds of kernel, on a GPU.
+ON_A_GPU = (
+    *(f"{TWINS}::test_cuda_equals_numpy[{case}]" for case in KERNELS),
+    "tests/sampling/test_counts.py::test_twins",
+    "tests/device/test_philox.py",
+    "tests/sampling/test_spheres.py::test_slopes_of_the_kernel",
+)
 
 
 def sanitized(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
@@ -85,3 +94,17 @@ def test_the_harness_sees_planted_faults(name, defines, scalar, report, tmp_path
     if report:
         assert report in done.stderr
         assert "scale.cu:" in done.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.long
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "synccheck", "initcheck"])
+def test_kernels_are_clean_on_a_gpu(tool):
+    """Under NVIDIA's compute-sanitizer; without CuPy's memory pool, which would hide what is written beyond an array."""
+    sanitizer = shutil.which("compute-sanitizer")
+    if not sanitizer:
+        pytest.fail("compute-sanitizer is not in PATH: it comes with the CUDA toolkit")
+    tests = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "tests.device.unpooled", "-m", "gpu"]
+    command = [sanitizer, "--tool", tool, "--error-exitcode", "66", *tests, *ON_A_GPU]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

@@ -24,7 +24,7 @@ FIELDS = (np.dtype(np.int16), np.dtype(np.int32))
 
 def model(machine, loss) -> Model:
     """One pattern, one grid point: what is compiled does not depend on them."""
-    return Model.of(machine, loss, np.ones((1, 1, machine.n), np.int8), np.ones((1, 1), np.int8), np.zeros(1, np.int64))
+    return Model.of(machine, [loss], np.ones((1, 1, machine.n), np.int8), np.ones((1, 1), np.int8))
 
 
 MODELS = [model(machine, loss) for machine, loss in product(MACHINES, LOSSES)]

@@ -98,7 +98,7 @@ def test_the_local_entropy_is_the_slope_of_all_replicas_free_entropy():
         constraints = Constraints.of(machine, patterns.xi[0], patterns.labels[0])
         graph = Graph.of(choose("numpy"), machine, [constraints], one, np.float64)
         infinite, count = np.array([np.inf]), graph.multiplicities()
-        hard = channel(choose("numpy"), machine, gpumc.ErrorCount(), infinite, np.zeros(1), count, np.float64)
+        hard = channel(choose("numpy"), machine, gpumc.ErrorCount().rows(1), infinite, count, np.float64)
         form = Amp(graph, hard)
         prior = Replicas(np.array([y]), np.array([coupling]))
         messages = Messages.start(np.zeros((1, 1, 201)), form.memory(np.float64))

@@ -75,7 +75,7 @@ def test_beta_0_of_other_losses():
     z, weight = np.polynomial.hermite_e.hermegauss(100)
     loss = gpumc.CrossEntropy([0.5, 1.0])
     data = theory.replica_symmetric(BINARY, alpha=0.7, beta=0.0, loss=loss)
-    expected = [loss.values(z, gamma) @ weight / weight.sum() for gamma in loss.gamma]
+    expected = [point.values(z) @ weight / weight.sum() for point in loss.points()]
     np.testing.assert_allclose(data.energy_per_pattern, expected, atol=1e-8)
     np.testing.assert_allclose(data.entropy, LOG_2, atol=1e-14)
 

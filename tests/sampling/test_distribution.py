@@ -25,9 +25,9 @@ def configurations(count: int) -> np.ndarray:
 def losses_of(case, weights: np.ndarray, patterns) -> np.ndarray:
     """The loss of each configuration, in integer units, from the stabilities alone."""
     stability = case.machine.stabilities(weights, patterns.xi[0], patterns.labels[0])
-    if case.loss.kind == "error-count":
+    if case.loss.counts:
         return (stability <= 0).sum(axis=1)
-    losses = case.loss.values(stability, case.loss.gamma)
+    losses = case.loss.values(stability)
     return np.rint(losses / case.loss.unit).astype(np.int64).sum(axis=1)
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from gpumc import Ramp
 from gpumc.errors import ConfigError
-from gpumc.measures import Gibbs, LocalEntropy, Ramp
+from gpumc.measures import Gibbs, LocalEntropy
 from gpumc.sweeps import plan, read_config
 
 GOOD = """

@@ -40,6 +40,8 @@ def test_a_table_and_a_file(tmp_path):
         (("binary-perceptron", "--alpha", "0.4", "--distance", "0.1"), "0.2044"),
         (("binary-perceptron", "--alpha", "0.4", "--distance", "0.1", "--replicas", "3"), "0.2651"),
         (("binary-perceptron", "--alpha", "0.4", "--replicas", "3", "--coupling", "1"), "0.77"),
+        (("binary-perceptron", "--alpha", "0.2", "--loss", "error-count", "--margin", "0,0.5"), "0.4377"),
+        (("binary-perceptron", "--alpha", "0.3", "--width", "1"), "0.5786"),
     ],
 )
 def test_what_is_printed(arguments, printed, within):
@@ -57,6 +59,13 @@ def test_what_is_printed(arguments, printed, within):
         (("binary-perceptron", "--alpha", "nan"), "alpha = nan"),
         (("binary-perceptron", "--gamma", "1", "--margin", "1"), "one of them"),
         (("binary-perceptron", "--gamma", "1"), "without --alpha"),
+        (("binary-perceptron", "--loss", "band-count"), "without --alpha"),
+        (("binary-perceptron", "--alpha", "0.4", "--loss", "cross-entropie"), "did you mean 'cross-entropy'"),
+        (("binary-perceptron", "--alpha", "0.4", "--loss", "log-barrier", "--gamma", "1"), "no meaning for the loss"),
+        (
+            ("binary-perceptron", "--alpha", "0.4", "--distance", "0.1", "--replicas", "3", "--width", "1"),
+            "leave --beta and the loss out",
+        ),
         (("binary-perceptron", "--alpha", "0.4", "--k", "3", "--distance", "0.1"), "one unit"),
         (("binary-perceptron", "--alpha", "0.4", "--coupling", "3"), "--replicas with --coupling"),
         (("spherical-tree-committee", "--alpha", "0.4"), "number of hidden units is needed"),

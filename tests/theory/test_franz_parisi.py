@@ -110,7 +110,7 @@ def test_belief_propagation_around_samples(loss, beta, n, instances):
     """Its local entropies around configurations that were sampled lie on the curve: within 3 standard errors over instances and
     2 / n. Each comparison fails by chance in 0.3 % of seeds, which are fixed."""
     machine, patterns, references = sampled(loss, beta, n, instances, burn_in=300)
-    distance = [0.2, 0.3, 0.4] if loss.gamma is None else [0.1, 0.2, 0.3]
+    distance = [0.2, 0.3, 0.4] if loss.counts else [0.1, 0.2, 0.3]
     found = gpumc.local_entropy(machine, patterns, references, distance=distance, device="auto")
     assert found.converged.mean() > 0.95
     expected = theory.franz_parisi(

@@ -1,5 +1,6 @@
 """Replica-symmetric theory against its own identities, limits, and values of the literature."""
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -10,13 +11,32 @@ import gpumc
 from gpumc import theory
 from gpumc.device import choose
 from gpumc.errors import ConfigError
+from gpumc.losses import BandCount, LogBarrier
 from gpumc.theory.factors import Factor
 from gpumc.theory.limits import Limit
 from gpumc.theory.replica_symmetric import GaussianOutput, TreeOutput
 from gpumc.theory.units import Units
 from gpumc.theory.weights import WEIGHTS
 
+
+@dataclass(frozen=True)
+class Hinge(gpumc.losses.Loss):
+    """max(0, margin - Delta), as a user would write it."""
+
+    margin: float = 0.0
+    kind = "hinge"
+    axes = ("margin",)
+
+    def values(self, stability):
+        return np.maximum(0.0, self.margin - stability)
+
+    @property
+    def kinks(self):
+        return (self.margin,)
+
+
 LOSSES = [gpumc.ErrorCount(), gpumc.CrossEntropy(0.5), gpumc.CrossEntropy(5.0), gpumc.SquaredHinge(0.4)]
+OTHERS = [gpumc.ErrorCount(0.3), BandCount(0.8), LogBarrier(0.2), Hinge(0.4)]
 LIMITS = [
     Limit("perceptron", "binary"),
     Limit("perceptron", "spherical"),
@@ -27,7 +47,8 @@ LIMITS = [
     Limit("tree-parity", "spherical", 2),
     Limit("tree-parity", "binary", 3),
 ]
-by_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: f"{loss.kind}-{loss.gamma}")
+by_loss = pytest.mark.parametrize("loss", LOSSES, ids=repr)
+by_any_loss = pytest.mark.parametrize("loss", LOSSES + OTHERS, ids=repr)
 by_limit = pytest.mark.parametrize("limit", LIMITS, ids=lambda x: f"{x.weights}-{x.kind}-{x.k:g}-{x.activation}")
 
 
@@ -36,22 +57,25 @@ def derivative(function, x, step=1e-4):
 
 
 def output_of(limit, loss, beta=1.5, rows=2):
-    factor = Factor(loss, np.full(rows, beta), np.full(rows, loss.gamma or 0.0), limit.kernel.scale)
+    factor = Factor(loss.rows(rows), np.full(rows, beta), limit.kernel.scale)
     return GaussianOutput(limit, factor) if limit.gaussian else TreeOutput(limit, factor, choose("numpy"))
 
 
-@by_loss
+@by_any_loss
 @pytest.mark.parametrize("beta", [0.3, 6.0])
 def test_moments_are_derivatives(loss, beta):
     """Of log g by u, and by beta, from -4 to 4."""
     u, v = np.linspace(-4, 4, 9)[None], np.array([0.4])
 
-    def log_g(u, beta=beta):
-        return Factor(loss, np.array([beta]), np.array([loss.gamma or 0.0])).moments(u, v).log_g
+    def moments(u, beta=beta):
+        return Factor(loss.rows(1), np.array([beta])).moments(u, v)
 
-    found = Factor(loss, np.array([beta]), np.array([loss.gamma or 0.0])).moments(u, v)
+    def log_g(u, beta=beta):
+        return moments(u, beta).log_g
+
+    found = moments(u)
     np.testing.assert_allclose(found.slope, derivative(log_g, u), rtol=1e-5, atol=1e-7)
-    slope = derivative(lambda u: Factor(loss, np.array([beta]), np.array([loss.gamma or 0.0])).moments(u, v).slope, u)
+    slope = derivative(lambda u: moments(u).slope, u)
     np.testing.assert_allclose(found.curvature, slope, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found.loss, -derivative(lambda b: log_g(u, b), beta), rtol=1e-5, atol=1e-8)
 
@@ -59,10 +83,12 @@ def test_moments_are_derivatives(loss, beta):
 def test_large_gamma_is_the_perceptron_rule():
     """g of max(0, -x) in closed form; losses differ by at most log 2 / (2 gamma)."""
     u, v, beta, gamma = np.linspace(-3, 3, 7)[None], 0.6, 3.0, 400.0
-    found = Factor(gpumc.CrossEntropy(gamma), np.array([beta]), np.array([gamma])).moments(u, np.array([v]))
+    found = Factor(gpumc.CrossEntropy(gamma).rows(1), np.array([beta])).moments(u, np.array([v]))
+    hinge = Factor(Hinge().rows(1), np.array([beta])).moments(u, np.array([v]))
     spread = np.sqrt(v)
     exact = np.logaddexp(log_ndtr(u / spread), beta * u + beta**2 * v / 2 + log_ndtr(-(u + beta * v) / spread))
     np.testing.assert_allclose(found.log_g, exact, atol=beta * np.log(2) / (2 * gamma))
+    np.testing.assert_allclose(hinge.log_g, exact, atol=1e-12)
 
 
 @by_limit
@@ -84,13 +110,15 @@ def log_z(u, signs, boltzmann, spread):
 
 
 @pytest.mark.parametrize(("kind", "k"), [("tree-committee", 3), ("tree-parity", 2), ("tree-parity", 3)])
-@pytest.mark.parametrize("loss", [gpumc.ErrorCount(), gpumc.CrossEntropy(0.8)], ids=lambda loss: loss.kind)
+@pytest.mark.parametrize(
+    "loss", [gpumc.ErrorCount(), gpumc.CrossEntropy(0.8), LogBarrier(0.7)], ids=lambda loss: loss.kind
+)
 def test_units_against_all_hidden_signs(kind, k, loss):
     """Averages over all products of 41 points; derivatives of log Z by differences."""
     q, beta = 0.5, 1.3
     signs = np.array(list(product((-1, 1), repeat=k)))
     stability = signs.prod(axis=1) if kind == "tree-parity" else signs.sum(axis=1) / np.sqrt(k)
-    losses = (stability < 0).astype(float) if loss.gamma is None else loss.values(stability, loss.gamma)
+    losses = loss.values(stability)
     z, weight = np.polynomial.hermite_e.hermegauss(41)
     u = np.sqrt(q) * np.stack(np.meshgrid(*[z] * k, indexing="ij"), axis=-1).reshape(-1, k)
     weight = np.stack(np.meshgrid(*[weight / weight.sum()] * k, indexing="ij")).reshape(k, -1).prod(axis=0)
@@ -98,7 +126,7 @@ def test_units_against_all_hidden_signs(kind, k, loss):
     def value(u, beta=beta):
         return log_z(u, signs, np.exp(-beta * losses), np.sqrt(1 - q))
 
-    found = Units(Limit(kind, "spherical", k), loss, choose("numpy")).averages(q, beta, loss.gamma or 0.0)
+    found = Units(Limit(kind, "spherical", k), choose("numpy")).averages(q, beta, loss)
     step = 1e-4 * np.eye(k)
     slope = np.stack([(value(u + e) - value(u - e)) / 2e-4 for e in step])
     bend = np.array(
@@ -145,7 +173,7 @@ def test_stabilities(machine, loss):
     wrong, right = density[x <= 1e-9], density[x >= -1e-9].copy()
     right[0] = 2 * right[1] - right[2]  # beyond a step at 0
     errors = np.trapezoid(wrong, dx=x[1] - x[0])
-    energy = errors if loss.kind == "error-count" else np.trapezoid(density * loss.values(x, loss.gamma or 0.0), x)
+    energy = errors if loss.counts else np.trapezoid(density * loss.values(x), x)
     assert errors + np.trapezoid(right, dx=x[1] - x[0]) == pytest.approx(1, abs=1e-3)
     assert errors == pytest.approx(float(data.error_rate), abs=1e-3)
     assert energy == pytest.approx(float(data.energy_per_pattern), abs=1e-3)

@@ -37,7 +37,7 @@ def test_a_tree_is_solved_exactly(machine, loss, beta):
     patterns = one_pattern(machine)
     truth = exact.boltzmann(machine, patterns, loss, beta)
     found = gpumc.entropy(machine, patterns, loss=loss, beta=beta, method=bp("exact"), device="numpy")
-    tolerance = 1e-9 if loss.gamma is None else 1e-5  # the enumerated loss is a multiple of 2^-20
+    tolerance = 1e-9 if loss.counts else 1e-5  # the enumerated loss is a multiple of 2^-20
     free_entropy = truth.log_partition / machine.weight_count
     assert abs(found.free_entropy - free_entropy).max() < tolerance
     assert abs(found.energy - truth.energy).max() < tolerance
@@ -312,7 +312,7 @@ ONES = np.ones(51)
         (ONES, {"distance": "a"}, "distance: numbers are needed, found 'a'"),
         (ONES, {"field": "a"}, "field: numbers are needed, found 'a'"),
         (ONES, {"distance": 0.1, "beta": "a"}, "beta: numbers are needed, found 'a'"),
-        (ONES, {"distance": 0.1, "loss": "error-count"}, r"loss = 'error-count': an ErrorCount\(\)"),
+        (ONES, {"distance": 0.1, "loss": "error-count"}, r"loss = 'error-count': a Loss, such as ErrorCount\(\)"),
         (ONES, {"distance": 0.1, "method": ["bp"]}, "'bp'"),
         (np.ones((0, 51)), {"distance": 0.1}, "holds no row"),
         (np.ones((2, 0, 51)), {"distance": 0.1}, "holds no row"),

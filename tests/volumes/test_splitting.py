@@ -10,6 +10,7 @@ from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.volumes import splitting
 from gpumc.volumes.regions import Place, Region
+from tests.messages.losses import Window
 
 #: Comparisons with uniform sampling are at 4 standard errors over populations (few of them: Student's t), at fixed seeds: about 5 % in all.
 FAR = 4.0
@@ -17,6 +18,7 @@ QUICK = gpumc.Splitting(particles=1024, populations=8, moves=10)
 #: Points that are drawn at once, and at most.
 BLOCK, MOST = 250_000, 10_000_000
 CPU = {"device": "cpu"}
+ERRORS = gpumc.ErrorCount()
 
 SMALL = [
     (gpumc.Perceptron(3, weights="spherical"), 4),
@@ -36,13 +38,13 @@ def patterns_of(machine, count):
     return gpumc.Patterns(rng.normal(size=(count, machine.n)), rng.choice([-1, 1], count))
 
 
-def plain(machine, patterns, draw, wanted):
+def plain(machine, patterns, draw, wanted, loss):
     """The log of the fraction of plainly drawn configurations without error, and its error: draws until that is ``wanted``."""
     right, drawn, noise, rng = 0, 0, np.inf, np.random.default_rng(6)
     while noise > wanted:
         assert drawn < MOST
         stability = machine.stabilities(draw(rng, BLOCK), patterns.xi[0], patterns.labels[0])
-        right, drawn = right + int((stability > 0).all(axis=1).sum()), drawn + BLOCK
+        right, drawn = right + int((loss.values(stability) == 0).all(axis=1).sum()), drawn + BLOCK
         noise = ((drawn - right) / max(right, 1e-9) / drawn) ** 0.5
     return np.log(right / drawn), noise
 
@@ -52,11 +54,11 @@ def units(x, machine):
     return x * np.sqrt(machine.fan_in / (x**2).sum(axis=-1, keepdims=True))
 
 
-def agrees(machine, patterns, log_volume, error, draw):
+def agrees(machine, patterns, log_volume, error, draw, loss=ERRORS):
     """Plain sampling to a third of ``error``, so that its noise widens what is allowed by 5 %."""
     count = machine.weight_count
     assert 0 < error < 0.02
-    log_fraction, noise = plain(machine, patterns, draw, error * count / 3)
+    log_fraction, noise = plain(machine, patterns, draw, error * count / 3, loss)
     assert abs(log_volume - log_fraction / count) < FAR * np.hypot(error, noise / count)
 
 
@@ -96,6 +98,49 @@ def test_relu_units_give_opposite_inputs_one_label():
     weights = units(np.random.default_rng(1).normal(size=(100_000, 12)), machine).reshape(-1, 12)
     right = (machine.stabilities(weights, patterns.xi[0], patterns.labels[0]) > 0).all(axis=1).mean()
     assert abs(found.entropy[0] - np.log(right) / 12) < FAR * found.entropy_error[0]
+
+
+MARGINS = [
+    (gpumc.Perceptron(5, weights="spherical"), gpumc.ErrorCount(0.3)),
+    (gpumc.Perceptron(5, weights="spherical"), gpumc.ErrorCount(-0.4)),
+    (gpumc.Perceptron(7, weights="spherical"), gpumc.BandCount(0.7)),
+    (gpumc.TreeParity(9, k=3, weights="spherical", activation="tanh"), gpumc.ErrorCount(-0.1)),
+]
+
+
+@pytest.mark.parametrize(("machine", "loss"), MARGINS, ids=str)
+def test_margins(machine, loss):
+    """On the whole sphere, and at a distance."""
+    patterns, count = patterns_of(machine, 4), machine.weight_count
+    reference = units(np.random.default_rng(7).normal(size=(1, count)), machine)[0]
+    found = gpumc.entropy(machine, patterns, loss=loss, method=QUICK, **CPU)
+    near = gpumc.local_entropy(machine, patterns, reference.ravel(), distance=0.45, loss=loss, method=QUICK, **CPU)
+
+    def at(q):
+        def draw(rng, size):
+            x = rng.normal(size=(size, machine.k, machine.fan_in))
+            x -= q / max(q, 1e-9) * (x * reference).sum(axis=-1, keepdims=True) / machine.fan_in * reference
+            return (q * reference + (1 - q * q) ** 0.5 * units(x, machine)).reshape(size, -1)
+
+        return draw
+
+    agrees(machine, patterns, found.entropy.item(), found.entropy_error.item(), at(0.0), loss)
+    agrees(machine, patterns, near.log_volume.item(), near.entropy_error.item(), at(0.1), loss)
+
+
+def test_a_margin_that_nothing_has_is_certain_before_anything_moves():
+    """Of M orthogonal patterns the least margin is at most sqrt(n / M)."""
+    machine = gpumc.Perceptron(9, weights="spherical")
+    patterns = gpumc.Patterns(
+        9**0.5 * np.linalg.qr(np.random.default_rng(3).normal(size=(9, 9)))[0][:4], np.ones(4, int)
+    )
+    floors = np.full(4, 1.51)
+    walkers = np.arange(4, dtype=np.uint64)
+    for floor, none in ((1.51, True), (1.49, False)):
+        floors = np.full(4, floor)
+        place = Place(None, 0.0)
+        region = Region.of(choose("numpy"), machine, patterns.xi[0], patterns.labels[0], floors, place, walkers, 0)
+        assert region.empty() == none
 
 
 def test_contradictions_are_nan_by_any_method():
@@ -167,7 +212,8 @@ def test_no_solution_is_nan():
 
 def region_of(machine, patterns, place):
     walkers = np.arange(4, dtype=np.uint64)
-    return Region.of(choose("numpy"), machine, patterns.xi[0], patterns.labels[0], place, walkers, 0)
+    floors = np.zeros(patterns.count)
+    return Region.of(choose("numpy"), machine, patterns.xi[0], patterns.labels[0], floors, place, walkers, 0)
 
 
 def test_no_solution_is_certain_before_anything_moves(monkeypatch):
@@ -271,6 +317,12 @@ def test_near_capacity():
         (gpumc.TreeCommittee(6, k=3, weights="spherical"), {}, "3 or more a unit"),
         (gpumc.Perceptron(9, weights="spherical"), {"beta": 1.0}, "beta = inf"),
         (gpumc.Perceptron(9, weights="spherical"), {"loss": gpumc.CrossEntropy(), "beta": 1.0}, "error count"),
+        (
+            gpumc.Perceptron(9, weights="spherical"),
+            {"loss": Window()},
+            "outside of one interval, not for loss 'window'",
+        ),
+        (gpumc.TreeCommittee(9, k=3, weights="spherical"), {"loss": gpumc.ErrorCount(0.8)}, "without a margin"),
     ],
 )
 def test_bad_input(machine, call, words):

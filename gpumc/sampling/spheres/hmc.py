@@ -18,14 +18,13 @@ JITTER = 0.2
 
 @dataclass(frozen=True)
 class Potential:
-    """beta L less the log weight of the coupling, of whole chains: rows (chains x replicas), ``beta`` and ``gamma`` (rows,).
+    """beta L less the log weight of the coupling, of whole chains: rows (chains x replicas), ``beta`` (rows,).
 
     ``pull``: of a centre that stays; or ``coupling`` (chains,), where it is integrated over; or neither.
     """
 
     target: Target
     beta: np.ndarray
-    gamma: np.ndarray
     replicas: int
     pull: Pull | None
     coupling: np.ndarray | None
@@ -37,14 +36,14 @@ class Potential:
 
     def value(self, x: np.ndarray, fields: np.ndarray) -> np.ndarray:
         """(rows / together,)"""
-        loss = (self.beta * self.target.energy(fields, self.gamma)).reshape(-1, self.together).sum(axis=1)
+        loss = (self.beta * self.target.energy(fields)).reshape(-1, self.together).sum(axis=1)
         if self.coupling is not None:
             return loss - traced_pull(self.coupling, self._chains(x))[0]
         return loss if self.pull is None else loss - self.pull.log_weight(x)
 
     def gradient(self, x: np.ndarray, fields: np.ndarray) -> np.ndarray:
         """(rows, units, fan_in); it may overwrite ``fields``."""
-        slope = self.target.gradient(fields, self.beta, self.gamma)
+        slope = self.target.gradient(fields, self.beta)
         if self.coupling is not None:
             return slope - np.repeat(traced_pull(self.coupling, self._chains(x))[1], self.replicas, axis=0)
         return slope if self.pull is None else slope - self.pull.gradient(x)

@@ -35,7 +35,6 @@ class Moves:
     walkers: np.ndarray
     sweep: int
     beta: np.ndarray
-    gamma: np.ndarray
     coupling: np.ndarray
     centre: np.ndarray | None
 
@@ -43,7 +42,7 @@ class Moves:
         """A trajectory of Hamiltonian Monte Carlo: new weights, and chances of acceptance."""
         y = self.replicas
         coupling = self.coupling if self.traced else None
-        potential = hmc.Potential(self.target, self.beta, self.gamma, y, self._pull(slice(None)), coupling)
+        potential = hmc.Potential(self.target, self.beta, y, self._pull(slice(None)), coupling)
         momenta = self._normals(1, slice(None))[0]
         uniforms = self._uniforms(1, slice(None, None, self.replicas if self.traced else 1))[:, 0]
         return hmc.trajectory(potential, x, size, momenta, uniforms)
@@ -54,7 +53,7 @@ class Moves:
         y = self.replicas
         x, chances = x.copy(), self.device.xp.zeros(len(x))
         for rows in [slice(r, None, y) for r in range(y)] if self.traced else [slice(None)]:
-            own, fields = x[rows], self.target.fields(x[rows])
+            own, fields, target = x[rows], self.target.fields(x[rows]), self.target.rows(rows)
             pull: Pull | TracedPull | None = self._pull(rows)
             if self.traced:
                 pull = TracedPull(self.coupling, x.reshape(-1, y, *x.shape[1:]).sum(axis=1) - own)
@@ -62,12 +61,10 @@ class Moves:
             for step, direction in enumerate(drawn):
                 uniforms = uniform_numbers[:, step]
                 if self.sampler == acceptance.HIT_AND_RUN:
-                    own, fields, chance = hit_and_run(
-                        self.target, self.beta[rows], pull, own, fields, direction, uniforms
-                    )
+                    own, fields, chance = hit_and_run(target, self.beta[rows], pull, own, fields, direction, uniforms)
                 else:
                     own, fields, chance = rotations.rotation(
-                        *(self.target, self.beta[rows], self.gamma[rows], pull, own, fields),
+                        *(target, self.beta[rows], pull, own, fields),
                         *(size[rows], direction, uniforms),
                     )
                 chances[rows] += chance / MOVES

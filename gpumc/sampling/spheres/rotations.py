@@ -27,7 +27,6 @@ def turned(a: np.ndarray, b: np.ndarray, angle: np.ndarray) -> np.ndarray:
 def rotation(
     target: Target,
     beta: np.ndarray,
-    gamma: np.ndarray,
     pull: Pull | TracedPull | None,
     x: np.ndarray,
     fields: np.ndarray,
@@ -42,7 +41,7 @@ def rotation(
     xp = array_module(x)
     u, angle = direction(x, normals), 2 * size * uniforms[0]
     new, new_fields = turned(x, u, angle), turned(fields, target.fields(u), angle)
-    change = target.energy(new_fields, gamma) - target.energy(fields, gamma)
+    change = target.energy(new_fields) - target.energy(fields)
     cost = xp.where(change == 0, 0, beta * xp.where(change == 0, 1, change))
     if pull is not None:
         cost = cost + pull.log_weight(x) - pull.log_weight(new)

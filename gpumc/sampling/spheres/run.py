@@ -15,6 +15,7 @@ import numpy as np
 from gpumc.device import Device, to_host
 from gpumc.device.philox import Stream, random_normals
 from gpumc.errors import RunError
+from gpumc.grid import Grid
 from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.observables import StabilityBins
@@ -72,12 +73,12 @@ class SpheresRun:
     @cached_property
     def schedule(self) -> acceptance.Schedule:
         """beta and coupling of every sweep."""
-        return acceptance.schedule(self.measure, self.burn_in, self.sweeps)
+        return acceptance.Schedule.of(self.measure, self.burn_in, self.sweeps)
 
     @cached_property
     def grid_size(self) -> int:
         """The number of grid points."""
-        return len(acceptance.grid(self.measure)[1][0])
+        return Grid.of(self.measure).size
 
     @property
     def traced(self) -> bool:
@@ -142,9 +143,6 @@ class _Instance:
         self.walkers = rank[:, None] * np.uint64(run.measure.replicas) + replicas
         xi, labels = run.patterns.xi[self.instance], run.patterns.labels[self.instance]
         self.target = Target.of(run.device, run.machine, run.measure.loss, xi, labels)
-        _, (_, gamma_index, _) = acceptance.grid(run.measure)
-        gamma = np.atleast_1d(0.0 if run.measure.loss.gamma is None else run.measure.loss.gamma)
-        self.gamma = np.repeat(gamma[gamma_index][self.grid], run.measure.replicas)
 
     def run(self, starts: Starts, records: Records, report: Report, watching: Watching) -> None:
         """All sweeps."""
@@ -192,6 +190,14 @@ class _Instance:
         """beta or coupling of every chain in a sweep."""
         return values[sweep if len(values) > 1 else 0][self.grid]
 
+    def _target(self, rows: slice, sweep: int) -> Target:
+        """What these rows feel in a sweep."""
+        go = self.go
+        own = {
+            name: np.repeat(self._parameter(v, sweep), go.measure.replicas)[rows] for name, v in go.schedule.own.items()
+        }
+        return self.target.under(go.measure.loss.at(**{name: go.device.asarray(v) for name, v in own.items()}))
+
     def _sweep(self, state: Spheres, chains: slice, sweep: int) -> None:
         """Advance a block of chains in place."""
         go = self.go
@@ -203,8 +209,17 @@ class _Instance:
         coupling = asarray(self._parameter(go.schedule.coupling, sweep)[chains])
         centre = None if state.centre is None or go.traced else go.device.xp.repeat(state.centre[chains], y, axis=0)
         moves = Moves(
-            *(go.device, go.sampler, go.seed, y, go.traced, self.target, self.walkers[chains].ravel(), sweep),
-            *(beta, asarray(self.gamma[rows]), coupling, centre),
+            *(
+                go.device,
+                go.sampler,
+                go.seed,
+                y,
+                go.traced,
+                self._target(rows, sweep),
+                self.walkers[chains].ravel(),
+                sweep,
+            ),
+            *(beta, coupling, centre),
         )
         move = moves.trajectory if go.sampler == acceptance.HMC else moves.steps
         x, chance = move(state.x[rows], asarray(np.exp(state.log_size[groups])))
@@ -234,7 +249,7 @@ class _Instance:
             what = "step size" if self.go.sampler == acceptance.HMC else "angle"
             raise RunError(
                 f"the {what} of sampler '{self.go.sampler}' collapsed to {np.exp(state.log_size.min()):.1g} in sweep {done} of instance "
-                f"{self.instance}: the loss is too steep, use a smaller beta, a ramp of beta, or a smaller gamma"
+                f"{self.instance}: the loss is too steep, use a smaller beta, a ramp of beta, or a loss that bends less"
             )
 
     def _drawn_centre(self, state: Spheres, done: int) -> np.ndarray:
@@ -269,9 +284,10 @@ class _Instance:
         for first in range(0, len(state.x), rows_of):
             rows = slice(first, first + rows_of)
             fields = self.target.fields(state.x[rows])
-            energy[rows] = to_host(self.target.energy(fields, go.device.asarray(self.gamma[rows])))
-            errors[rows] = to_host(self.target.errors(fields))
-            stabilities = to_host(self.target.stabilities(fields))[: max(0, self.real * y - first)]
+            target = self._target(rows, done - 1)
+            energy[rows] = to_host(target.energy(fields))
+            errors[rows] = to_host(target.errors(fields))
+            stabilities = to_host(target.stabilities(fields))[: max(0, self.real * y - first)]
             grid = np.repeat(self.grid, y)[rows][: len(stabilities)]
             for point in np.unique(grid):
                 records.stability_counts[0, point] += bins.counted(stabilities[grid == point])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gpumc.device import Device, array_module
-from gpumc.losses import ErrorCount, Loss, wrong
+from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.sampling.spheres.geometry import log_mean_exp, norms
 from gpumc.sampling.spheres.slopes import slopes
@@ -15,7 +15,8 @@ from gpumc.sampling.spheres.slopes import slopes
 
 @dataclass(frozen=True)
 class Target:
-    """The loss of one instance: ``inputs`` float64 (units or 1, M, fan_in), divided by sqrt(fan_in), and ``labels`` float64 (M,)."""
+    """The loss of one instance: ``inputs`` float64 (units or 1, M, fan_in), divided by sqrt(fan_in), and ``labels`` float64 (M,). The
+    ``loss`` is one of rows, whose parameters are arrays (rows,), where it is asked for values."""
 
     device: Device
     machine: Machine
@@ -49,18 +50,27 @@ class Target:
         """Delta: (rows, M)."""
         return self.machine.output(fields) * self.labels
 
-    def energy(self, fields: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-        """The loss (rows,); ``gamma`` (rows,)."""
-        return self.loss.values(self.stabilities(fields), gamma[:, None]).sum(axis=-1)
+    def under(self, loss: Loss) -> Target:
+        """The same with another loss."""
+        return replace(self, loss=loss)
+
+    def rows(self, chosen) -> Target:
+        """The same with the loss of some of the rows."""
+        return self.under(self.loss.take(chosen))
+
+    def energy(self, fields: np.ndarray) -> np.ndarray:
+        """The loss (rows,)."""
+        stability = self.stabilities(fields)
+        return self.loss.beside(stability).values(stability).sum(axis=-1)
 
     def errors(self, fields: np.ndarray) -> np.ndarray:
         """Patterns that are wrong: (rows,)."""
-        return wrong(self.stabilities(fields)).sum(axis=-1)
+        stability = self.stabilities(fields)
+        return self.loss.beside(stability).wrong(stability).sum(axis=-1)
 
-    def gradient(self, fields: np.ndarray, beta: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+    def gradient(self, fields: np.ndarray, beta: np.ndarray) -> np.ndarray:
         """The gradient of beta times a loss that has one by the weights, (rows, units, fan_in); it may overwrite ``fields``."""
-        assert not isinstance(self.loss, ErrorCount)
-        found = slopes(self.device, self.machine, self.loss, fields.swapaxes(0, 1), self.labels, beta, gamma)
+        found = slopes(self.device, self.machine, self.loss, fields.swapaxes(0, 1), self.labels, beta)
         return array_module(found).matmul(found, self.inputs).swapaxes(0, 1)
 
 
