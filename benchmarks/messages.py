@@ -56,7 +56,7 @@ def iterations(device: Device) -> dict[str, float]:
     constraints = Constraints.of(MACHINE, patterns.xi[0], patterns.labels[0])
     graph = Graph.of(device, MACHINE, [constraints], np.zeros(BATCH, int), np.float64)
     beta, count = np.full(BATCH, np.inf), graph.multiplicities()
-    hard = channel(device, MACHINE, gpumc.ErrorCount(), beta, np.zeros(BATCH), count, np.float64)
+    hard = channel(device, MACHINE, gpumc.ErrorCount(), beta, count, np.float64)
     form = Amp(graph, hard)
     rng = np.random.default_rng(1)
     fields = device.asarray(rng.standard_normal((BATCH, 1, MACHINE.n)))

@@ -13,6 +13,14 @@ from gpumc.state import Model, Population
 LINE = 64
 #: Patterns of a lane that fit its registers, and whose inputs fit a word with one bit to spare.
 MOST_SHARED = 31
+#: Attempts of a launch on CUDA from which on its sizes are constants of the source, which takes seconds to compile for each of them: W1 of
+#: `gpumc bench` is then 1.7 times as fast on an H200, in 72 registers instead of 167.
+COMPILED_FROM = 2**26
+#: The sizes that a whole run has in common: known() of kernels/population.cuh.
+COMPILED = (
+    *("replicas", "weights", "inputs", "units", "patterns", "weight_words", "pattern_words"),
+    *("classes", "pulls", "readouts", "centre"),
+)
 
 
 def item_chains(device: Device, model: Model) -> int:
@@ -89,6 +97,13 @@ class Sizes:
         """The struct as int64 on ``device``."""
         return device.asarray(np.array([getattr(self, field.name) for field in fields(self)], np.int64))
 
+    def constants(self, device: Device, instances: int) -> dict[str, int]:
+        """The sizes for which a sweep of so many instances is compiled, as macros; none where it makes few attempts, or on the host."""
+        attempts = instances * self.grid * self.chains * self.replicas * self.weights * self.sweeps
+        if device.kind != "cuda" or attempts < COMPILED_FROM:
+            return {}
+        return {name.upper(): getattr(self, name) for name in COMPILED}
+
     def workspace(self, chains: int, model: Model) -> int:
         """Bytes that kernels/sweep.cu needs for an item of ``chains``: Item::bytes there."""
         signs = 0 if chains == 1 else 4 * 32 * self.weight_words * (self.replicas + 1)
@@ -143,14 +158,17 @@ def field_pointer(field_dtype: np.dtype) -> str:
     return f"{np.dtype(field_dtype).name}*"
 
 
-def sweep_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> Kernel:
-    """kernels/sweep.cu, one item for every :func:`item_chains` of an instance."""
+def sweep_kernel(
+    device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool, share: int, constants: dict[str, int]
+) -> Kernel:
+    """kernels/sweep.cu, one item for every :func:`item_chains` of an instance; ``constants``: :meth:`Sizes.constants`."""
     signature = (
         *("const int64*", "uint32*", "uint32*", field_pointer(field_dtype), "int64*", "int64*"),
         *("const uint32*", "const int32*", "const uint32*", "const int64*", "const int64*", "const uint32*"),
         *("const int64*", "const int8*", "const int32*", "const int64*", "const int32*", "uint8*"),
     )
-    return kernel(device, "sweep.cu", "sweep", signature, sweep_variant(model, field_dtype, heat_bath, share))
+    variant = sweep_variant(model, field_dtype, heat_bath, share) | constants
+    return kernel(device, "sweep.cu", "sweep", signature, variant)
 
 
 def centre_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> Kernel:

@@ -15,6 +15,25 @@ struct Sizes {
     int64 centre;                          // 0 none, 1 given, 2 drawn after each sweep, 3 traced out
 };
 
+// The sizes, with those that the source was compiled for as constants.
+__device__ inline Sizes known(const Sizes* sizes) {
+    Sizes s = *sizes;
+#ifdef PATTERNS
+    s.replicas = REPLICAS;
+    s.weights = WEIGHTS;
+    s.inputs = INPUTS;
+    s.units = UNITS;
+    s.patterns = PATTERNS;
+    s.weight_words = WEIGHT_WORDS;
+    s.pattern_words = PATTERN_WORDS;
+    s.classes = CLASSES;
+    s.pulls = PULLS;
+    s.readouts = READOUTS;
+    s.centre = CENTRE;
+#endif
+    return s;
+}
+
 enum { CENTRE_NONE, CENTRE_GIVEN, CENTRE_DRAWN, CENTRE_TRACED };
 
 struct Place {

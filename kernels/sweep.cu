@@ -1,7 +1,8 @@
 // Sweeps of single flips: the twin of gpumc/sampling/sweep.py. One item is a few chains with their replicas.
 //
 // Variants: DENSE (differences of every pattern, or ReLU units that are RECTIFIED) or margins of COMMITTEE (with PLANES) / PARITY / perceptron; ERROR_COUNT (thresholds)
-// or variates; ERROR_COUNT_OF_ONE_CLASS; HEAT_BATH or Metropolis; WIDE (int32 fields).
+// or variates; ERROR_COUNT_OF_ONE_CLASS; HEAT_BATH or Metropolis; WIDE (int32 fields);
+// sizes as arguments or as constants (known() of population.cuh).
 #include "acceptance.cuh"
 #include "chains.cuh"
 #include "signs.cuh"
@@ -233,7 +234,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
                                  const uint32* thresholds, const int64* beta, const int64* gain, const uint32* centre_thresholds,
                                  const int64* log_table, const int8* labels, const int32* rest, const int64* values, const int32* table,
                                  unsigned char* workspace) {
-    const Sizes& s = *sizes;
+    const Sizes s = known(sizes);
     const Rule rule = {thresholds, beta, gain, centre_thresholds, log_table};
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);

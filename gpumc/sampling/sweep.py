@@ -82,7 +82,8 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
     )
     share = launch.share(device, model, dynamics.traced, rule.beta)
     items, workspace = _items(device, model, population, sizes, share)
-    launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share)(
+    known = sizes.constants(device, len(population.energy))
+    launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share, known)(
         items,
         *(
             sizes.array(device),

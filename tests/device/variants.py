@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from gpumc.launch import machine_variant, sweep_variant
+from gpumc.launch import COMPILED, machine_variant, sweep_variant
 from gpumc.losses import CrossEntropy, ErrorCount
 from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
 from gpumc.state import Model
@@ -38,6 +38,8 @@ def distinct(variants: Iterable[dict[str, int]]) -> list[dict[str, int]]:
     return found
 
 
+#: Sizes as constants of the source.
+CONSTANTS = {name.upper(): 2 for name in COMPILED}
 #: One line a source.
 VARIANTS = {
     "philox.cu": [{}],
@@ -45,9 +47,12 @@ VARIANTS = {
     "slopes.cu": [{}, {"TANH": 1}, {"RELU": 1}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
     "sweep.cu": distinct(
-        sweep_variant(*case, share)
-        for share in (0, 13)
-        for case in product(MODELS, FIELDS, (False, True))
-        if not (share and case[0].machine.rectified)
+        [
+            sweep_variant(*case, share)
+            for share in (0, 13)
+            for case in product(MODELS, FIELDS, (False, True))
+            if not (share and case[0].machine.rectified)
+        ]
+        + [sweep_variant(model, FIELDS[0], False, 0) | CONSTANTS for model in MODELS]
     ),
 }

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import gpumc
+from gpumc import launch
 from gpumc.device import host, kernels
-from tests.sampling.cases import SMALL, TINY, Case, by_case, same_bits
+from tests.sampling.cases import KERNELS, SMALL, TINY, Case, by_case, same_bits
 
 
 def run(case, device: str, **changes):
@@ -64,6 +65,14 @@ def test_many_chains(machine, measure, sampler, device):
     settings = {"chains": 45, "burn_in": 1, "sweeps": 2, "seed": 8, "sampler": sampler}
     twin, kernel = (gpumc.sample(machine, patterns, measure, device=d, **settings) for d in ("numpy", device))
     assert same_bits(twin, kernel)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", [KERNELS[0], KERNELS[3], KERNELS[5], KERNELS[9]], ids=str)
+def test_constants_of_the_source(case, monkeypatch):
+    """Kernels that are compiled for their sizes, as those of large populations are: also where a run's last launch is a shorter one."""
+    monkeypatch.setattr(launch, "COMPILED_FROM", 0)
+    assert same_bits(run(case, "numpy"), run(case, "cuda"))
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

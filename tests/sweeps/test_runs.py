@@ -80,7 +80,7 @@ def test_spherical_weights(tmp_path, config_file):
 def test_a_sweep_along_every_task_axis(config_file, tmp_path):
     folder = run(config_file, tmp_path / "out", ["patterns.flip=[0.0, 0.2]", "measure.replicas=[1, 3]"])
     data = gpumc.open_run(tmp_path / "out")
-    assert data.energy.dims == ("instance", "alpha", "flip", "gamma", "replicas", "chain", "replica", "draw")
+    assert data.energy.dims == ("instance", "alpha", "gamma", "flip", "replicas", "chain", "replica", "draw")
     assert data.energy.shape == (2, 2, 2, 2, 2, 4, 3, 2)
     assert data.pattern_count.dims == ("alpha",)
     assert data.pattern_count.values.tolist() == [20, 50]
