@@ -53,12 +53,12 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
     energy = np.empty((patterns.instances, len(tables), 2**count))
     errors = np.empty(energy.shape, np.int64)
     for i, (xi, labels) in enumerate(zip(patterns.xi, patterns.labels, strict=True)):
-        gauged = machine.gauge(xi, labels)
+        gauged = machine.readout.gauge(xi, labels)
         for first in range(0, 2**count, CHUNK):
             chunk = slice(first, min(first + CHUNK, 2**count))
             weights = _states(np.arange(chunk.start, chunk.stop), count)
-            readout = machine.readout_of(machine.fields(weights, gauged)) * machine.remaining(labels)
-            place = (readout + machine.largest_readout) // 2
+            readout = machine.readout.of(machine.fields(weights, gauged)) * machine.readout.remaining(labels)
+            place = (readout + machine.readout.largest) // 2
             energy[i][:, chunk] = tables[:, place].sum(axis=-1) * loss.unit
             errors[i][:, chunk] = wrong[:, place].sum(axis=-1)
     axes = {name: value for name, value in loss.parameters.items() if isinstance(value, tuple)}

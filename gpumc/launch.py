@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.device import Device, Kernel, kernel
+from gpumc.device import Device, Kernel, kernel, to_host
+from gpumc.device.constants import COMPILED, SIZES
 from gpumc.state import Model, Population
 
 #: Bytes at whose multiples the parts of a workspace begin: a cache line.
@@ -16,11 +20,6 @@ MOST_SHARED = 31
 #: Attempts of a launch on CUDA from which on its sizes are constants of the source, which takes seconds to compile for each of them: W1 of
 #: `gpumc bench` is then 1.7 times as fast on an H200, in 72 registers instead of 167.
 COMPILED_FROM = 2**26
-#: The sizes that a whole run has in common: known() of kernels/population.cuh.
-COMPILED = (
-    *("replicas", "weights", "inputs", "units", "patterns", "weight_words", "pattern_words"),
-    *("classes", "pulls", "readouts", "centre"),
-)
 
 
 def item_chains(device: Device, model: Model) -> int:
@@ -31,7 +30,7 @@ def item_chains(device: Device, model: Model) -> int:
 def share(device: Device, model: Model, traced: bool, beta: np.ndarray | None) -> int:
     """The patterns that each lane of a warp keeps in registers (SHARE of kernels/registers.cuh), 0 where they stay in memory:
     ``beta`` is the rule's, in fixed point."""
-    if device.kind != "cuda" or not model.dense or model.machine.rectified or traced:
+    if device.kind != "cuda" or not model.dense or model.machine.readout.rectified or traced:
         return 0
     if beta is None or beta.max() >= 2**31:
         return 0
@@ -40,35 +39,11 @@ def share(device: Device, model: Model, traced: bool, beta: np.ndarray | None) -
     return patterns if patterns <= MOST_SHARED and twice_change < 2**31 else 0
 
 
-def lines(size: int) -> int:
-    """``size`` bytes, to the end of a cache line."""
-    return -(-size // LINE) * LINE
-
-
 @dataclass(frozen=True)
 class Sizes:
-    """``struct Sizes`` of kernels/population.cuh, field by field."""
+    """``struct Sizes`` of kernels, by the names of `gpumc.device.constants.SIZES`."""
 
-    grid: int
-    chains: int
-    replicas: int
-    weights: int
-    inputs: int
-    units: int
-    patterns: int
-    weight_words: int
-    pattern_words: int
-    classes: int
-    pulls: int
-    readouts: int
-    sweeps: int
-    first_sweep: int
-    ramps: int
-    first_instance: int
-    first_chain: int
-    all_chains: int
-    seed: int
-    centre: int
+    values: Mapping[str, int]
 
     @classmethod
     def of(cls, model: Model, population: Population, **others: int) -> Sizes:
@@ -91,33 +66,39 @@ class Sizes:
             "first_chain": population.first_chain,
             "all_chains": population.chains,
         }
-        return cls(**{field.name: others.get(field.name, known.get(field.name, 0)) for field in fields(cls)})
+        return cls({name: (known | others).get(name, 0) for name in SIZES})
+
+    def __getitem__(self, name: str) -> int:
+        return self.values[name]
 
     def array(self, device: Device) -> np.ndarray:
         """The struct as int64 on ``device``."""
-        return device.asarray(np.array([getattr(self, field.name) for field in fields(self)], np.int64))
+        return device.asarray(np.array(list(self.values.values()), np.int64))
+
+    @property
+    def common(self) -> dict[str, int]:
+        """Those that a whole run has in common."""
+        return {name: self[name] for name in COMPILED}
 
     def constants(self, device: Device, instances: int) -> dict[str, int]:
         """The sizes for which a sweep of so many instances is compiled, as macros; none where it makes few attempts, or on the host."""
-        attempts = instances * self.grid * self.chains * self.replicas * self.weights * self.sweeps
+        attempts = instances * math.prod(self[name] for name in ("grid", "chains", "replicas", "weights", "sweeps"))
         if device.kind != "cuda" or attempts < COMPILED_FROM:
             return {}
-        return {name.upper(): getattr(self, name) for name in COMPILED}
+        return {name.upper(): value for name, value in self.common.items()}
 
-    def workspace(self, chains: int, model: Model) -> int:
-        """Bytes that kernels/sweep.cu needs for an item of ``chains``: Item::bytes there."""
-        signs = 0 if chains == 1 else 4 * 32 * self.weight_words * (self.replicas + 1)
-        draws = lines(signs) + 4 * 32 * self.pattern_words + 16 * chains * self.replicas
-        return lines(draws) + self.replicas * lines(chains * self.cache(model))
 
-    def cache(self, model: Model) -> int:
-        """Bytes that a replica of one chain caches: Slopes::bytes in kernels/margins.cuh, differences.cuh or rectified.cuh."""
-        if model.machine.rectified:
-            return 4 * 32 * self.pattern_words
-        if model.dense:
-            return 16 + 4 * 32 * self.pattern_words
-        change = 4 if model.loss.counts else 8
-        return 2 * self.units * change + 4 * self.pattern_words * (self.units * (3 + self.classes) + 2 * self.classes)
+def item_bytes(device: Device, variant: dict[str, int], sizes: Sizes) -> int:
+    """Bytes of workspace that this variant of kernels/sweep.cu needs for an item, as it says itself."""
+    return _item_bytes(device, tuple(variant.items()), tuple(sizes.common.items()))
+
+
+@functools.lru_cache(maxsize=1024)
+def _item_bytes(device: Device, variant: tuple[tuple[str, int], ...], common: tuple[tuple[str, int], ...]) -> int:
+    sizes = Sizes(dict.fromkeys(SIZES, 0) | dict(common))
+    size = device.xp.zeros(1, np.int64)
+    kernel(device, "sweep.cu", "item_bytes", ("const int64*", "int64*"), dict(variant))(1, sizes.array(device), size)
+    return int(to_host(size)[0])
 
 
 def workspace(device: Device, items: int, size: int) -> np.ndarray:
@@ -129,14 +110,7 @@ def workspace(device: Device, items: int, size: int) -> np.ndarray:
 
 def machine_variant(model: Model, field_dtype: np.dtype) -> dict[str, int]:
     """The definitions that every kernel of this model is compiled with."""
-    variant = {"WIDE": 1} if field_dtype == np.int32 else {}
-    if model.machine.rectified:
-        variant |= {"RECTIFIED": 1}
-    elif model.machine.readout == "majority":
-        variant |= {"COMMITTEE": 1, "PLANES": model.machine.k.bit_length()}
-    elif model.machine.readout == "product":
-        variant |= {"PARITY": 1}
-    return variant
+    return model.machine.readout.macros | ({"WIDE": 1} if field_dtype == np.int32 else {})
 
 
 def sweep_variant(model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> dict[str, int]:

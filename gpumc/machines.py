@@ -5,7 +5,7 @@ and how the hidden preactivations become an output. With binary weights and +-1 
 preactivation is an odd integer (the *field* ``w_l . xi_l``, not divided by ``sqrt(fan_in)``), and so signs never tie.
 With spherical weights each unit's vector is real, of squared norm ``fan_in``, and so is its preactivation ``w_l . xi_l / sqrt(fan_in)``.
 
-Where hidden units are odd functions, labels are folded into the patterns (:meth:`Machine.gauge`): for a majority the label
+Where hidden units are odd functions, labels are folded into the patterns (:meth:`Readout.gauge`): for a majority the label
 multiplies every input, for a parity it multiplies the inputs of the first unit alone. In that gauge every label is +1 and a stability
 is a function of the fields. ReLU units are not odd, and their labels stay beside the patterns.
 """
@@ -21,6 +21,7 @@ from gpumc.activations import ACTIVATIONS, ODD, activated, activation_slope
 from gpumc.checks import keep, one_of, real, text, whole
 from gpumc.device import array_module
 from gpumc.errors import ConfigError
+from gpumc.readouts import Linear, Product, Readout, Rectified
 
 #: The kinds of weights.
 WEIGHTS = ("binary", "spherical")
@@ -36,7 +37,7 @@ STEEPNESS = f"a number from {SLOPES[0]:g} to {SLOPES[1]:g}"
 
 @dataclass(frozen=True)
 class Machine:
-    """What all machines share, with the readout of a majority unless they have another; use one of the four below.
+    """What all machines share; use one of the four below.
 
     ``weights`` "binary" or "spherical"; hidden units have the ``activation`` "sign", "relu", "erf" or "tanh", the last two of
     ``slope`` times the preactivation.
@@ -49,8 +50,6 @@ class Machine:
     slope: float = 1.0
 
     kind: ClassVar[str]
-    #: Whether the stability depends on the field's value ("linear"), on the majority or on the product of hidden signs.
-    readout: ClassVar[str]
     #: The activations that hidden units may have.
     activations: ClassVar[tuple[str, ...]] = ACTIVATIONS
 
@@ -71,7 +70,7 @@ class Machine:
             raise ConfigError(
                 f"{self.kind}: n = {self.n} and k = {self.k} are {self.weight_count} weights: fewer than {MOST_WEIGHTS} are possible"
             )
-        if self.rectified and self.k % 2:
+        if self.readout.rectified and self.k % 2:
             raise ConfigError(
                 f"{self.kind}: k = {self.k} is odd, and half of the ReLU units have output weight -1: use {self.k + 1}"
             )
@@ -94,17 +93,13 @@ class Machine:
     @property
     def differentiable(self) -> bool:
         """Whether the stability of spherical weights has a gradient that is not 0."""
-        return self.readout == "linear" or self.activation != "sign"
+        return self.readout.linear or self.activation != "sign"
 
     @property
-    def rectified(self) -> bool:
-        """Whether hidden units are ReLU, which are not odd."""
-        return self.activation == "relu"
-
-    @property
-    def output_weights(self) -> np.ndarray:
-        """c_l of the hidden units, float64 (k,): 1, and for ReLU units -1 in the second half."""
-        return np.where((np.arange(self.k) < self.k / 2) | (not self.rectified), 1.0, -1.0)
+    def readout(self) -> Readout:
+        """What the output makes of the hidden units."""
+        kind = Rectified if self.activation == "relu" else Readout
+        return kind(self.k, self.weight_count)
 
     @property
     def weight_count(self) -> int:
@@ -117,20 +112,10 @@ class Machine:
         return self.weight_count // self.k
 
     @property
-    def stability_scale(self) -> float:
-        """The number by which an integer readout (field, sum or product of signs, twice a sum of ReLU) is multiplied to give the
-        stability Delta."""
-        return 0.5 * self.weight_count**-0.5 if self.rectified else self.k**-0.5
-
-    @property
-    def largest_readout(self) -> int:
-        """The largest integer readout; readouts run from its negative to it in steps of 2."""
-        return self.weight_count if self.rectified else self.k
-
-    @property
     def possible_stabilities(self) -> np.ndarray:
-        """The stabilities of binary weights, rising: float64 (largest_readout + 1,)."""
-        return np.arange(-self.largest_readout, self.largest_readout + 1, 2) * self.stability_scale
+        """The stabilities of binary weights, rising: float64 (readouts,)."""
+        readout = self.readout
+        return np.arange(-readout.largest, readout.largest + 1, 2) * readout.scale
 
     def pattern_count(self, alpha: object) -> int:
         """M = round(alpha x number of weights). Raises ConfigError where that is no pattern."""
@@ -147,14 +132,6 @@ class Machine:
             )
         return count
 
-    def gauge(self, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Fold labels +-1 (..., M) into patterns xi (..., M, n), of whose dtype the result is; :meth:`remaining` stay."""
-        return np.array(xi) if self.rectified else np.asarray(xi * labels[..., None], dtype=np.asarray(xi).dtype)
-
-    def remaining(self, labels: np.ndarray) -> np.ndarray:
-        """What the gauge leaves of labels +-1: int8, all +1 but for ReLU units."""
-        return np.asarray(labels, np.int8) if self.rectified else np.ones_like(labels, np.int8)
-
     def fields(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
         """Integer fields w_l . xi_l of weights (C, weight_count) on patterns (M, n): int64 (C, k, M)."""
         per_unit = weights.reshape(len(weights), self.k, self.fan_in).astype(np.float32)
@@ -167,19 +144,13 @@ class Machine:
         """The inputs of each unit, (k, M, fan_in), out of patterns (M, n): disjoint slices."""
         return xi.reshape(len(xi), self.k, self.fan_in).transpose(1, 0, 2)
 
-    def readout_of(self, fields: np.ndarray) -> np.ndarray:
-        """The integer readout (..., M) of fields (..., k, M) for labels of +1: a majority's sum of hidden signs, or
-        2 sum_l c_l max(0, field_l)."""
-        if self.rectified:
-            return np.einsum("l,...lm->...m", 2 * self.output_weights.astype(np.int64), np.maximum(fields, 0))
-        return 2 * np.count_nonzero(fields > 0, axis=-2) - self.k
-
     def stabilities(self, weights: np.ndarray, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Stabilities Delta, float64 (C, M), of weights (C, weight_count) on patterns xi (M, n) with labels (M,)."""
         if self.spherical:
             return self.output(self.preactivations(weights, xi)) * labels
-        readout = self.readout_of(self.fields(weights, self.gauge(xi, labels)))
-        return readout * self.remaining(labels) * self.stability_scale
+        readout = self.readout
+        of_fields = readout.of(self.fields(weights, readout.gauge(xi, labels)))
+        return of_fields * readout.remaining(labels) * readout.scale
 
     def on_spheres(self, weights: np.ndarray) -> np.ndarray:
         """Real weights (..., weight_count), of any norm, with every unit's vector, unless it is 0, scaled to the squared norm fan_in."""
@@ -195,17 +166,12 @@ class Machine:
 
     def output(self, preactivations: np.ndarray) -> np.ndarray:
         """The output (..., M) of real preactivations (..., k, M), which is the stability for a label of +1."""
-        signs = array_module(preactivations).asarray(self.output_weights)[:, None]
-        return (signs * self._activated(preactivations)).sum(axis=-2) * self.k**-0.5
+        return self.readout.output(self._activated(preactivations))
 
     def differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The output (..., M), and its derivatives by each preactivation (..., k, M)."""
         value = self._activated(preactivations)
-        signs = array_module(value).asarray(self.output_weights * self.k**-0.5)
-        output = array_module(value).einsum("l,...lm->...m", signs, value)
-        slopes = activation_slope(self.activation, self.slope, preactivations, value)
-        slopes *= signs[:, None]
-        return output, slopes
+        return self.readout.differentiated(value, activation_slope(self.activation, self.slope, preactivations, value))
 
     def _activated(self, preactivations: np.ndarray) -> np.ndarray:
         return activated(self.activation, self.slope, preactivations)
@@ -216,7 +182,6 @@ class Perceptron(Machine):
     """One unit of ``n`` inputs (odd for binary weights); Delta = sigma w.xi / sqrt(n)."""
 
     kind: ClassVar[str] = "perceptron"
-    readout: ClassVar[str] = "linear"
     activations: ClassVar[tuple[str, ...]] = ("sign",)
 
     def __post_init__(self) -> None:
@@ -227,15 +192,8 @@ class Perceptron(Machine):
             self._odd("n", self.n, "binary weights")
 
     @property
-    def stability_scale(self) -> float:
-        return self.n**-0.5
-
-    @property
-    def largest_readout(self) -> int:
-        return self.n
-
-    def readout_of(self, fields: np.ndarray) -> np.ndarray:
-        return fields[..., 0, :]
+    def readout(self) -> Readout:
+        return Linear(1, self.n)
 
     def output(self, preactivations: np.ndarray) -> np.ndarray:
         return preactivations[..., 0, :]
@@ -252,7 +210,6 @@ class TreeCommittee(Machine):
     """
 
     kind: ClassVar[str] = "tree-committee"
-    readout: ClassVar[str] = "majority"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -265,7 +222,6 @@ class FullCommittee(Machine):
     """``k`` hidden units on the same ``n`` (odd for binary weights) inputs, n k weights, unit by unit; all else as for the tree."""
 
     kind: ClassVar[str] = "full-committee"
-    readout: ClassVar[str] = "majority"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -286,7 +242,6 @@ class TreeParity(Machine):
     """``k`` hidden units on disjoint inputs, ``n/k`` each (odd for binary weights); Delta = sigma prod_l tau_l."""
 
     kind: ClassVar[str] = "tree-parity"
-    readout: ClassVar[str] = "product"
     activations: ClassVar[tuple[str, ...]] = ODD
 
     def __post_init__(self) -> None:
@@ -294,30 +249,8 @@ class TreeParity(Machine):
         _check_tree(self)
 
     @property
-    def stability_scale(self) -> float:
-        return 1.0
-
-    @property
-    def largest_readout(self) -> int:
-        return 1
-
-    def gauge(self, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        gauged = np.array(xi)
-        gauged[..., : self.fan_in] *= labels[..., None].astype(gauged.dtype)
-        return gauged
-
-    def readout_of(self, fields: np.ndarray) -> np.ndarray:
-        return 1 - 2 * ((self.k - np.count_nonzero(fields > 0, axis=-2)) % 2)
-
-    def output(self, preactivations: np.ndarray) -> np.ndarray:
-        return self._activated(preactivations).prod(axis=-2)
-
-    def differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        value = self._activated(preactivations)
-        own = activation_slope(self.activation, self.slope, preactivations, value)
-        xp = array_module(value)
-        others = xp.stack([xp.delete(value, unit, axis=-2).prod(axis=-2) for unit in range(self.k)], axis=-2)
-        return value.prod(axis=-2), own * others
+    def readout(self) -> Readout:
+        return Product(self.k, self.n)
 
 
 def _check_tree(machine: Machine) -> None:

@@ -33,17 +33,15 @@ class StabilityBins:
         Where stabilities are real, those beyond ``FARTHEST`` count in the last bins.
         """
         if machine.spherical and machine.differentiable:
-            farthest = (
-                FARTHEST if machine.readout == "linear" or machine.activation == "relu" else 1 / machine.stability_scale
-            )
+            farthest = FARTHEST if machine.readout.linear or machine.activation == "relu" else 1 / machine.readout.scale
             edges = np.linspace(-farthest, farthest, 2 * round(farthest / BIN_WIDTH) + 1)
             return cls((edges[:-1] + edges[1:]) / 2, np.diff(edges), 0)
-        step = 2 * machine.stability_scale
+        step = 2 * machine.readout.scale
         stride = max(1, round(BIN_WIDTH / step))
-        readouts = np.arange(-machine.largest_readout, machine.largest_readout + 1, 2)
+        readouts = np.arange(-machine.readout.largest, machine.readout.largest + 1, 2)
         edges = np.arange(0, len(readouts), stride)
         sizes = np.diff(np.append(edges, len(readouts)))
-        centres = np.add.reduceat(readouts, edges) / sizes * machine.stability_scale
+        centres = np.add.reduceat(readouts, edges) / sizes * machine.readout.scale
         return cls(centres, sizes * step, stride)
 
     def counted(self, stabilities: np.ndarray) -> np.ndarray:
@@ -79,7 +77,7 @@ def measure(device: Device, model: Model, population: Population, bins: Stabilit
 
 def _measure_numpy(model: Model, fields: np.ndarray, bins: StabilityBins) -> Measured:
     readout = model.readout_of(fields)
-    row = (readout + model.machine.largest_readout) // 2
+    row = (readout + model.machine.readout.largest) // 2
     grid = np.arange(len(model.tables))[:, None, None, None]
     instances, points = row.shape[:2]
     size = len(bins.centres)

@@ -151,11 +151,11 @@ def alike(
     if it multiplies all; unless ``scaled`` is false, for losses that depend on it. An opposite input has the opposite label: of odd
     units in a parity for each unit, in a committee as a whole.
     """
-    parity = machine.readout == "product"
+    parity = machine.readout.by_unit
     by_unit = parity or machine.activation == "sign"
     parts = xi.reshape(len(xi), -1, machine.fan_in if by_unit else machine.n)
     extent = np.ones((len(xi), 0))
-    if xi.dtype != np.int8 and (by_unit or machine.rectified):
+    if xi.dtype != np.int8 and (by_unit or machine.readout.rectified):
         largest = np.abs(parts).max(axis=2, keepdims=True)
         parts = parts / np.where(largest > 0, largest, 1)
         if not scaled:
@@ -163,7 +163,7 @@ def alike(
     turning = parts if parity else parts.reshape(len(xi), 1, -1)
     place = (np.abs(turning) > SMALL * np.abs(turning).max(axis=2, keepdims=True)).argmax(axis=2)
     leading = np.take_along_axis(turning, place[..., None], axis=2)
-    sign = np.ones_like(leading) if machine.rectified else np.sign(leading)
+    sign = np.ones_like(leading) if machine.readout.rectified else np.sign(leading)
     turned = (parts * sign).reshape(len(xi), -1)
     first = _first_equal(np.concatenate([turned, extent], axis=1) if extent.size else turned)
     wanted = labels * np.sign(sign.prod(axis=1)[:, 0]).astype(np.int8)

@@ -71,8 +71,10 @@ class Model:
     @classmethod
     def of(cls, machine: Machine, losses: Sequence[Loss], xi: np.ndarray, labels: np.ndarray) -> Model:
         """The model of patterns xi (instances, M, n), labels (instances, M), with a loss for every grid point."""
-        gauged = np.ascontiguousarray(machine.gauge(xi, labels).transpose(0, 2, 1))
-        return cls(machine, losses[0], gauged, pack_signs(gauged), machine.remaining(labels), *_tables(machine, losses))
+        gauged = np.ascontiguousarray(machine.readout.gauge(xi, labels).transpose(0, 2, 1))
+        return cls(
+            machine, losses[0], gauged, pack_signs(gauged), machine.readout.remaining(labels), *_tables(machine, losses)
+        )
 
     def under(self, losses: Sequence[Loss]) -> Model:
         """The same with other losses."""
@@ -89,10 +91,10 @@ class Model:
 
         int64 (classes,). A unit whose readout is linear or rectified has none to speak of: of the perceptron they are its ``crossings``.
         """
-        machine = self.machine
-        if machine.readout == "linear" or machine.rectified:
+        readout = self.machine.readout
+        if readout.linear or readout.rectified:
             return np.zeros(self.crossings.shape[1], np.int64)
-        rest = np.arange(1 - machine.k, machine.k, 2) if machine.readout == "majority" else np.array([-1, 1])
+        rest = readout.rests
         matter = rest[np.any(self.class_values_at(rest), axis=0)]
         return matter if len(matter) else rest[:1]
 
@@ -107,26 +109,21 @@ class Model:
         found = np.zeros((len(steps), most), np.int64)
         for row, places in zip(found, steps, strict=True):
             where = np.flatnonzero(places)
-            row[: len(where)] = 2 * where + 1 - self.machine.largest_readout
+            row[: len(where)] = 2 * where + 1 - self.machine.readout.largest
         return found
 
     def class_values_at(self, rest: np.ndarray) -> np.ndarray:
         """Loss with the unit's sign at -1 less loss with it at +1, for each sum or product of the other signs: int64 (grid, len(rest))."""
-        largest = self.machine.largest_readout
-        if self.machine.readout == "majority":
-            low, high = rest - 1, rest + 1
-        elif self.machine.readout == "product":
-            low, high = -rest, rest
-        else:
-            low, high = np.full_like(rest, -1), np.full_like(rest, 1)
+        largest = self.machine.readout.largest
+        low, high = self.machine.readout.ends(rest)
         return self.tables[:, (low + largest) // 2] - self.tables[:, (high + largest) // 2]
 
     @property
     def class_values(self) -> np.ndarray:
         """:meth:`class_values_at` the ``classes``, or, of the perceptron, at its crossings."""
-        if self.machine.readout != "linear" or self.dense:
+        if not self.machine.readout.linear or self.dense:
             return self.class_values_at(self.classes)
-        below = (self.crossings - 1 + self.machine.largest_readout) // 2
+        below = (self.crossings - 1 + self.machine.readout.largest) // 2
         values = -np.take_along_axis(np.diff(self.tables, axis=1), below, axis=1)
         return np.where(
             np.arange(below.shape[1]) < np.count_nonzero(np.diff(self.tables, axis=1), axis=1)[:, None], values, 0
@@ -143,8 +140,8 @@ class Model:
     @cached_property
     def dense(self) -> bool:
         """Whether every pattern, and not only those near where the loss jumps, feels the flip of a weight."""
-        if self.machine.readout != "linear":
-            return self.machine.rectified
+        if not self.machine.readout.linear:
+            return self.machine.readout.rectified
         return (
             not self.loss.counts or int(np.count_nonzero(np.diff(self.tables, axis=1), axis=1).max()) > MOST_CROSSINGS
         )
@@ -154,11 +151,11 @@ class Model:
         """The most that a pattern's loss changes by in the flip of a weight, in units of ``loss.unit``."""
         if not self.dense:
             return int(np.abs(self.class_values).max())
-        return int(np.abs(np.diff(self.tables, axis=1)).max()) * (2 if self.machine.rectified else 1)
+        return int(np.abs(np.diff(self.tables, axis=1)).max()) * (2 if self.machine.readout.rectified else 1)
 
     def readout_of(self, fields: np.ndarray) -> np.ndarray:
         """The integer readouts, int64 (instances, ..., M), of fields (instances, ..., k, M)."""
-        readout = self.machine.readout_of(fields).astype(np.int64)
+        readout = self.machine.readout.of(fields).astype(np.int64)
         return readout * self.labels.reshape(len(self.labels), *[1] * (readout.ndim - 2), -1)
 
 

@@ -1,8 +1,6 @@
 // Twins of exponential() and logistic() in gpumc/sampling/acceptance.py: integers, so that no libm is asked.
 #pragma once
-#include "lanes.cuh"
-
-constexpr int LOG_BITS = 10;
+#include "constants.cuh"
 
 // -log((u + 1/2) / 2^32) in units of 2^-40; log_table[j] = log(1 + j / 2^LOG_BITS), the last entry log 2.
 __device__ inline int64 exponential(uint32 u, const int64* log_table) {

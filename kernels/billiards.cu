@@ -1,11 +1,9 @@
 // Billiards on a sphere between flat walls: the twin of gpumc/volumes/billiards.py.
-#include "lanes.cuh"
+#include "constants.cuh"
 
 // Walls that a lane looks at together, so that the host's compiler can use its vectors.
 constexpr int SHARE = LANES == 1 ? 8 : 1;
 constexpr int CHUNK = SHARE * LANES;
-// A wall nearer than this is met at once.
-constexpr double TOUCHING = 1e-300;
 
 // One over the tangent of half the angle at which h cos + g sin falls to `wall`, not above 0 where it never does in half a turn.
 __device__ inline double nearness(double h, double g, double wall) {

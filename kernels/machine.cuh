@@ -5,6 +5,8 @@
 #include "machines/committee.cuh"
 #elif defined(PARITY)
 #include "machines/parity.cuh"
+#elif defined(RECTIFIED)
+#include "machines/relu.cuh"
 #else
 #include "machines/perceptron.cuh"
 #endif

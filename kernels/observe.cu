@@ -1,35 +1,5 @@
 // What is measured of a population: the twins of gpumc/observables.py.
-#include "lanes.cuh"
-#include "population.cuh"
-
-#ifdef WIDE
-typedef int32 field_t;
-#else
-typedef int16 field_t;
-#endif
-
-// The readout of a pattern: the field of the one unit, the sum or product of the units' signs, or twice the sum of ReLU units.
-__device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 m) {
-#if defined(RECTIFIED)
-    int64 sum = 0;
-    for (int64 unit = 0; unit < s.units; ++unit) {
-        const int64 field = fields[unit * s.patterns + m], output = field > 0 ? 2 * field : 0;
-        sum += 2 * unit < s.units ? output : -output;
-    }
-    return sum;
-#elif defined(COMMITTEE)
-    int64 sum = 0;
-    for (int64 unit = 0; unit < s.units; ++unit) sum += fields[unit * s.patterns + m] > 0 ? 1 : -1;
-    return sum;
-#elif defined(PARITY)
-    int64 product = 1;
-    for (int64 unit = 0; unit < s.units; ++unit) product *= fields[unit * s.patterns + m] > 0 ? 1 : -1;
-    return product;
-#else
-    (void)s;
-    return fields[m];
-#endif
-}
+#include "machine.cuh"
 
 // One item is a walker: its energy summed from scratch, its errors, and its stabilities added to the histogram of its instance
 // and grid point, `stride` readouts a bin.

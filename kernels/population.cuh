@@ -1,40 +1,12 @@
-// The arrays of a population and the constants of a sweep, as the launcher in gpumc/sampling/sweep.py lays them out.
+// Where the arrays of a population begin; their sizes are those of gpumc/device/constants.py.
 #pragma once
-#include "lanes.cuh"
+#include "constants.cuh"
 
-// All int64, in the order in which the launcher writes them.
-struct Sizes {
-    int64 grid, chains, replicas;          // of this batch
-    int64 weights, inputs, units, patterns;
-    int64 weight_words, pattern_words;     // uint32 words of a row of bits, even
-    int64 classes, pulls, readouts;
-    int64 sweeps, first_sweep;
-    int64 ramps;                           // whether the tables of acceptance have a row for each sweep
-    int64 first_instance, first_chain, all_chains;
-    int64 seed;
-    int64 centre;                          // 0 none, 1 given, 2 drawn after each sweep, 3 traced out
-};
-
-// The sizes, with those that the source was compiled for as constants.
-__device__ inline Sizes known(const Sizes* sizes) {
-    Sizes s = *sizes;
-#ifdef PATTERNS
-    s.replicas = REPLICAS;
-    s.weights = WEIGHTS;
-    s.inputs = INPUTS;
-    s.units = UNITS;
-    s.patterns = PATTERNS;
-    s.weight_words = WEIGHT_WORDS;
-    s.pattern_words = PATTERN_WORDS;
-    s.classes = CLASSES;
-    s.pulls = PULLS;
-    s.readouts = READOUTS;
-    s.centre = CENTRE;
+#ifdef WIDE
+typedef int32 field_t;
+#else
+typedef int16 field_t;
 #endif
-    return s;
-}
-
-enum { CENTRE_NONE, CENTRE_GIVEN, CENTRE_DRAWN, CENTRE_TRACED };
 
 struct Place {
     int64 instance, grid, chain;

@@ -1,6 +1,7 @@
 // What a flip would cost where hidden units are ReLU (gpumc/sampling/slopes.py, Rectified): readouts follow, losses are looked up.
 #pragma once
 #include "chains.cuh"
+#include "machine.cuh"
 #include "masks.cuh"
 
 typedef int64 change_t;
@@ -32,7 +33,7 @@ struct Slopes {
             for_range(0, s.patterns, [&](int64 m) {
                 int32 sum = 0;
                 for (int64 unit = 0; unit < s.units; ++unit) sum += gain(unit, m) * rectified(fields_of(c, unit)[m]);
-                readout_of(c)[m] = sum;
+                readouts(c)[m] = sum;
             });
         lane_sync();
     }
@@ -45,7 +46,7 @@ struct Slopes {
             if (c < chains.live) {
                 const int32* row = losses + chains.grid[j] * s.readouts;
                 const field_t* f = fields_of(c, unit);
-                const int32 *own = readout_of(c), step = bit(signs, j) ? 2 : -2, middle = (int32)s.readouts - 1;
+                const int32 *own = readouts(c), step = bit(signs, j) ? 2 : -2, middle = (int32)s.readouts - 1;
                 for_range(0, s.patterns, [&](int64 m) {
                     const int32 moved = own[m] + gain(unit, m) * (rectified(stepped(f[m], inputs.at(m), step)) - rectified(f[m]));
                     sum += row[(moved + middle) >> 1] - row[(own[m] + middle) >> 1];
@@ -60,7 +61,7 @@ struct Slopes {
         field_t* f = fields_of(c, unit);
         for_range(0, s.patterns, [&](int64 m) {
             const int32 moved = stepped(f[m], inputs.at(m), 2 * sign);
-            readout_of(c)[m] += gain(unit, m) * (rectified(moved) - rectified(f[m]));
+            readouts(c)[m] += gain(unit, m) * (rectified(moved) - rectified(f[m]));
             f[m] = (field_t)moved;
         });
         lane_sync();
@@ -69,12 +70,10 @@ struct Slopes {
     // The field with `step` added where the mask is 0, and taken from it where all its bits are set.
     __device__ static int32 stepped(int32 field, int32 mask, int32 step) { return field + step - (mask & 2 * step); }
 
-    __device__ static int32 rectified(int32 field) { return field > 0 ? field : 0; }
-
-    // What a unit's output adds to the readout: twice its output weight, with the pattern's label.
-    __device__ int32 gain(int64 unit, int64 m) const { return (2 * unit < s.units ? 2 : -2) * labels[m]; }
+    // What a unit's output adds to the readout, with the pattern's label.
+    __device__ int32 gain(int64 unit, int64 m) const { return output_of(s, unit) * labels[m]; }
 
     __device__ field_t* fields_of(int c, int64 unit) const { return fields + c * apart + unit * s.patterns; }
 
-    __device__ int32* readout_of(int c) const { return readout + c * 32 * s.pattern_words; }
+    __device__ int32* readouts(int c) const { return readout + c * 32 * s.pattern_words; }
 };

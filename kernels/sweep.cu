@@ -2,16 +2,10 @@
 //
 // Variants: DENSE (differences of every pattern, or ReLU units that are RECTIFIED) or margins of COMMITTEE (with PLANES) / PARITY / perceptron; ERROR_COUNT (thresholds)
 // or variates; ERROR_COUNT_OF_ONE_CLASS; HEAT_BATH or Metropolis; WIDE (int32 fields);
-// sizes as arguments or as constants (known() of population.cuh).
+// sizes as arguments or as constants (gpumc/device/constants.py).
 #include "acceptance.cuh"
 #include "chains.cuh"
 #include "signs.cuh"
-
-#ifdef WIDE
-typedef int32 field_t;
-#else
-typedef int16 field_t;
-#endif
 
 #if defined(RECTIFIED)
 #include "rectified.cuh"
@@ -27,8 +21,6 @@ typedef int16 field_t;
 #if defined(VECTORS) && defined(ERROR_COUNT) && !defined(DENSE)
 #define STAIRS
 #endif
-
-enum { STREAM_ACCEPT = 6, STREAM_CENTRE = 7 };
 
 struct Rule {
     const uint32* thresholds;
@@ -303,6 +295,12 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
         item.store();
 #endif
     }
+}
+
+// The bytes of workspace of an item.
+extern "C" __global__ void item_bytes(int64 begin, int64 end, const Sizes* sizes, int64* bytes) {
+    for (int64 item = first_item(begin); item < end; item += item_stride())
+        if (lane() == 0) bytes[item] = Item::bytes(*sizes);
 }
 
 // The centre of each chain, drawn once after sizes.first_sweep sweeps.

@@ -14,7 +14,7 @@ FLOORS: list[set[str]] = [
     {"checks", "reading", "schema"},
     {"named"},
     {"device"},
-    {"activations"},
+    {"activations", "readouts"},
     {"machines", "ramps", "losses", "patterns", "measures", "grid", "state"},
     {"launch"},
     {"observables"},

@@ -15,7 +15,7 @@ ROUNDING = FIXED_POINT / 2
 
 
 def stabilities(machine) -> np.ndarray:
-    return np.arange(-machine.largest_readout, machine.largest_readout + 1, 2) * machine.stability_scale
+    return np.arange(-machine.readout.largest, machine.readout.largest + 1, 2) * machine.readout.scale
 
 
 def cross_entropy(machine, gamma: float) -> np.ndarray:

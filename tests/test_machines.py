@@ -55,19 +55,21 @@ def test_stabilities(machine):
 @by_name
 def test_labels_fold_into_the_patterns(machine):
     weights, xi, labels = draw(machine)
-    readout = machine.readout_of(machine.fields(weights, xi))
-    assert np.array_equal(machine.readout_of(machine.fields(weights, machine.gauge(xi, labels))), labels * readout)
+    readout = machine.readout.of(machine.fields(weights, xi))
+    assert np.array_equal(
+        machine.readout.of(machine.fields(weights, machine.readout.gauge(xi, labels))), labels * readout
+    )
 
 
 @by_name
 def test_readouts_are_odd_and_bounded(machine):
     weights, xi, _ = draw(machine, count=200)
     fields = machine.fields(weights, xi)
-    readout = machine.readout_of(fields)
+    readout = machine.readout.of(fields)
     assert np.all(fields % 2 == 1)
-    assert np.all((readout + machine.largest_readout) % 2 == 0)
+    assert np.all((readout + machine.readout.largest) % 2 == 0)
     assert np.all(readout != 0)
-    assert np.abs(readout).max() == machine.largest_readout
+    assert np.abs(readout).max() == machine.readout.largest
 
 
 @by_name

@@ -8,10 +8,9 @@ block b (and place ``128 b + 32 j + i`` takes bit i of that word, where one bit 
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 
+from gpumc.device.constants import Stream as Stream
 from gpumc.device.devices import array_module
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -20,32 +19,6 @@ ROUNDS = 10
 
 #: Seeds are below this; the bits above hold walker // 2^32 in a population beyond 2^32 walkers.
 SEED_LIMIT = 2**48
-
-
-class Stream(IntEnum):
-    """What a random number is for: the first word of every counter."""
-
-    PATTERNS = 0  # (pattern, input // 128, instance)
-    LABELS = 1  # (0, pattern // 128, instance)
-    FLIPS = 2  # (0, pattern // 4, instance): which labels of a teacher are turned
-    TEACHER = 3  # (0, weight // 128, instance)
-    INITIAL = 4  # (0, weight // 128, walker)
-    ORDER = 5  # (sweep, weight // 2, 0): 64-bit keys whose order is the order of the sites
-    ACCEPT = 6  # (sweep, place in the order // 4, walker)
-    CENTRE = 7  # (sweep, weight // 4, walker of the chain's first replica)
-    MESSAGES = 8  # (0, weight // 4, row): where focusing belief propagation starts
-    EXCHANGE = 9  # (round, pair of temperatures and coupling and chain, instance): replica exchange
-    MOMENTA = (
-        10  # (sweep, step << 24 | weight // 4, walker): normals, the momenta of a trajectory or the direction of a move
-    )
-    MOVES = 11  # (sweep, step, walker): what else a step on spheres needs
-    VON_MISES = 12  # (sweep, attempt << 16 | unit, walker of the chain's first replica): a centre's angle
-    SPLITTING = 13  # (level, move x blocks + weight // 4, particle): normals, the directions of moves
-    CLONES = 14  # (level, 0, particle): which survivor takes its place
-    ARCS = 15  # (level, move x blocks + try // 4, particle): how far it is moved
-    REDRAWN = (
-        16  # (pattern, input // 128, try << 32 | instance): inputs in the place of those that a teacher gives no label
-    )
 
 
 def philox(seed: int, stream: int, sweep, site, walker) -> np.ndarray:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from gpumc.device import constants
 from gpumc.errors import DeviceError
 
 _PACKAGE = Path(__file__).parents[1]
@@ -22,10 +23,15 @@ def folder() -> Path:
     raise DeviceError(f"the kernel sources are in none of {', '.join(map(str, FOLDERS))}: install gpumc again")
 
 
+#: The header that is made, and is no file.
+CONSTANTS = "constants.cuh"
+
+
 def text(path: Path) -> str:
     """A source with its own headers put in, and ``#line`` marks so that compilers name the real files.
 
-    A header is looked for beside the file and in :func:`folder`. Caches keyed by this text see headers change.
+    A header is looked for beside the file and in :func:`folder`; ``constants.cuh`` is made of `gpumc.device.constants`. Caches keyed by
+    this text see headers change.
     """
     return "\n".join(_lines(path, ())) + "\n"
 
@@ -39,7 +45,8 @@ def _lines(path: Path, including: tuple[Path, ...]) -> list[str]:
     """The text of ``path``, which the files ``including`` are waiting for."""
     lines = [f'#line 1 "{path.name}"']
     guarded = False
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    text = constants.header() if path.name == CONSTANTS else path.read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
         include = _INCLUDE.match(line)
         if include:
             header = _header(include[1], path)
@@ -57,6 +64,8 @@ def _lines(path: Path, including: tuple[Path, ...]) -> list[str]:
 
 
 def _header(name: str, path: Path) -> Path:
+    if name == CONSTANTS:
+        return folder() / name
     for candidate in (path.parent / name, folder() / name):
         if candidate.is_file():
             return candidate.resolve()

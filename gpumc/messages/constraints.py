@@ -31,7 +31,7 @@ class Constraints:
         first, agrees = alike(machine, xi, labels, scaled=scaled)
         kept, place = np.unique(first, return_inverse=True)
         right, opposite = (np.bincount(place, agrees == sign, len(kept)) for sign in (1, -1))
-        return cls(machine.gauge(xi, labels)[kept], right, opposite)
+        return cls(machine.readout.gauge(xi, labels)[kept], right, opposite)
 
     def __len__(self) -> int:
         return len(self.right)
@@ -43,7 +43,7 @@ class Constraints:
 
     def near(self, machine: Machine) -> int:
         """How many have an overlap of more than `NEAR`, in absolute value, with another: of a parity in every unit."""
-        parts = self.inputs.reshape(len(self), -1, machine.fan_in if machine.readout == "product" else machine.n)
+        parts = self.inputs.reshape(len(self), -1, machine.fan_in if machine.readout.by_unit else machine.n)
         units = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts.swapaxes(0, 1).astype(np.float32)]
         near = np.zeros(len(self), bool)
         for start in range(0, len(self), BLOCK):

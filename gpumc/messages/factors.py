@@ -140,7 +140,7 @@ Channel = Signs | Steps | Linear
 def takes_fields(machine: Machine, loss: Loss) -> bool:
     """Whether ``loss``, of numbers or of rows, depends on the value of a field, which a positive factor of the inputs changes, and not on
     signs alone."""
-    return machine.readout == "linear" and not loss.of_sign
+    return machine.readout.linear and not loss.of_sign
 
 
 def channel(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, counts: np.ndarray, dtype: type) -> Channel:
@@ -150,7 +150,7 @@ def channel(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, coun
     if takes_fields(machine, loss):
         return (Steps if loss.counts else Linear)(device, machine, loss, betas, counts)
     positive = np.arange(machine.k + 1) > np.arange(machine.k)[:, None]
-    readout = machine.readout_of(np.where(positive, 1, -1)) * machine.stability_scale
+    readout = machine.readout.of(np.where(positive, 1, -1)) * machine.readout.scale
     stability = np.broadcast_to(readout, (len(betas), machine.k + 1))
     of_rows = loss.beside(stability)
     right, opposite = (device.asarray(np.array(of_rows.values(sign * stability), dtype))[:, None] for sign in (1, -1))

@@ -42,7 +42,7 @@ Rule = tuple[list[float], list[float]]
 
 @dataclass(frozen=True)
 class _Fields(ABC):
-    """Factors of field x ``machine.stability_scale``. ``loss`` is of rows, on the host; ``beta`` (rows,); ``counts`` (2, rows, patterns):
+    """Factors of field x ``machine.readout.scale``. ``loss`` is of rows, on the host; ``beta`` (rows,); ``counts`` (2, rows, patterns):
     how many patterns of a factor want the output +1, and -1."""
 
     device: Device
@@ -58,7 +58,7 @@ class _Fields(ABC):
     def gaussian(self, mean: np.ndarray, variance: np.ndarray) -> Node:
         """The node whose one unit's field is Gaussian: ``mean`` (rows, 1, patterns), ``variance`` broadcasts against it."""
         found = self._averages(mean, variance + 0 * mean)
-        scale = self.machine.stability_scale
+        scale = self.machine.readout.scale
         return Node(found.log_z[:, 0], found.slope * scale, found.curvature * scale**2)
 
     def energy(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ class _Fields(ABC):
         """See :meth:`gpumc.messages.factors.Signs.counted`."""
         xp = self.device.xp
         fan_in = log_counts.shape[-1] - 1
-        fields = (2 * np.arange(fan_in + 1) - fan_in) * self.machine.stability_scale
+        fields = (2 * np.arange(fan_in + 1) - fan_in) * self.machine.readout.scale
         x = np.broadcast_to(fields, (len(self.beta), fan_in + 1))
         one, other = (
             self.device.asarray(np.array(self.loss.beside(x).values(sign * x), self.beta.dtype))[:, None, None]
@@ -94,7 +94,7 @@ class _Fields(ABC):
         """Of fields of ``mean`` and ``variance`` (rows, 1, patterns, ...); derivatives by the mean stability.
 
         Factors of one formula go together, so that the nodes of a row do not depend on which others there are."""
-        scale = self.machine.stability_scale
+        scale = self.machine.readout.scale
         found = Average(*(self.device.xp.empty_like(mean) for _ in range(4)))
         for formula, beta, at in self._formulae:
             parts = self._average(formula, beta, mean[at] * scale, self.device.xp.sqrt(variance[at]) * scale)

@@ -229,7 +229,7 @@ def _weights(form: Form, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The weights (rows, weights) that magnetisations ``mean`` stand for, and the patterns (rows,) that they get wrong, on the host."""
     graph = form.graph
     weights = normalised(mean) if graph.machine.spherical else graph.device.xp.where(mean < 0, -1.0, 1.0)
-    readout = graph.machine.readout_of(graph.to_patterns(weights))
+    readout = graph.machine.readout.of(graph.to_patterns(weights))
     right, opposite = graph.multiplicities()
     errors = ((readout < 0) * right + (readout > 0) * opposite).sum(axis=-1)
     return to_host(weights).reshape(len(weights), -1), to_host(errors).astype(int)

@@ -52,8 +52,8 @@ class Formula:
             edges = np.unique([0.0, *self.kinks, *(-kink for kink in self.kinks)])
             size = 1.0
         else:
-            size = machine.stability_scale
-            edges = np.arange(1 - machine.largest_readout, machine.largest_readout, 2.0)
+            size = machine.readout.scale
+            edges = np.arange(1 - machine.readout.largest, machine.readout.largest, 2.0)
         between = (edges[1:] + edges[:-1]) / 2
         values = np.asarray(self.values(np.array([edges[0] - 1, *between, edges[-1] + 1]) * size), float)
         changes = values[1:] != values[:-1]

@@ -75,7 +75,7 @@ class BeliefPropagation:
 
 def check_problem(machine: Machine, loss: Loss) -> None:
     """Raise ConfigError for hidden units and spherical weights that belief propagation is not for, and for losses without right values."""
-    if machine.rectified and not machine.spherical:
+    if machine.readout.rectified and not machine.spherical:
         raise ConfigError(
             f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"
         )

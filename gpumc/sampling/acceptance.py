@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpumc.device.constants import LOG_BITS
 from gpumc.errors import ConfigError
 from gpumc.grid import Grid
 from gpumc.losses import FIXED_POINT, Loss
@@ -33,7 +34,6 @@ PRODUCT_UNIT = FIXED_POINT**2
 #: coupling of spherical weights and of the error count, so that nothing overflows.
 MOST_BETA, MOST_COUPLING, MOST_COUNTED = 2**11, 2e6, 1e100
 
-LOG_BITS = 10
 LN2 = int(np.rint(np.log(2) / PRODUCT_UNIT))
 #: log(1 + j / 2^LOG_BITS), j = 0..2^LOG_BITS, in units of 2^-40.
 LOG_TABLE = np.rint(np.log1p(np.arange(2**LOG_BITS + 1) / 2**LOG_BITS) / PRODUCT_UNIT).astype(np.int64)

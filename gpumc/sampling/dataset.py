@@ -141,7 +141,7 @@ def dataset(
         "n": machine.n,
         "k": machine.k,
         "weights": machine.weights,
-        **({"activation": machine.activation} if machine.readout != "linear" else {}),
+        **({"activation": machine.activation} if not machine.readout.linear else {}),
         **({"slope": machine.slope} if machine.activation in ("erf", "tanh") else {}),
         "alpha": pattern_count / machine.weight_count,
         "loss": measure.loss.kind,

@@ -50,10 +50,10 @@ class Margins:
         self._scratch = np.empty(self.active.shape[1:], np.uint64)
         self._counts = np.empty(self._by_walker.shape[1:], np.uint8)
         self._ends = np.array([1, -1], fields.dtype)
-        if self.machine.readout == "linear":
+        if self.machine.readout.linear:
             self._refresh_alone(np.arange(walkers), self._fields[0])
             return
-        self._readout = _padded(model.machine.readout_of(fields).astype(np.int16), words)
+        self._readout = _padded(model.machine.readout.of(fields).astype(np.int16), words)
         # Bits of the patterns with field +1, and -1.
         self._edges = self._edges_of(self._fields).transpose(0, 2, 1, 3).copy()
         self._refresh(np.arange(walkers), self._edges)
@@ -84,14 +84,11 @@ class Margins:
         inputs = inputs[0] if len(inputs) == 1 else inputs[self._instance[who]]
         after = before - (2 * old.astype(before.dtype))[:, None] * inputs
         fields[who] = after
-        if self.machine.readout == "linear":
+        if self.machine.readout.linear:
             self._refresh_alone(who, after)
             return
         self._edges[:, who, unit] = self._edges_of(after)
-        if self.machine.readout == "majority":
-            self._readout[who] += 2 * ((after > 0).view(np.int8) - (before > 0).view(np.int8))
-        else:
-            self._readout[who] *= 1 - 2 * ((after > 0) != (before > 0)).view(np.int8)
+        self._readout[who] = self.machine.readout.followed(self._readout[who], before, after)
         self._refresh(who, self._edges[:, who])
 
     def _refresh(self, who: np.ndarray, edges: np.ndarray) -> None:
@@ -122,8 +119,8 @@ class Margins:
 
     def _with_rest(self, who: np.ndarray, rest: int) -> np.ndarray:
         """Where the other units' signs have the sum or product ``rest``, should this unit's be +, or -: uint64 (2, A, 1, words)."""
-        readouts = (rest + 1, rest - 1) if self.machine.readout == "majority" else (rest, -rest)
-        return _bits(self._readout[who] == np.array(readouts, np.int16)[:, None, None])[:, :, None]
+        low, high = self.machine.readout.ends(rest)
+        return _bits(self._readout[who] == np.array((high, low), np.int16)[:, None, None])[:, :, None]
 
 
 class Differences:
@@ -209,12 +206,12 @@ class Rectified:
         self._xi, self._n, self._fan_in = model.xi[instances].astype(fields.dtype), machine.n, machine.fan_in
         self._instance = np.repeat(np.arange(len(self._xi)), len(fields) // len(self._xi))
         # What a unit's output adds to the readout: twice its output weight, with the pattern's label.
-        self._gain = 2 * np.multiply.outer(machine.output_weights.astype(np.int64), model.labels[instances])
+        self._gain = 2 * np.multiply.outer(machine.readout.output_weights.astype(np.int64), model.labels[instances])
         self._fields = fields.swapaxes(0, 1).copy()
         by_instance = fields.reshape(len(self._xi), -1, *fields.shape[1:])
         labels = model.labels[instances].astype(np.int64)[:, None]
-        self._readout = (labels * machine.readout_of(by_instance)).reshape(len(fields), -1)
-        self._losses, self._middle = model.tables.ravel(), machine.largest_readout
+        self._readout = (labels * machine.readout.of(by_instance)).reshape(len(fields), -1)
+        self._losses, self._middle = model.tables.ravel(), machine.readout.largest
         self._first = (model.tables.shape[1] * grid_of)[:, None]
 
     @property
@@ -256,7 +253,7 @@ Slopes = Margins | Differences | Rectified
 
 def slopes_of(model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray) -> Slopes:
     """The slopes of walkers with ``fields`` (walkers, k, M), which are followed; ``grid_of`` int (walkers,)."""
-    kind = Rectified if model.machine.rectified else Differences if model.dense else Margins
+    kind = Rectified if model.machine.readout.rectified else Differences if model.dense else Margins
     return kind(model, instances, grid_of, fields)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from gpumc import launch
 from gpumc.device import Device
+from gpumc.device.constants import Centre
 from gpumc.device.philox import Stream, philox, site_orders
 from gpumc.launch import Sizes
 from gpumc.measures import Measure
@@ -49,11 +50,11 @@ class Dynamics:
         return isinstance(self.measure.centre, str) and self.measure.centre == "explicit"
 
     @property
-    def centre_role(self) -> int:
-        """The enumerator of kernels/population.cuh."""
+    def centre_role(self) -> Centre:
+        """What the centre is in kernels."""
         if self.measure.centre is None:
-            return 0
-        return 3 if self.traced else 2 if self.moving_centre else 1
+            return Centre.NONE
+        return Centre.TRACED if self.traced else Centre.DRAWN if self.moving_centre else Centre.GIVEN
 
 
 def advance(
@@ -81,7 +82,7 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         *(model.labels, _places(model), *_tables(model)),
     )
     share = launch.share(device, model, dynamics.traced, rule.beta)
-    items, workspace = _items(device, model, population, sizes, share)
+    items, workspace = _items(device, model, population, dynamics, sizes, share)
     known = sizes.constants(device, len(population.energy))
     launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share, known)(
         items,
@@ -101,12 +102,12 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
 
 def _places(model: Model) -> np.ndarray:
     """Where slopes are: the perceptron's crossings (grid, classes), or what the other units' signs give (classes,), int32."""
-    return np.ascontiguousarray(model.crossings if model.machine.readout == "linear" else model.classes, dtype=np.int32)
+    return np.ascontiguousarray(model.crossings if model.machine.readout.linear else model.classes, dtype=np.int32)
 
 
 def _tables(model: Model) -> tuple[np.ndarray | None, np.ndarray | None]:
     """What the slopes are made of: ``values`` int64 and ``table`` int32 of kernels/sweep.cu."""
-    if model.machine.rectified:
+    if model.machine.readout.rectified:
         return None, model.tables.astype(np.int32)
     if model.dense:
         up, slope = model.differences
@@ -114,11 +115,15 @@ def _tables(model: Model) -> tuple[np.ndarray | None, np.ndarray | None]:
     return np.ascontiguousarray(model.class_values), None
 
 
-def _items(device: Device, model: Model, population: Population, sizes: Sizes, share: int) -> tuple[int, np.ndarray]:
+def _items(
+    device: Device, model: Model, population: Population, dynamics: Dynamics, sizes: Sizes, share: int
+) -> tuple[int, np.ndarray]:
     """How many items the sweep kernel has, and their workspace: registers need none."""
-    chains = launch.item_chains(device, model)
-    items = len(population.energy) * -(-sizes.grid * sizes.chains // chains)
-    return items, launch.workspace(device, items, 0 if share else sizes.workspace(chains, model))
+    items = len(population.energy) * -(-sizes["grid"] * sizes["chains"] // launch.item_chains(device, model))
+    if share:
+        return items, launch.workspace(device, items, 0)
+    variant = launch.sweep_variant(model, population.fields.dtype, dynamics.heat_bath, 0)
+    return items, launch.workspace(device, items, launch.item_bytes(device, variant, sizes))
 
 
 def _advance_numpy(device, model, population, dynamics, rule, first, orders) -> None:
@@ -253,8 +258,8 @@ class _Block:
     def _energy(self, fields: np.ndarray, index: int) -> np.ndarray:
         """The energies int64 (walkers,) of ``fields`` (walkers, k, M)."""
         by_instance = fields.reshape(self.shape[0], -1, *fields.shape[1:])
-        readout = self.labels[:, None] * self.model.machine.readout_of(by_instance).astype(np.int64)
-        row = (readout.reshape(len(fields), -1) + self.model.machine.largest_readout) // 2
+        readout = self.labels[:, None] * self.model.machine.readout.of(by_instance).astype(np.int64)
+        row = (readout.reshape(len(fields), -1) + self.model.machine.readout.largest) // 2
         return self.model.tables[self.grid_of[index][:, None], row].sum(axis=-1)
 
     def write_back(self) -> None:
@@ -309,7 +314,7 @@ def draw_centre(
     sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=dynamics.centre_role)
     share = launch.share(device, model, dynamics.traced, rule.beta)
     draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share)
-    items, workspace = _items(device, model, population, sizes, share)
+    items, workspace = _items(device, model, population, dynamics, sizes, share)
     draw(items, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre), workspace)
 
 

@@ -70,7 +70,7 @@ def _inputs(config: RunConfig, machine: Machine) -> int:
     """Bytes of the patterns of one task, of its table of losses, and of one chain's fields."""
     alpha = config.patterns.alpha
     patterns = 0 if alpha is None else max(1, round(min(_most(alpha), 2.0**32) * machine.weight_count))
-    table = 9 * machine.largest_readout * _grid(config)
+    table = 9 * machine.readout.largest * _grid(config)
     fields = 2 * patterns * machine.k * _grid(config) * _most(config.measure.replicas)
     return 2 * config.patterns.instances * patterns * machine.n + table + fields
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpumc.device import Device, kernel
+from gpumc.device.constants import TOUCHING
 from gpumc.device.philox import Stream, philox, uniform
 from gpumc.sampling.spheres.geometry import normalised, tangent
 from gpumc.volumes.regions import Region
@@ -25,8 +26,6 @@ STRETCH = 0.03
 SPREAD = 0.2
 #: Paths meet no more walls than there are weights, on average; one that meets so many times more is not taken.
 STUCK = 100
-#: A wall nearer than this is met at once.
-TOUCHING = 1e-300
 
 
 class Billiards:

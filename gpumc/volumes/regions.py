@@ -129,13 +129,8 @@ class Region:
 
 def margins(machine: Machine, fields: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Of preactivations (..., units, M), a continuous number for each pattern, (..., M), above 0 where it is right: the stability, or
-    where it counts signs that of the unit in the middle, or which a product turns first."""
-    xp = array_module(fields)
-    if machine.differentiable:
-        return machine.output(fields) * labels
-    if machine.readout == "product":
-        return machine.output(fields) * labels * xp.abs(fields).min(axis=-2)
-    return xp.sort(fields * labels, axis=-2)[..., machine.k // 2, :]
+    where that counts signs what their readout says."""
+    return machine.output(fields) * labels if machine.differentiable else machine.readout.margin(fields, labels)
 
 
 def fields_of(u: Any, inputs: Any) -> Any:

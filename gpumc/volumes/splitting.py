@@ -70,7 +70,7 @@ def log_fraction(
         f"splitting with {how.populations} populations of {how.particles} particles",
     )
     region = Region.of(device, machine, *walls, place, walkers, how.seed)
-    if machine.readout == "linear" and region.empty():
+    if machine.readout.linear and region.empty():
         return math.nan, math.nan, math.nan, False
     logs, levels, means = _populations(region, how)
     expected = math.sqrt(max(levels, 1) * (1 - SURVIVORS) / SURVIVORS / how.particles)
@@ -115,7 +115,7 @@ def _populations(region: Region, how: Splitting) -> tuple[np.ndarray, int, np.nd
     solutions, (populations, weights)."""
     shape, device, machine = (how.populations, how.particles), region.device, region.machine
     own = np.arange(len(region.walkers))
-    moves = (Billiards if machine.readout == "linear" else Slices)(region, how.moves)
+    moves = (Billiards if machine.readout.linear else Slices)(region, how.moves)
     u = normalised(region.directions(0, 1, region.walkers)[0])
     scores = region.least_margin(region.fields(u))
     logs, over = np.zeros(how.populations), np.zeros(how.populations, bool)

@@ -10,3 +10,8 @@ struct Readout {
     // The patterns of a word for which flipping the unit's sign changes the loss.
     __device__ uint32 active(bool, int64) const { return ~0u; }
 };
+
+// The readout of pattern m from the `fields` of a walker.
+__device__ inline int64 readout_of(const Sizes&, const field_t* fields, int64 m) {
+    return fields[m];
+}

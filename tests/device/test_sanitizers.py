@@ -104,7 +104,19 @@ def test_kernels_are_clean_on_a_gpu(tool):
     sanitizer = shutil.which("compute-sanitizer")
     if not sanitizer:
         pytest.fail("compute-sanitizer is not in PATH: it comes with the CUDA toolkit")
-    tests = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "tests.device.unpooled", "-m", "gpu"]
+    tests = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.device.unpooled",
+        "-m",
+        "gpu",
+    ]
     command = [sanitizer, "--tool", tool, "--error-exitcode", "66", *tests, *ON_A_GPU]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

@@ -5,7 +5,8 @@ from itertools import product
 
 import numpy as np
 
-from gpumc.launch import COMPILED, machine_variant, sweep_variant
+from gpumc.device.constants import COMPILED
+from gpumc.launch import machine_variant, sweep_variant
 from gpumc.losses import CrossEntropy, ErrorCount
 from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
 from gpumc.state import Model
@@ -51,7 +52,7 @@ VARIANTS = {
             sweep_variant(*case, share)
             for share in (0, 13)
             for case in product(MODELS, FIELDS, (False, True))
-            if not (share and case[0].machine.rectified)
+            if not (share and case[0].machine.readout.rectified)
         ]
         + [sweep_variant(model, FIELDS[0], False, 0) | CONSTANTS for model in MODELS]
     ),

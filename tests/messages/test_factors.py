@@ -24,8 +24,8 @@ def node(machine, loss, beta, counts=FOUR):
 
 def loss_of(machine, loss, signs):
     """A pattern's loss where the hidden units have these signs, from the sampler's own table."""
-    readout = machine.readout_of(np.array(signs)[:, None])[0]
-    return loss.tables(machine)[0][(readout + machine.largest_readout) // 2] * loss.unit
+    readout = machine.readout.of(np.array(signs)[:, None])[0]
+    return loss.tables(machine)[0][(readout + machine.readout.largest) // 2] * loss.unit
 
 
 @pytest.mark.parametrize("machine", COMMITTEES, ids=str)
@@ -53,7 +53,7 @@ def test_units_are_summed_as_by_enumeration(machine, loss, beta):
 @pytest.mark.parametrize(("beta", "gamma"), [(0.5, 0.3), (5.0, 1.0), (5.0, 5.0), (20.0, 40.0)])
 def test_cross_entropy_quadrature(mean, beta, gamma):
     machine, variance = gpumc.Perceptron(101), 0.6
-    scale = machine.stability_scale
+    scale = machine.readout.scale
     found = node(machine, gpumc.CrossEntropy(gamma), beta, ONE)
     assert isinstance(found, Linear)
 
@@ -74,7 +74,7 @@ def test_cross_entropy_quadrature(mean, beta, gamma):
 def test_losses_of_a_constraint_are_summed_by_quadrature(right, opposite):
     machine, variance, gamma, beta, mean = gpumc.Perceptron(101), 0.6, 1.5, 2.0, 0.4
     counts = np.array([[[float(right)]], [[float(opposite)]]])
-    scale = machine.stability_scale
+    scale = machine.readout.scale
     loss = gpumc.CrossEntropy(gamma)
 
     def summed(x):

@@ -15,7 +15,7 @@ from gpumc.messages.formulae import Formula, both_labels, check_values
 from tests.messages.losses import Exponential, Hidden, Hinge, Ramp, Silent, Window
 
 REAL, BINARY = gpumc.Perceptron(101, weights="spherical"), gpumc.Perceptron(101)
-SCALE = REAL.stability_scale
+SCALE = REAL.readout.scale
 BOTH = [(1.0, 0.0), (2.0, 1.0)]
 POINTS, WEIGHTS = np.polynomial.legendre.leggauss(40)
 

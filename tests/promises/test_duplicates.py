@@ -95,7 +95,7 @@ def test_losses_of_one_constraint_are_summed(machine, loss):
     """One input is a tree, where messages are exact: three patterns want one output of it, and one the other."""
     xi = gpumc.random_patterns(machine, 1.0, seed=2).xi[0][[0, 0, 0, 0]].copy()
     xi[1] *= -1
-    odd = machine.readout != "product" or machine.k % 2
+    odd = not machine.readout.by_unit or machine.k % 2
     patterns = gpumc.Patterns(xi, [1, -1 if odd else 1, -1, 1])
     beta = [0.3, 2.0]
     truth = exact.boltzmann(machine, patterns, loss, beta)

@@ -118,9 +118,9 @@ def test_tracked_energies(case):
     for i in range(2):
         weights = data.weights.values[i].reshape(-1, case.machine.weight_count)
         stability = case.machine.stabilities(weights, patterns.xi[i], patterns.labels[i])
-        readout = np.rint(stability / case.machine.stability_scale).astype(int)
+        readout = np.rint(stability / case.machine.readout.scale).astype(int)
         table = case.loss.tables(case.machine)[0]
-        energy = table[(readout + case.machine.largest_readout) // 2].sum(axis=1) * case.loss.unit
+        energy = table[(readout + case.machine.readout.largest) // 2].sum(axis=1) * case.loss.unit
         assert np.array_equal(data.energy.values[i, ..., -1].ravel(), energy)
         assert np.array_equal(data.error_rate.values[i, ..., -1].ravel(), (stability <= 0).mean(axis=1))
     if case.centre is not None:
@@ -130,5 +130,5 @@ def test_tracked_energies(case):
         np.testing.assert_allclose(data.overlap_replicas[..., -1], pair, rtol=0, atol=1e-15)
     width = np.gradient(data.stability) if data.stability.size > 1 else 1.0
     assert np.all(data.stability_density >= 0)
-    several = case.machine.readout == "linear" or case.machine.rectified  # of many readouts the last bin is narrower
+    several = case.machine.readout.linear or case.machine.readout.rectified  # of many readouts the last bin is narrower
     assert several or np.allclose((data.stability_density * width).sum("stability"), 1)

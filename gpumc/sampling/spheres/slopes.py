@@ -14,12 +14,12 @@ SIGNATURE = ("float64*", *["const float64*"] * 3, *["int64"] * 3, *["float64"] *
 
 def variant(machine: Machine) -> dict[str, int]:
     """The definitions that the kernel is compiled with."""
-    return {} if machine.readout == "linear" else {machine.activation.upper(): 1}
+    return {} if machine.readout.linear else {machine.activation.upper(): 1}
 
 
 def has_kernel(device: Device, machine: Machine, loss: Loss) -> bool:
     """Whether there is a kernel on ``device``: for the cross-entropy of sums of units whose activation is quickly computed."""
-    quick = machine.readout != "product" and machine.activation != "erf"
+    quick = not machine.readout.by_unit and machine.activation != "erf"
     return device.kind != "numpy" and quick and loss.fused == "slopes.cu"
 
 
