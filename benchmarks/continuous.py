@@ -22,10 +22,7 @@ from threadpoolctl import threadpool_limits
 
 import gpumc
 from gpumc.device import Device, choose
-from gpumc.sampling import acceptance
 from gpumc.sampling.spheres.geometry import normalised
-from gpumc.sampling.spheres.hmc import STEPS
-from gpumc.sampling.spheres.run import SpheresRun
 from gpumc.sampling.spheres.target import Target
 
 MACHINE, ALPHA, POPULATION, SWEEPS = (
@@ -34,7 +31,7 @@ MACHINE, ALPHA, POPULATION, SWEEPS = (
     1024,
     4,
 )
-MEASURE = gpumc.Gibbs(gpumc.CrossEntropy(1.0), 2.0)
+MEASURE, SAMPLER = gpumc.Gibbs(gpumc.CrossEntropy(1.0), 2.0), gpumc.HMC(steps=10)
 
 
 def main() -> None:
@@ -60,16 +57,17 @@ def main() -> None:
 def gradients(device: Device) -> dict[str, float]:
     """Gradients a second, alone and in sampling, and the matrix-product rate that they are compared with."""
     patterns = gpumc.random_patterns(MACHINE, ALPHA, 1, seed=1)
-    settings = {"chains": POPULATION, "burn_in": 0, "sweeps": SWEEPS, "every": SWEEPS}
-    run = SpheresRun(MACHINE, patterns, MEASURE, *settings.values(), acceptance.HMC, 0, device)
+    settings = {"chains": POPULATION, "burn_in": 0, "sweeps": SWEEPS, "every": SWEEPS, "sampler": SAMPLER}
+    walks = gpumc.dynamics(MACHINE, patterns, MEASURE, sampler=SAMPLER, device=device.name)
+    block = walks.walk(walks.whole(POPULATION), POPULATION).block
     target = Target.of(device, MACHINE, MEASURE.loss, patterns.xi[0], patterns.labels[0])
     rng = np.random.default_rng(1)
-    weights = normalised(device.asarray(rng.standard_normal((POPULATION, *run.shape))))
+    weights = normalised(device.asarray(rng.standard_normal((POPULATION, *target.shape))))
     ones = device.asarray(np.ones(POPULATION))
 
     def all_gradients() -> None:
-        for first in range(0, POPULATION, run.block):
-            rows = slice(first, first + run.block)
+        for first in range(0, POPULATION, block):
+            rows = slice(first, first + block)
             own = target.under(MEASURE.loss.at(gamma=ones[rows]))
             own.gradient(own.fields(weights[rows]), ones[rows])
 
@@ -78,9 +76,9 @@ def gradients(device: Device) -> dict[str, float]:
     product = seconds(device, lambda: left @ right)
     alone = seconds(device, all_gradients)
     sampled = seconds(device, lambda: gpumc.sample(MACHINE, patterns, MEASURE, seed=1, device=device.name, **settings))
-    sampled /= SWEEPS * STEPS
+    sampled /= SWEEPS * SAMPLER.steps
     return {
-        "rows_of_a_block": run.block,
+        "rows_of_a_block": block,
         "product_flops_per_s": 4 * POPULATION * MACHINE.n * patterns.count / product,
         "gradients_per_s": POPULATION / alone,
         "fraction_of_product": product / alone,

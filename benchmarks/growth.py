@@ -137,6 +137,7 @@ def memory(loss: gpumc.losses.Loss, n: int, M: int) -> tuple[float, float]:
         first_instance=0,
         first_chain=0,
         chains=ITEM,
+        weight_count=n,
     )
     arrays = (population.weights, population.fields, population.energy, population.flips)
     held = sum(array.nbytes for array in arrays) + Sizes.of(model, population).workspace(ITEM, model)

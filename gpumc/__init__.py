@@ -14,7 +14,7 @@ _HOMES = {
     "gpumc.ramps": ("Ramp",),
     "gpumc.losses": ("Loss", "ErrorCount", "CrossEntropy", "SquaredHinge", "BandCount", "LogBarrier"),
     "gpumc.measures": ("Gibbs", "LocalEntropy"),
-    "gpumc.sampling": ("sample",),
+    "gpumc.sampling": ("sample", "dynamics", "Metropolis", "HeatBath", "HMC", "Rotations", "HitAndRun"),
     "gpumc.messages": (
         "BeliefPropagation",
         "FreeScoping",
@@ -29,6 +29,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "HMC",
     "BandCount",
     "BeliefPropagation",
     "CrossEntropy",
@@ -36,13 +37,17 @@ __all__ = [
     "FreeScoping",
     "FullCommittee",
     "Gibbs",
+    "HeatBath",
+    "HitAndRun",
     "LocalEntropy",
     "LogBarrier",
     "Loss",
+    "Metropolis",
     "Patterns",
     "Perceptron",
     "PseudoReinforcement",
     "Ramp",
+    "Rotations",
     "Scoping",
     "Splitting",
     "SquaredHinge",
@@ -50,6 +55,7 @@ __all__ = [
     "ThermodynamicIntegration",
     "TreeCommittee",
     "TreeParity",
+    "dynamics",
     "entropy",
     "exact",
     "focusing_bp",
@@ -79,7 +85,7 @@ if TYPE_CHECKING:
     from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
     from gpumc.ramps import Ramp
     from gpumc.results import open_run, save
-    from gpumc.sampling import sample
+    from gpumc.sampling import HMC, HeatBath, HitAndRun, Metropolis, Rotations, dynamics, sample
     from gpumc.volumes import Splitting, ThermodynamicIntegration, entropy, local_entropy
 
 

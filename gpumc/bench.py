@@ -32,7 +32,7 @@ from gpumc.machines import Machine, Perceptron, TreeCommittee
 from gpumc.measures import Gibbs, LocalEntropy, Measure
 from gpumc.patterns import Patterns, random_patterns
 from gpumc.sampling import sample
-from gpumc.sampling.run import STRIDE
+from gpumc.sampling.binary import STRIDE
 
 #: The peers' sources: inside the package in a wheel, among the benchmarks in a checkout.
 FOLDERS = (Path(__file__).parent / "peers", Path(__file__).parents[1] / "benchmarks" / "peers")

@@ -6,15 +6,22 @@ Signs are kept as bits, +1 as 1, little-endian in uint32 words; the bits past th
 
 from __future__ import annotations
 
+import os
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from gpumc.device import Device
+from gpumc.checks import a_path
+from gpumc.device import Device, array_module, to_host
+from gpumc.errors import RunError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
+from gpumc.reading import reason, regular
 
 #: Jumps of a count of the perceptron's errors of which patterns are kept in bitmaps: a margin has one, a band two.
 MOST_CROSSINGS = 2
@@ -159,9 +166,59 @@ class Model:
         return readout * self.labels.reshape(len(self.labels), *[1] * (readout.ndim - 2), -1)
 
 
+class State(ABC):
+    """What changes in a population as it is advanced: plain arrays, and ``sweep``, the number of sweeps made."""
+
+    sweep: int
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int, int]:
+        """(instances, grid, chains, replicas)."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that the rest of a trajectory depends on, on the host: ``weights`` (instances, grid, chains, replicas, weights), int8 or
+        float64, ``sweep``, and others."""
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the state to a file of NumPy's .npz format, whole or not at all; `Dynamics.load` reads it.
+
+        Raises
+        ------
+        RunError
+            Where the file cannot be written.
+        """
+        file = a_path(path)
+        new = file.with_name(f"{file.name}.{os.getpid()}.new")
+        try:
+            with open(new, "wb") as stream:
+                np.savez(stream, **self.arrays())  # type: ignore[arg-type]
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(new, file)
+        except OSError as error:
+            raise RunError(f"the state cannot be saved as {file} ({reason(error)})") from None
+        finally:
+            new.unlink(missing_ok=True)
+
+
+def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of a saved state. Raises RunError for a file that is none, or cannot be read."""
+    file = a_path(path)
+    try:
+        with np.load(regular(file), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"the state {file} cannot be read ({reason(error)})") from None
+    if "weights" not in arrays:
+        raise RunError(f"{file} holds no state: it has no array 'weights'")
+    return arrays
+
+
 @dataclass
-class Population:
-    """The arrays that sweeps advance in place.
+class Population(State):
+    """The arrays of binary weights that sweeps advance in place.
 
     ``weights`` uint32 (I, G, C, y, words); ``centre`` uint32 (I, G, C, words) or None; ``fields`` int16 or int32
     (I, G, C, y, k, M): w_l . xi_l of every unit and pattern; ``energy`` int64 (I, G, C, y) in units of the loss; ``flips`` int64
@@ -176,6 +233,31 @@ class Population:
     first_instance: int
     first_chain: int
     chains: int
+    weight_count: int
+    sweep: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(instances, grid, chains, replicas)."""
+        return self.energy.shape
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `State`: weights and centre are signs; fields and energies follow from them."""
+        centre = {} if self.centre is None else {"centre": unpack_signs(to_host(self.centre), self.weight_count)}
+        return {
+            "weights": unpack_signs(to_host(self.weights), self.weight_count),
+            **centre,
+            "accepted": to_host(self.flips),
+            "sweep": np.array(self.sweep),
+        }
+
+    def permute_grid(self, source: np.ndarray) -> None:
+        """Give every chain the replicas that are at grid point ``source`` now, in place: integers (instances, grid, chains) on the host."""
+        instances, grid, chains = source.shape
+        instance, chain = np.arange(instances)[:, None, None], np.arange(chains)
+        rows = array_module(self.weights).asarray(((instance * grid + source) * chains + chain).ravel())
+        for array in (self.weights, self.fields, self.energy):
+            array[:] = array.reshape(-1, *array.shape[3:])[rows].reshape(array.shape)
 
     def on(self, device: Device) -> Population:
         """The same population with its arrays on ``device``."""

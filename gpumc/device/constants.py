@@ -19,7 +19,7 @@ class Stream(IntEnum):
     MESSAGES = 8  # (0, weight // 4, row): where focusing belief propagation starts
     EXCHANGE = 9  # (round, pair of temperatures and coupling and chain, instance): replica exchange
     MOMENTA = (
-        10  # (sweep, step << 24 | weight // 4, walker): normals, the momenta of a trajectory or the direction of a move
+        10  # (sweep, move x blocks + weight // 4, walker): normals, momenta of a trajectory or directions of moves
     )
     MOVES = 11  # (sweep, step, walker): what else a step on spheres needs
     VON_MISES = 12  # (sweep, attempt << 16 | unit, walker of the chain's first replica): a centre's angle

@@ -2,5 +2,19 @@
 
 from gpumc.sampling.parts import Part
 from gpumc.sampling.run import sample
+from gpumc.sampling.samplers import HMC, HeatBath, HitAndRun, Metropolis, Rotations, Sampler, SphereSampler
+from gpumc.sampling.stepping import Dynamics, dynamics
 
-__all__ = ["Part", "sample"]
+__all__ = [
+    "HMC",
+    "Dynamics",
+    "HeatBath",
+    "HitAndRun",
+    "Metropolis",
+    "Part",
+    "Rotations",
+    "Sampler",
+    "SphereSampler",
+    "dynamics",
+    "sample",
+]

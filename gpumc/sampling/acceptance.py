@@ -9,6 +9,7 @@ variate, the fixed-point -log of the random word (or its logit, for the heat bat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +20,8 @@ from gpumc.losses import FIXED_POINT, Loss
 from gpumc.measures import Gibbs, Measure
 from gpumc.ramps import Ramp, values_of
 
-METROPOLIS, HEAT_BATH = "metropolis", "heat-bath"
-HMC, ROTATIONS, HIT_AND_RUN = "hmc", "rotations", "hit-and-run"
-#: Samplers of binary and of spherical weights.
-SAMPLERS = {"binary": (METROPOLIS, HEAT_BATH), "spherical": (HMC, ROTATIONS, HIT_AND_RUN)}
+if TYPE_CHECKING:
+    from gpumc.sampling.samplers import FlipSampler
 
 #: Thresholds are probabilities times this.
 CERTAIN = 2**31
@@ -71,6 +70,11 @@ def pulls(measure: Measure) -> np.ndarray:
 def traced(measure: Measure) -> bool:
     """Whether the centre is summed out."""
     return isinstance(measure.centre, str) and measure.centre == "traced"
+
+
+def moving_centre(measure: Measure) -> bool:
+    """Whether the centre is sampled along."""
+    return isinstance(measure.centre, str) and measure.centre == "explicit"
 
 
 def log_weight_gain(measure: Measure, coupling: np.ndarray, aligned: np.ndarray) -> np.ndarray:
@@ -123,23 +127,28 @@ class Schedule:
 
     def losses(self, loss: Loss, sweep: int) -> list[Loss]:
         """``loss`` at every grid point in a sweep."""
-        rows = {name: values[sweep if self.ramps else 0].tolist() for name, values in self.own.items()}
+        rows = {name: values[self.row(sweep)].tolist() for name, values in self.own.items()}
         return [loss.at(**{name: row[point] for name, row in rows.items()}) for point in range(self.beta.shape[1])]
 
     @property
     def ramps(self) -> bool:
+        """Whether anything moves with the sweeps."""
         return len(self.beta) > 1
+
+    def row(self, sweep: Any) -> Any:
+        """The row of a sweep, or of several: behind the last one nothing moves."""
+        return np.clip(sweep, 0, len(self.beta) - 1)
 
     def bytes_per_sweep(self, measure: Measure, pattern_count: int) -> int:
         """An upper estimate of the memory in which :meth:`rule` makes the integers of a sweep."""
         cases = self.beta.shape[1] * (len(pulls(measure)) + 1)
         return 48 * cases * (2 * pattern_count + 1 if measure.loss.counts else 1)
 
-    def rule(self, measure: Measure, sampler: str, pattern_count: int, first: int, count: int) -> Rule:
+    def rule(self, measure: Measure, sampler: FlipSampler, pattern_count: int, first: int, count: int) -> Rule:
         """The integers of sweeps first .. first + count - 1."""
-        span = slice(first, first + count) if self.ramps else slice(None)
+        span = self.row(np.arange(first, first + count)) if self.ramps else slice(None)
         beta, coupling = self.beta[span], self.coupling[span]
-        heat_bath = sampler == HEAT_BATH
+        heat_bath = sampler.heat_bath
         aligned = -pulls(measure) if heat_bath else pulls(measure)
         gain = log_weight_gain(measure, coupling[..., None], aligned)
         centre = None if isinstance(measure, Gibbs) else centre_thresholds(coupling, measure.replicas)

@@ -17,6 +17,7 @@ from gpumc.schema import PARAMETERS
 
 LONG_NAMES = {
     "energy": "loss of a replica",
+    "energy_per_pattern": "loss of a replica, divided by the number of patterns",
     "error_rate": "fraction of patterns that a replica gets wrong",
     "overlap_centre": "overlap of a replica with the centre, W.W~/N",
     "overlap_replicas": "overlap of two replicas, mean over pairs",
@@ -113,6 +114,7 @@ def dataset(
     density = counts / counts.sum(axis=-1, keepdims=True) / bins.widths
     variables = {
         "energy": variable(records.energy, "chain", "replica", "draw"),
+        "energy_per_pattern": variable(records.energy / pattern_count, "chain", "replica", "draw"),
         "error_rate": variable(records.error_rate, "chain", "replica", "draw"),
         "acceptance": variable(records.acceptance, "chain", "replica"),
         "weights": variable(records.weights, "chain", "replica", "weight"),
@@ -135,7 +137,7 @@ def dataset(
     moving = {"beta": schedule.beta, "coupling": schedule.coupling, **schedule.own}
     for name, parameter in grid.parameters.items():
         if isinstance(parameter, Ramp):
-            coordinates[name] = ("draw", moving[name][burn_in + recorded - 1, 0])
+            coordinates[name] = ("draw", moving[name][schedule.row(burn_in + recorded - 1), 0])
     attributes |= {
         "machine": machine.kind,
         "n": machine.n,

@@ -7,7 +7,7 @@ twin moves them at once; with the centre traced out they take their turns. After
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,39 +22,22 @@ from gpumc.sampling.acceptance import LOG_TABLE, Rule, exponential, logistic
 from gpumc.sampling.slopes import slopes_of
 from gpumc.state import Model, Population, pack_signs, unpack_signs
 
+if TYPE_CHECKING:
+    from gpumc.sampling.stepping import Dynamics
+
 #: Walkers that the NumPy twin moves at once: enough to amortise a call, few enough to stay in cache.
 BLOCK = {False: 4096, True: 1024}
 #: Places of the order whose random words are made at once, a multiple of 4.
 PLACES = 64
 
 
-@dataclass(frozen=True)
-class Dynamics:
-    """How a population moves: the measure, the sampler and the seed."""
-
-    measure: Measure
-    sampler: str
-    seed: int
-
-    @property
-    def heat_bath(self) -> bool:
-        return self.sampler == acceptance.HEAT_BATH
-
-    @property
-    def traced(self) -> bool:
-        return acceptance.traced(self.measure)
-
-    @property
-    def moving_centre(self) -> bool:
-        """Whether the centre is sampled along."""
-        return isinstance(self.measure.centre, str) and self.measure.centre == "explicit"
-
-    @property
-    def centre_role(self) -> Centre:
-        """What the centre is in kernels."""
-        if self.measure.centre is None:
-            return Centre.NONE
-        return Centre.TRACED if self.traced else Centre.DRAWN if self.moving_centre else Centre.GIVEN
+def _centre_role(measure: Measure) -> Centre:
+    """What the centre is in kernels."""
+    if measure.centre is None:
+        return Centre.NONE
+    if acceptance.traced(measure):
+        return Centre.TRACED
+    return Centre.DRAWN if acceptance.moving_centre(measure) else Centre.GIVEN
 
 
 def advance(
@@ -75,16 +58,16 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         first_sweep=first,
         ramps=rule.rows > 1,
         seed=dynamics.seed,
-        centre=dynamics.centre_role,
+        centre=_centre_role(dynamics.measure),
     )
     constants = (
         *(rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE),
         *(model.labels, _places(model), *_tables(model)),
     )
-    share = launch.share(device, model, dynamics.traced, rule.beta)
+    share = launch.share(device, model, acceptance.traced(dynamics.measure), rule.beta)
     items, workspace = _items(device, model, population, dynamics, sizes, share)
     known = sizes.constants(device, len(population.energy))
-    launch.sweep_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share, known)(
+    launch.sweep_kernel(device, model, population.fields.dtype, dynamics.sampler.heat_bath, share, known)(
         items,
         *(
             sizes.array(device),
@@ -122,7 +105,7 @@ def _items(
     items = len(population.energy) * -(-sizes["grid"] * sizes["chains"] // launch.item_chains(device, model))
     if share:
         return items, launch.workspace(device, items, 0)
-    variant = launch.sweep_variant(model, population.fields.dtype, dynamics.heat_bath, 0)
+    variant = launch.sweep_variant(model, population.fields.dtype, dynamics.sampler.heat_bath, 0)
     return items, launch.workspace(device, items, launch.item_bytes(device, variant, sizes))
 
 
@@ -153,7 +136,9 @@ class _Block:
         count = model.machine.weight_count
         self.shape = population.energy[self.part].shape
         replicas = self.shape[-1]
-        self.groups = [slice(a, a + 1) for a in range(replicas)] if dynamics.traced else [slice(0, replicas)]
+        self.groups = (
+            [slice(a, a + 1) for a in range(replicas)] if acceptance.traced(dynamics.measure) else [slice(0, replicas)]
+        )
         weights = unpack_signs(population.weights[self.part], count)
         self.weights = [weights[..., g, :].reshape(-1, count).T.copy() for g in self.groups]
         self.flips = [population.flips[self.part][..., g].ravel() for g in self.groups]
@@ -169,7 +154,7 @@ class _Block:
         ]
         self.walkers = population.walkers()[instances, chains]
         self.centre = None
-        if population.centre is not None and not dynamics.traced:
+        if population.centre is not None and not acceptance.traced(dynamics.measure):
             self.centre = unpack_signs(population.centre[self.part], count).transpose(3, 0, 1, 2)
         self.centre_pull = self._centre_pull()
 
@@ -187,7 +172,7 @@ class _Block:
                     if place % slopes.ahead == 0:
                         slopes.prepare(sites[place : place + slopes.ahead])
                     self._visit(index, site, deciders[index][place % 4, place // 4])
-        if self.dynamics.moving_centre:
+        if acceptance.moving_centre(self.dynamics.measure):
             totals = replica_totals(self.weights[0], self.shape)
             self.centre = draw_centre_signs(
                 self.dynamics.seed, sweep + 1, self.walkers[..., 0], totals, _row(rule.centre, row)
@@ -214,13 +199,13 @@ class _Block:
         """What random words become before they are compared."""
         if self.model.loss.counts:
             return words >> np.uint32(1)
-        return logistic(words) if self.dynamics.heat_bath else exponential(words)
+        return logistic(words) if self.dynamics.sampler.heat_bath else exponential(words)
 
     def _visit(self, index: int, site: int, deciders: np.ndarray) -> None:
         weight, slopes = self.weights[index][site], self.slopes[index]
         change = slopes.change(site, weight)
         pull = self._pull(index, site)
-        if self.dynamics.heat_bath:
+        if self.dynamics.sampler.heat_bath:
             moves = self._passes(index, deciders, -weight * change, pull) != (weight > 0)
         else:
             moves = self._passes(index, deciders, change, None if pull is None else weight * pull)
@@ -233,7 +218,7 @@ class _Block:
 
     def _pull(self, index: int, site: int) -> np.ndarray | None:
         """The centre's weight, or the sum of the other replicas': integers (walkers,); None where nothing pulls."""
-        if self.dynamics.traced:
+        if acceptance.traced(self.dynamics.measure):
             others = (weights[site] for group, weights in enumerate(self.weights) if group != index)
             return sum(others, np.zeros(len(self.flips[index]), np.int64))
         return None if self.centre_pull is None else self.centre_pull[site]
@@ -273,7 +258,11 @@ class _Block:
             fields = self.slopes[index].fields[..., :patterns]
             population.fields[part] = fields.reshape(*shape, *fields.shape[1:])
             population.energy[part] = self._energy(fields, index).reshape(shape)
-        if population.centre is not None and self.centre is not None and self.dynamics.moving_centre:
+        if (
+            population.centre is not None
+            and self.centre is not None
+            and acceptance.moving_centre(self.dynamics.measure)
+        ):
             population.centre[self.part] = pack_signs(self.centre.transpose(1, 2, 3, 0))
 
 
@@ -311,9 +300,9 @@ def draw_centre(
         signs = draw_centre_signs(dynamics.seed, done, population.walkers()[..., 0], totals, _row(rule.centre, 0))
         population.centre[:] = pack_signs(signs.transpose(1, 2, 3, 0))
         return
-    sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=dynamics.centre_role)
-    share = launch.share(device, model, dynamics.traced, rule.beta)
-    draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.heat_bath, share)
+    sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=_centre_role(dynamics.measure))
+    share = launch.share(device, model, acceptance.traced(dynamics.measure), rule.beta)
+    draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.sampler.heat_bath, share)
     items, workspace = _items(device, model, population, dynamics, sizes, share)
     draw(items, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre), workspace)
 

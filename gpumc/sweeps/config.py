@@ -21,9 +21,10 @@ from gpumc.machines import MACHINES, WEIGHTS, Machine
 from gpumc.measures import Gibbs, LocalEntropy, Measure
 from gpumc.messages.volume import check_problem
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
-from gpumc.sampling.acceptance import SAMPLERS
-from gpumc.sampling.run import check_measure, default_sampler
+from gpumc.sampling.samplers import default_sampler
+from gpumc.sampling.stepping import check_measure
 from gpumc.sweeps.mistakes import explained, what_fails
+from gpumc.sweeps.sampler_section import SamplerSection
 from gpumc.sweeps.sizes import check_memory, check_tasks
 from gpumc.sweeps.text import load_centre, parsed, shown_key
 from gpumc.sweeps.values import (
@@ -185,22 +186,6 @@ class MeasureSection(Section):
         return None if self.centre in (None, "explicit", "traced") else self.centre
 
 
-class SamplerSection(Section):
-    """``[sampler]``"""
-
-    kind: Literal[tuple(sum(SAMPLERS.values(), ()))] | None = None  # type: ignore[valid-type]
-    chains: Whole
-    burn_in: Annotated[int, Field(ge=0, lt=2**31)]
-    sweeps: Whole
-    every: Whole = 1
-
-    @model_validator(mode="after")
-    def _something_is_recorded(self) -> SamplerSection:
-        if self.every > self.sweeps:
-            raise ValueError(f"every = {self.every} is more than sweeps = {self.sweeps}: nothing would be recorded")
-        return self
-
-
 class VolumesSection(Section):
     """``[volumes]``: belief propagation around the centres, and if asked around each replica, every so many sweeps."""
 
@@ -319,8 +304,8 @@ def _misfits(table: dict) -> list[str]:
             mistakes += what_fails(loss.loss().tables, described)
         if loss and measure and sampler:
             sampled = measure.measure(loss.loss(), 1, None)
-            kind = sampler.kind or default_sampler(described, sampled)
-            mistakes += what_fails(check_measure, described, sampled, kind)
+            mistakes += what_fails(check_measure, described, sampled)
+            mistakes += what_fails((sampler.sampler or default_sampler(described, sampled)).check, described, sampled)
         if patterns:
             mistakes += [m for a in listed(patterns.alpha) if a for m in what_fails(described.pattern_count, a)]
             mistakes += what_fails(patterns.teacher.machine, n, machine.weights) if patterns.teacher else []

@@ -113,7 +113,7 @@ def run_task(
             sweeps=config.sampler.sweeps,
             every=config.sampler.every,
             seed=config.seed,
-            sampler=config.sampler.kind,
+            sampler=config.sampler.sampler,
             device=device,
             part=task.part,
             progress=_both(progress, alongside),

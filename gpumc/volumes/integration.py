@@ -14,13 +14,14 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from gpumc.checks import keep, whole
+from gpumc.device import to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs, LocalEntropy
 from gpumc.patterns import Patterns
-from gpumc.sampling import sample
+from gpumc.sampling import HeatBath, Part, dynamics
 
 #: Where an integration over beta ends if beta is inf, and the least fraction of samples without error that is trusted there.
 COLD, LEAST = 6.0, 0.01
@@ -205,46 +206,47 @@ def _exchanged(
     how: ThermodynamicIntegration,
     device: str,
 ) -> np.ndarray:
-    """Losses sampled by the heat bath, (instances, betas, couplings, chains, times), neighbouring betas being exchanged in
-    between."""
-    shape = (patterns.instances, len(betas), len(couplings), how.chains)
-    count = machine.weight_count
+    """Losses sampled by the heat bath, (instances, betas, couplings, chains, times), neighbouring betas being exchanged in between."""
     if references is None:
         measure: Gibbs | LocalEntropy = Gibbs(loss, betas.tolist())
-        start: np.ndarray | None = None
     else:
         measure = LocalEntropy(loss, betas.tolist(), coupling=couplings.tolist(), replicas=1, centre=references)
-        start = np.broadcast_to(references[:, None, None, None], (*shape, count))
-    energies = []
-    for number in range(-(-how.burn_in // how.every) + how.sweeps // how.every):
-        data = sample(
-            machine,
-            patterns,
-            measure,
-            chains=how.chains,
-            burn_in=0,
-            sweeps=how.every,
-            every=how.every,
-            seed=(how.seed + (number << 32)) % SEED_LIMIT,
-            sampler="heat-bath",
-            init="random" if start is None else start.reshape(shape[0], -1, how.chains, 1, count),
-            device=device,
-        )
-        energy = data.energy.values.reshape(shape)
-        if number >= how.burn_in / how.every:
-            energies.append(energy)
-        start = _swapped(data.weights.values.reshape(*shape, count), energy, betas, how.seed, number)
-    return np.stack(energies, axis=-1)
+    walks = dynamics(machine, patterns, measure, sampler=HeatBath(), seed=how.seed, device=device)
+    whole = walks.whole(how.chains)
+    starts = walks.starts(how.chains, "random" if references is None else references, whole)
+    discarded, kept = -(-how.burn_in // how.every), how.sweeps // how.every
+    energies = np.empty((patterns.instances, len(betas), len(couplings), how.chains, kept))
+
+    def sampled(part: Part) -> None:
+        instances, chains = part.within(whole)
+        walk = walks.walk(part, how.chains)
+        population = walk.start(starts.within(instances, chains))
+        for number in range(discarded + kept):
+            walk.advance(population, how.every)
+            energy = (to_host(population.energy) * loss.unit).reshape(energies[instances, :, :, chains, 0].shape)
+            if number >= discarded:
+                energies[instances, :, :, chains, number - discarded] = energy
+            source = _exchanges(energy, betas, how, number, part)
+            population.permute_grid(source.reshape(len(source), -1, source.shape[-1]))
+
+    walks.device.in_halves(walks.batches(how.chains, whole), sampled, Part.halves)
+    return energies
 
 
-def _swapped(weights: np.ndarray, energy: np.ndarray, betas: np.ndarray, seed: int, number: int) -> np.ndarray:
-    """Exchange ``weights`` (instances, betas, couplings, chains, weights) of every other pair of neighbouring betas by
-    Metropolis' rule."""
+def _exchanges(
+    energy: np.ndarray, betas: np.ndarray, how: ThermodynamicIntegration, number: int, part: Part
+) -> np.ndarray:
+    """The grid point whose configuration each gets when every other pair of neighbouring betas is exchanged by Metropolis' rule for the
+    ``number``-th time, int64, as ``energy`` (instances, betas, couplings, chains), which are those of ``part``."""
+    couplings = energy.shape[2]
     low = np.arange(number % 2, len(betas) - 1, 2)
     gain = (betas[low + 1] - betas[low])[:, None, None] * (energy[:, low + 1] - energy[:, low])
-    words = philox(seed, Stream.EXCHANGE, number, np.arange(gain[0].size), np.arange(len(gain))[:, None])[0]
-    accepted = np.log((words + 0.5) / 2.0**32).reshape(gain.shape) < gain
+    pair, coupling = np.arange(len(low))[:, None, None], np.arange(couplings)[:, None]
+    site = (pair * couplings + coupling) * how.chains + np.arange(*part.chains)
+    instance = np.arange(*part.instances)[:, None, None, None]
+    words = philox(how.seed, Stream.EXCHANGE, number, site, instance)[0]
+    accepted = np.log((words + 0.5) / 2.0**32) < gain
     partner = np.broadcast_to(np.arange(len(betas))[:, None, None], energy.shape).copy()
     partner[:, low] += accepted
     partner[:, low + 1] -= accepted
-    return np.take_along_axis(weights, partner[..., None], axis=1)
+    return partner * couplings + coupling

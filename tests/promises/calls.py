@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import gpumc
 from gpumc import exact, theory
 from gpumc.sampling import Part
+from gpumc.sampling.samplers import SAMPLERS
 
 MACHINES = [
     gpumc.Perceptron(5),
@@ -165,7 +166,7 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
             "sweeps": of(st.integers(2, 4)),
             "every": of(1),
             "seed": of(seeds),
-            "sampler": of(st.sampled_from([None, "heat-bath", "hmc", "rotations", "hit-and-run", "metropolis"])),
+            "sampler": of(st.sampled_from([None, *(kind() for kind in SAMPLERS.values())])),
             "part": of(st.sampled_from([None, Part((0, 1), (0, 1))])),
             "device": of(devices),
             "watch": of(lambda *_: None),
@@ -234,6 +235,22 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
     "TreeParity": (gpumc.TreeParity, {**tree, "activation": of("sign")}),
     "CrossEntropy": (gpumc.CrossEntropy, {"gamma": of(numbers)}),
     "SquaredHinge": (gpumc.SquaredHinge, {"margin": of(0.1)}),
+    "dynamics": (
+        gpumc.dynamics,
+        {
+            "machine": machines,
+            "patterns": patterns,
+            "measure": measures,
+            "sampler": of(st.sampled_from([None, *(kind() for kind in SAMPLERS.values())])),
+            "seed": of(seeds),
+            "device": of(devices),
+            "burn_in": of(few),
+            "sweeps": of(few),
+        },
+    ),
+    "HMC": (gpumc.HMC, {"steps": of(few), "acceptance": of(0.5)}),
+    "Rotations": (gpumc.Rotations, {"moves": of(few), "acceptance": of(0.5)}),
+    "HitAndRun": (gpumc.HitAndRun, {"moves": of(few)}),
     "Ramp": (gpumc.Ramp, {"start": of(0.1), "stop": of(1), "scale": of("geometric"), "over": of("run")}),
     "Gibbs": (gpumc.Gibbs, {"loss": losses, "beta": of(numbers)}),
     "LocalEntropy": (

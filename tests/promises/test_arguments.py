@@ -233,7 +233,7 @@ def test_nothing_harmless_is_raised():
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gpumc.sample(
-            MACHINE, PATTERNS, gpumc.Gibbs(ERRORS, [0.0, 1000.0, np.inf]), **(SETTINGS | {"sampler": "heat-bath"})
+            MACHINE, PATTERNS, gpumc.Gibbs(ERRORS, [0.0, 1000.0, np.inf]), **(SETTINGS | {"sampler": gpumc.HeatBath()})
         )
         gpumc.sample(MACHINE, PATTERNS, gpumc.Gibbs(gpumc.CrossEntropy([400.0, 1e50]), 1.0), **SETTINGS)
         gpumc.sample(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1e300, 1e5, 3), **SETTINGS)

@@ -6,9 +6,8 @@ import pytest
 import gpumc
 from gpumc.errors import DeviceError
 from gpumc.messages import volume
-from gpumc.sampling import run as binary
-from gpumc.sampling.parts import Part
-from gpumc.sampling.spheres import run as spheres
+from gpumc.sampling.binary import BinaryWalk
+from gpumc.sampling.spheres.spherical import SphericalWalk
 from tests.sampling.cases import same_bits
 
 SETTINGS = {"chains": 5, "burn_in": 3, "sweeps": 6, "every": 2, "seed": 4, "device": "numpy"}
@@ -16,30 +15,26 @@ COUPLED = gpumc.LocalEntropy(gpumc.CrossEntropy([0.5, 1.0]), 2.0, 0.3, 2)
 MACHINES = [gpumc.Perceptron(15), gpumc.TreeCommittee(9, 3, weights="spherical", activation="tanh")]
 
 
-def full(most: int, of, name: str, monkeypatch) -> list[int]:
-    """Let method ``name`` of ``of`` run out of memory, at its end, for more than ``most`` chains; the sizes that are tried."""
-    tried, real = [], getattr(of, name)
+def full(most: int, machine, monkeypatch) -> list[int]:
+    """Let a run end out of memory for more than ``most`` chains; the sizes that are tried."""
+    walk = SphericalWalk if machine.spherical else BinaryWalk
+    tried, real = [], walk.acceptance
 
-    def limited(self, *arguments):
-        part = next(one for one in (*arguments, getattr(self, "part", None)) if isinstance(one, Part))
-        tried.append(np.prod(part.size))
-        real(self, *arguments)
+    def limited(self, state):
+        tried.append(np.prod(self.part.size))
         if tried[-1] > most:
             raise MemoryError("no more")
+        return real(self, state)
 
-    monkeypatch.setattr(of, name, limited)
+    monkeypatch.setattr(walk, "acceptance", limited)
     return tried
-
-
-def place(machine):
-    return (spheres._Instance, "run") if machine.spherical else (binary._Run, "batch")
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.kind)
 def test_halves_have_the_same_bits(machine, monkeypatch):
     patterns = gpumc.random_patterns(machine, 0.6, 3, seed=2)
     whole = gpumc.sample(machine, patterns, COUPLED, **SETTINGS)
-    tried, told = full(2, *place(machine), monkeypatch), []
+    tried, told = full(2, machine, monkeypatch), []
     halved = gpumc.sample(machine, patterns, COUPLED, progress=lambda *now: told.append(now), **SETTINGS)
     assert same_bits(halved.drop_attrs(), whole.drop_attrs())
     assert max(tried) > 2
@@ -48,14 +43,14 @@ def test_halves_have_the_same_bits(machine, monkeypatch):
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.kind)
 def test_nothing_smaller(machine, monkeypatch):
-    full(0, *place(machine), monkeypatch)
+    full(0, machine, monkeypatch)
     with pytest.raises(DeviceError, match=r"out of memory on device numpy \(no more\)"):
         gpumc.sample(machine, gpumc.random_patterns(machine, 0.6), COUPLED, **SETTINGS)
 
 
 def test_what_was_shown_is_not_shown_again(monkeypatch):
-    full(2, binary._Run, "batch", monkeypatch)
     machine, shown = MACHINES[0], []
+    full(2, machine, monkeypatch)
     with pytest.raises(DeviceError, match="out of memory"):
         gpumc.sample(
             machine,
@@ -74,10 +69,10 @@ def test_messages_in_halves(monkeypatch):
     whole = gpumc.entropy(machine, patterns, device="numpy")
     real = volume._solved
 
-    def limited(device, machine, constraints, loss, problems, how):
+    def limited(device, machine, constraints, problems, how):
         if len(problems.instance) > 2:
             raise MemoryError
-        return real(device, machine, constraints, loss, problems, how)
+        return real(device, machine, constraints, problems, how)
 
     monkeypatch.setattr(volume, "_solved", limited)
     assert same_bits(gpumc.entropy(machine, patterns, device="numpy"), whole)

@@ -7,7 +7,7 @@ import pytest
 import gpumc
 from gpumc.device import Device, choose, memory
 from gpumc.errors import DeviceError
-from gpumc.sampling import run
+from gpumc.sampling import binary
 from tests.sampling.cases import same_bits
 
 MIB, GIB = 2**20, 2**30
@@ -87,7 +87,7 @@ def test_tables_of_long_ramps_stay_small():
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most < 1.2 * run.TABLES  # all at once they take 340 MB
+    assert most < 1.2 * binary.TABLES  # all at once they take 340 MB
 
 
 @pytest.mark.parametrize("device", ["cpu", "numpy"])
@@ -96,10 +96,10 @@ def test_tables_in_pieces_change_no_bit(device, monkeypatch):
     patterns = gpumc.random_patterns(machine, 1.0, 2, seed=1)
     settings = {"chains": 3, "burn_in": 20, "sweeps": 20, "every": 10, "device": device}
     whole = gpumc.sample(machine, patterns, RAMP, **settings)
-    monkeypatch.setattr(run, "TABLES", 40_000)
+    monkeypatch.setattr(binary, "TABLES", 40_000)
     pieces = []
-    advance = run.sweep.advance
-    monkeypatch.setattr(run.sweep, "advance", lambda *given: (pieces.append(given[-1]), advance(*given)))
+    advance = binary.sweep.advance
+    monkeypatch.setattr(binary.sweep, "advance", lambda *given: (pieces.append(given[-1]), advance(*given)))
     assert same_bits(gpumc.sample(machine, patterns, RAMP, **settings), whole)
     assert max(pieces) < 8
 

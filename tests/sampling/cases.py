@@ -32,7 +32,7 @@ SMALL = (
     gpumc.FullCommittee(35, k=2, activation="relu"),
 )
 LOSSES = (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7))
-SAMPLERS = ("metropolis", "heat-bath")
+METROPOLIS, HEAT_BATH = SAMPLERS = gpumc.Metropolis(), gpumc.HeatBath()
 CENTRES = (None, "explicit", "traced", "fixed")
 
 
@@ -42,13 +42,13 @@ class Case:
 
     machine: gpumc.machines.Machine
     loss: gpumc.losses.Loss
-    sampler: str
+    sampler: gpumc.sampling.Sampler
     centre: str | None
 
     def __str__(self) -> str:
         activation = "" if self.machine.activation == "sign" else f"-{self.machine.activation}"
         shape = f"{self.machine.kind}-{self.machine.n}-{self.machine.k}{activation}"
-        return f"{shape}-{self.loss.kind}-{self.sampler}-{self.centre or 'gibbs'}"
+        return f"{shape}-{self.loss.kind}-{self.sampler.kind}-{self.centre or 'gibbs'}"
 
     def measure(self, beta=1.2, coupling=0.4, replicas=2) -> Measure:
         if self.centre is None:
@@ -65,18 +65,18 @@ class Case:
 ERRORS, CROSS_ENTROPY = LOSSES
 #: A dozen sweeps, every kind of kernel: margins of each readout, slopes in registers and in memory, ReLU units, each sampler and centre.
 KERNELS = [
-    Case(gpumc.Perceptron(131), ERRORS, "metropolis", "explicit"),
-    Case(gpumc.Perceptron(7), ERRORS, "heat-bath", "traced"),
-    Case(gpumc.Perceptron(131), CROSS_ENTROPY, "metropolis", None),
-    Case(gpumc.Perceptron(131), CROSS_ENTROPY, "heat-bath", "explicit"),
-    Case(gpumc.Perceptron(7), CROSS_ENTROPY, "metropolis", "traced"),
-    Case(gpumc.TreeCommittee(9, k=3), ERRORS, "metropolis", "explicit"),
-    Case(gpumc.FullCommittee(3, k=3), CROSS_ENTROPY, "heat-bath", "fixed"),
-    Case(gpumc.TreeParity(75, k=3), ERRORS, "heat-bath", "explicit"),
-    Case(gpumc.TreeParity(6, k=2), CROSS_ENTROPY, "metropolis", "traced"),
-    Case(gpumc.TreeCommittee(6, k=2, activation="relu"), ERRORS, "metropolis", "explicit"),
-    Case(gpumc.FullCommittee(3, k=2, activation="relu"), CROSS_ENTROPY, "heat-bath", "explicit"),
-    Case(gpumc.FullCommittee(3, k=2, activation="relu"), ERRORS, "heat-bath", "traced"),
+    Case(gpumc.Perceptron(131), ERRORS, METROPOLIS, "explicit"),
+    Case(gpumc.Perceptron(7), ERRORS, HEAT_BATH, "traced"),
+    Case(gpumc.Perceptron(131), CROSS_ENTROPY, METROPOLIS, None),
+    Case(gpumc.Perceptron(131), CROSS_ENTROPY, HEAT_BATH, "explicit"),
+    Case(gpumc.Perceptron(7), CROSS_ENTROPY, METROPOLIS, "traced"),
+    Case(gpumc.TreeCommittee(9, k=3), ERRORS, METROPOLIS, "explicit"),
+    Case(gpumc.FullCommittee(3, k=3), CROSS_ENTROPY, HEAT_BATH, "fixed"),
+    Case(gpumc.TreeParity(75, k=3), ERRORS, HEAT_BATH, "explicit"),
+    Case(gpumc.TreeParity(6, k=2), CROSS_ENTROPY, METROPOLIS, "traced"),
+    Case(gpumc.TreeCommittee(6, k=2, activation="relu"), ERRORS, METROPOLIS, "explicit"),
+    Case(gpumc.FullCommittee(3, k=2, activation="relu"), CROSS_ENTROPY, HEAT_BATH, "explicit"),
+    Case(gpumc.FullCommittee(3, k=2, activation="relu"), ERRORS, HEAT_BATH, "traced"),
 ]
 
 
@@ -93,7 +93,7 @@ def covering(machines) -> list[Case]:
 
 def hinges(machines) -> list[Case]:
     """A loss that has no kernel of its own, once for each machine."""
-    return [Case(machine, gpumc.SquaredHinge(0.3), "metropolis", "explicit") for machine in machines]
+    return [Case(machine, gpumc.SquaredHinge(0.3), METROPOLIS, "explicit") for machine in machines]
 
 
 def cases(machines) -> list[Case]:

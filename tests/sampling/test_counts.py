@@ -17,7 +17,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 @by_loss
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda m: f"{m.kind}-{m.activation}")
-@pytest.mark.parametrize(("sampler", "centre"), [("metropolis", "explicit"), ("heat-bath", "traced")])
+@pytest.mark.parametrize(("sampler", "centre"), [(gpumc.Metropolis(), "explicit"), (gpumc.HeatBath(), "traced")])
 def test_twins(machine, loss, sampler, centre, device):
     patterns = gpumc.random_patterns(machine, 0.9, instances=2, seed=11)
     measure = gpumc.LocalEntropy(loss, 1.2, 0.4, 2, centre)
@@ -32,7 +32,7 @@ def test_the_energy_is_the_count_of_errors(machine, loss):
     """Of the final weights, from their stabilities alone; and the error rate is that count."""
     patterns = gpumc.random_patterns(machine, 0.9, seed=11)
     data = gpumc.sample(
-        machine, patterns, gpumc.Gibbs(loss, 1.5), chains=9, burn_in=2, sweeps=3, seed=7, sampler="heat-bath"
+        machine, patterns, gpumc.Gibbs(loss, 1.5), chains=9, burn_in=2, sweeps=3, seed=7, sampler=gpumc.HeatBath()
     )
     np.testing.assert_allclose(data.error_rate * patterns.count, data.energy, rtol=1e-12)
     for place, point in enumerate(loss.points()):

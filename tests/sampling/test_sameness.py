@@ -8,7 +8,7 @@ import xarray as xr
 
 import gpumc
 from gpumc.errors import ConfigError
-from gpumc.sampling import Part, run
+from gpumc.sampling import Part, binary
 from tests.sampling.cases import same_bits
 
 MACHINE = gpumc.TreeCommittee(27, k=3)
@@ -39,7 +39,7 @@ def test_parts_are_the_whole():
 @pytest.mark.parametrize("room", [1, 3, 15])
 def test_batches_of_as_many_chains_as_fit_change_nothing(monkeypatch, room):
     whole = sample()
-    monkeypatch.setattr(run, "fitting", lambda *sizes: room)
+    monkeypatch.setattr(binary, "fitting", lambda *sizes: room)
     assert same_bits(sample(), whole)
 
 
@@ -85,7 +85,13 @@ def test_continuing_from_weights_at_infinite_beta():
         ({"every": 7}, "every"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**48}, "seed"),
-        ({"sampler": "metropolys"}, "did you mean 'metropolis'"),
+        ({"sampler": "metropolis"}, r"sampler = 'metropolis': an object is needed, write gpumc.Metropolis\(\)"),
+        ({"sampler": "metropolys"}, r"write gpumc.Metropolis\(\) or gpumc.HeatBath\(\)"),
+        ({"sampler": gpumc.Metropolis}, r"sampler is the class Metropolis and no object of it: write Metropolis\(\)"),
+        (
+            {"sampler": gpumc.HMC()},
+            "'hmc' moves spherical weights, and the .* has binary weights: use Metropolis.*'heat-bath'",
+        ),
         ({"init": "cold"}, "init"),
         ({"init": np.ones(5)}, "shape"),
         ({"init": np.zeros(27)}, r"\+1 or -1"),
@@ -126,7 +132,7 @@ def test_metropolis_needs_something_to_reject():
     still = gpumc.Gibbs(gpumc.ErrorCount(), beta=0.0)
     with pytest.raises(ConfigError, match="heat-bath"):
         gpumc.sample(MACHINE, PATTERNS, still, **SETTINGS)
-    free = gpumc.sample(MACHINE, PATTERNS, still, **(SETTINGS | {"sampler": "heat-bath", "chains": 2000}))
+    free = gpumc.sample(MACHINE, PATTERNS, still, **(SETTINGS | {"sampler": gpumc.HeatBath(), "chains": 2000}))
     # Free weights: each pattern is wrong half of the time. 6000 x 19 draws, correlated within a chain: 6 standard errors.
     assert abs(float(free.error_rate[..., -1].mean()) - 0.5) < 6 * 0.5 / np.sqrt(6000)
 

@@ -8,7 +8,7 @@ import pytest
 import gpumc
 from gpumc import launch
 from gpumc.device import host, kernels
-from tests.sampling.cases import KERNELS, SMALL, TINY, Case, by_case, same_bits
+from tests.sampling.cases import KERNELS, SAMPLERS, SMALL, TINY, Case, by_case, same_bits
 
 
 def run(case, device: str, **changes):
@@ -28,7 +28,7 @@ def test_cuda_equals_numpy(case):
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-@pytest.mark.parametrize("sampler", ["metropolis", "heat-bath"])
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.kind)
 @pytest.mark.parametrize("centre", ["explicit", "traced"])
 def test_grids_and_ramps(device, sampler, centre):
     """Every parameter at once: two gammas, two couplings, a ramp of beta over the run, replicas by threes."""
@@ -47,7 +47,7 @@ WIDE_RANGE = gpumc.LocalEntropy(gpumc.ErrorCount(), beta=[0.05, 0.9, 6.0], coupl
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-@pytest.mark.parametrize("sampler", ["metropolis", "heat-bath"])
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.kind)
 @pytest.mark.parametrize(
     ("machine", "measure"),
     [
@@ -92,7 +92,7 @@ def test_fields_at_their_ends(device):
 @pytest.mark.parametrize("machine", [gpumc.Perceptron(131), gpumc.TreeCommittee(99, k=9)], ids=str)
 def test_plain_loops_equal_vector_loops(machine, loss, monkeypatch):
     """Without AVX-512 other loops run; where the processor has none, both runs are the same."""
-    case = Case(machine, loss, "metropolis", "explicit")
+    case = Case(machine, loss, gpumc.Metropolis(), "explicit")
     usual = run(case, "cpu", chains=40)
     monkeypatch.setenv("CXX", f"{host.compiler()} -mno-avx512vpopcntdq")
     monkeypatch.setattr(kernels, "_program", kernels._program.__wrapped__)
@@ -105,7 +105,7 @@ def test_wide_fields():
     patterns = gpumc.random_patterns(machine, alpha=0.002, seed=1)
     measure = gpumc.Gibbs(gpumc.ErrorCount(), beta=1.0)
     twin, kernel = (
-        gpumc.sample(machine, patterns, measure, chains=2, burn_in=0, sweeps=1, device=d, sampler="heat-bath")
+        gpumc.sample(machine, patterns, measure, chains=2, burn_in=0, sweeps=1, device=d, sampler=gpumc.HeatBath())
         for d in ("numpy", "cpu")
     )
     assert same_bits(twin, kernel)

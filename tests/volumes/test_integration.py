@@ -81,7 +81,7 @@ def test_belief_propagation_and_integration_agree():
     focused = gpumc.focusing_bp(machine, patterns, device="cpu").weights.values[0, 0]
     walk = gpumc.sample(
         machine, patterns, gpumc.Gibbs(gpumc.ErrorCount(), np.inf), chains=1, burn_in=0, sweeps=20_000, every=20_000,
-        init=focused, sampler="heat-bath", device="cpu",
+        init=focused, sampler=gpumc.HeatBath(), device="cpu",
     )  # fmt: skip
     assert float(walk.energy.max()) == 0
     walked = walk.weights.values[0, 0, 0]

@@ -10,8 +10,6 @@ from gpumc.device import array_module
 from gpumc.sampling.spheres.geometry import geodesic, normalised, tangent
 from gpumc.sampling.spheres.target import Pull, Target, traced_pull
 
-#: Leapfrog steps of a trajectory; the acceptance that step sizes are tuned to; and where tuning starts.
-STEPS, ACCEPTANCE, FIRST_STEP = 10, 0.8, 0.1
 #: Step sizes of a trajectory are spread by so much, so that none resonates.
 JITTER = 0.2
 
@@ -72,16 +70,16 @@ def leapfrog(
 
 
 def trajectory(
-    potential: Potential, x: np.ndarray, size: np.ndarray, momenta: np.ndarray, uniforms: np.ndarray
+    potential: Potential, x: np.ndarray, size: np.ndarray, steps: int, momenta: np.ndarray, uniforms: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One trajectory of every row: new weights, and the probability (rows / together,) with which each was accepted.
+    """One trajectory of ``steps`` of every row: new weights, and the probability (rows / together,) with which each was accepted.
 
     ``size`` (rows / together,); ``momenta`` normals shaped as ``x``; ``uniforms`` (2, rows / together).
     """
     xp = array_module(x)
     v = tangent(x, momenta)
     jittered = size * (1 + JITTER * (2 * uniforms[0] - 1))
-    new, after, rise = leapfrog(potential, x, v, xp.repeat(jittered, potential.together), STEPS)
+    new, after, rise = leapfrog(potential, x, v, xp.repeat(jittered, potential.together), steps)
     gain = (_kinetic(v) - _kinetic(after)).reshape(-1, potential.together).sum(axis=1) - rise
     chance = xp.exp(xp.minimum(xp.where(xp.isnan(gain), -xp.inf, gain), 0))
     moved = xp.repeat(uniforms[1] < chance, potential.together)[:, None, None]

@@ -1,7 +1,8 @@
-"""What a block of rows does in a sweep: a trajectory, or several rotations or moves along great circles."""
+"""What a block of rows does in a sweep: a trajectory, or several moves along great circles."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +10,13 @@ import numpy as np
 from gpumc.device import Device
 from gpumc.device.normals import normals
 from gpumc.device.philox import Stream, philox, uniform
-from gpumc.sampling import acceptance
-from gpumc.sampling.spheres import hmc, rotations
+from gpumc.sampling.spheres import hmc
 from gpumc.sampling.spheres.geometry import normalised
-from gpumc.sampling.spheres.hit_and_run import hit_and_run
 from gpumc.sampling.spheres.target import Pull, Target, TracedPull
 
-#: Moves of a sweep where they are single.
-MOVES = hmc.STEPS
+#: A move of rows: of (rows, target, beta, pull, x, fields, normals, uniforms) it makes new weights, preactivations, and chances of
+#: acceptance; ``rows`` are their places in the block.
+Move = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -27,48 +27,40 @@ class Moves:
     """
 
     device: Device
-    sampler: str
     seed: int
+    sweep: int
     replicas: int
     traced: bool
-    target: Target
     walkers: np.ndarray
-    sweep: int
+    target: Target
     beta: np.ndarray
     coupling: np.ndarray
     centre: np.ndarray | None
 
-    def trajectory(self, x: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def trajectory(self, x: np.ndarray, size: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """A trajectory of Hamiltonian Monte Carlo: new weights, and chances of acceptance."""
-        y = self.replicas
         coupling = self.coupling if self.traced else None
-        potential = hmc.Potential(self.target, self.beta, y, self._pull(slice(None)), coupling)
+        potential = hmc.Potential(self.target, self.beta, self.replicas, self._pull(slice(None)), coupling)
         momenta = self._normals(1, slice(None))[0]
         uniforms = self._uniforms(1, slice(None, None, self.replicas if self.traced else 1))[:, 0]
-        return hmc.trajectory(potential, x, size, momenta, uniforms)
+        return hmc.trajectory(potential, x, size, steps, momenta, uniforms)
 
-    def steps(self, x: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Several rotations, or moves along great circles: new weights, and mean chances of acceptance. Replicas that feel one another
-        take their turns."""
+    def repeated(self, x: np.ndarray, count: int, move: Move) -> tuple[np.ndarray, np.ndarray]:
+        """A ``move`` several times: new weights, and mean chances of acceptance. Replicas that feel one another take their turns."""
         y = self.replicas
         x, chances = x.copy(), self.device.xp.zeros(len(x))
         for rows in [slice(r, None, y) for r in range(y)] if self.traced else [slice(None)]:
-            own, fields, target = x[rows], self.target.fields(x[rows]), self.target.rows(rows)
+            moved, fields, target = x[rows], self.target.fields(x[rows]), self.target.rows(rows)
             pull: Pull | TracedPull | None = self._pull(rows)
             if self.traced:
-                pull = TracedPull(self.coupling, x.reshape(-1, y, *x.shape[1:]).sum(axis=1) - own)
-            drawn, uniform_numbers = self._normals(MOVES, rows), self._uniforms(MOVES, rows)
-            for step, direction in enumerate(drawn):
-                uniforms = uniform_numbers[:, step]
-                if self.sampler == acceptance.HIT_AND_RUN:
-                    own, fields, chance = hit_and_run(target, self.beta[rows], pull, own, fields, direction, uniforms)
-                else:
-                    own, fields, chance = rotations.rotation(
-                        *(target, self.beta[rows], pull, own, fields),
-                        *(size[rows], direction, uniforms),
-                    )
-                chances[rows] += chance / MOVES
-            x[rows] = normalised(own)
+                pull = TracedPull(self.coupling, x.reshape(-1, y, *x.shape[1:]).sum(axis=1) - moved)
+            directions, uniforms = self._normals(count, rows), self._uniforms(count, rows)
+            for step in range(count):
+                moved, fields, chance = move(
+                    rows, target, self.beta[rows], pull, moved, fields, directions[step], uniforms[:, step]
+                )
+                chances[rows] += chance / count
+            x[rows] = normalised(moved)
         return x, chances
 
     def _pull(self, rows: slice) -> Pull | None:

@@ -8,9 +8,6 @@ from gpumc.device import array_module
 from gpumc.sampling.spheres.geometry import normalised, tangent
 from gpumc.sampling.spheres.target import Pull, Target, TracedPull
 
-#: The acceptance that angles are tuned to, and where tuning starts.
-ACCEPTANCE, FIRST_ANGLE = 0.3, 0.3
-
 
 def direction(x: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """A random tangent of every unit, of squared norm fan_in."""
@@ -30,13 +27,13 @@ def rotation(
     pull: Pull | TracedPull | None,
     x: np.ndarray,
     fields: np.ndarray,
-    size: np.ndarray,
     normals: np.ndarray,
     uniforms: np.ndarray,
+    size: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One proposal of every row: new weights and preactivations, and the probability (rows,) with which it was accepted.
 
-    ``beta`` (rows,) may be inf; ``size`` (rows,), the mean angle; ``normals`` shaped as ``x``; ``uniforms`` (2, rows).
+    ``beta`` (rows,) may be inf; ``normals`` shaped as ``x``; ``uniforms`` (2, rows); ``size`` (rows,), the mean angle.
     """
     xp = array_module(x)
     u, angle = direction(x, normals), 2 * size * uniforms[0]

@@ -112,7 +112,7 @@ def test_a_planted_array_of_the_host_in_a_potential_is_seen(monkeypatch):
         return dataclasses.replace(original(device, machine, loss, xi, labels), labels=labels.astype(float))
 
     patterns = gpumc.random_patterns(SPHERE, 0.5, seed=1)
-    settings = {"chains": 2, "burn_in": 0, "sweeps": 1, "sampler": "rotations", "device": "cuda"}
+    settings = {"chains": 2, "burn_in": 0, "sweeps": 1, "sampler": gpumc.Rotations(), "device": "cuda"}
     gpumc.sample(SPHERE, patterns, gpumc.Gibbs(gpumc.ErrorCount(), 1.0), **settings)
     monkeypatch.setattr(Target, "of", faulty)
     with pytest.raises(TypeError, match=r"Unsupported type <class 'numpy\.ndarray'>"):

@@ -106,7 +106,7 @@ def test_a_missing_barrier_of_the_sweep_is_seen(folder):
     barrier = "lane_sync();  // lane 0 replaces the centre that others read in the sweep"
     replace(folder / "sweep.cu", barrier, "")
     machine = gpumc.TreeCommittee(6, k=2, activation="relu")
-    case = Case(machine, gpumc.ErrorCount(), "metropolis", "explicit")
+    case = Case(machine, gpumc.ErrorCount(), gpumc.Metropolis(), "explicit")
     with pytest.raises(RuntimeError, match=r"kernel sweep: lanes meet .* in sweep\.cu:\d+"):
         run(case, "cuda")
 
@@ -118,7 +118,7 @@ def test_a_missing_barrier_of_margins_depends_on_the_order(folder, monkeypatch):
     assert barrier.search(path.read_text())
     path.write_text(barrier.sub("positive[w] = edges.positive;\n        }", path.read_text()))
     monkeypatch.setattr(raw.RUNNING, "order", "descending")
-    case = Case(gpumc.TreeParity(111, k=3), gpumc.ErrorCount(), "metropolis", None)
+    case = Case(gpumc.TreeParity(111, k=3), gpumc.ErrorCount(), gpumc.Metropolis(), None)
     with pytest.raises((RuntimeError, AssertionError), match=r"lanes meet|differ"):
         same_bits(run(case, "numpy"), run(case, "cuda"))
 

@@ -1,0 +1,35 @@
+"""The loop of a run: sweeps, draws, and who is told of them."""
+
+from __future__ import annotations
+
+from gpumc.sampling.binary import BinaryWalk
+from gpumc.sampling.dataset import Records
+from gpumc.sampling.parts import Report, Watching
+from gpumc.sampling.spheres.spherical import SphericalWalk
+from gpumc.sampling.starts import Starts
+
+
+def drive(
+    walk: BinaryWalk | SphericalWalk,
+    sweeps: int,
+    every: int,
+    starts: Starts,
+    records: Records,
+    report: Report,
+    watching: Watching,
+) -> None:
+    """Burn in, then make ``sweeps`` sweeps and record one in ``every`` into ``records``."""
+    state = walk.start(starts)
+    burn_in = walk.dynamics.burn_in
+    while state.sweep < burn_in + sweeps:
+        after = state.sweep - burn_in
+        ahead = -after if after < 0 else min(n - after % n for n in (every, watching.every))
+        count = min(ahead, walk.stride, burn_in + sweeps - state.sweep)
+        walk.advance(state, count)
+        after = state.sweep - burn_in
+        if after > 0 and after % every == 0:
+            walk.record(state, records, after // every - 1)
+        if watching.due(after):
+            watching.show(after, walk.part, *walk.configurations(state))
+        report.add(count * walk.attempts)
+    records.finish(*walk.configurations(state), walk.acceptance(state))
