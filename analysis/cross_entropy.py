@@ -29,7 +29,7 @@ NEAR, GAMMA = (0.04, 0.1, 0.2), np.geomspace(0.4, 6.0, 11)
 def around(alpha: float, gamma, beta: float, distance) -> xr.Dataset:
     """The theory around configurations of the cross-entropy."""
     return theory.franz_parisi(
-        alpha=alpha, distance=distance, reference_loss=gpumc.CrossEntropy(gamma), reference_beta=beta
+        theory.Limit("perceptron"), gpumc.Gibbs(gpumc.CrossEntropy(gamma), beta), alpha=alpha, distance=distance
     )
 
 
@@ -42,7 +42,7 @@ def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
 def draw_curves(panel, data: xr.Dataset, alpha: float, beta: float) -> None:
     """Local entropies against distance."""
     distance = np.linspace(0.005, 0.45, 40)
-    typical = theory.franz_parisi(alpha=alpha, distance=distance)
+    typical = theory.franz_parisi(theory.Limit("perceptron"), alpha=alpha, distance=distance)
     panel.plot(distance, typical.entropy_bound, color="black", linewidth=1, linestyle=":", label="bound: no patterns")
     panel.plot(distance, typical.entropy, color="black", linewidth=1, linestyle="--", label="around typical solutions")
     lines = around(alpha, data.gamma.values, beta, distance)
@@ -63,7 +63,9 @@ def draw_curves(panel, data: xr.Dataset, alpha: float, beta: float) -> None:
 def draw_best(panel, data: xr.Dataset, alpha: float, beta: float) -> None:
     """Against gamma, at a few distances."""
     warm, cold = around(alpha, GAMMA, beta, NEAR), around(alpha, GAMMA, np.inf, NEAR)
-    stable = theory.replica_symmetric("binary-perceptron", alpha=alpha, loss=gpumc.CrossEntropy(GAMMA)).stable
+    stable = theory.replica_symmetric(
+        theory.Limit("perceptron"), gpumc.Gibbs(gpumc.CrossEntropy(GAMMA), np.inf), alpha=alpha
+    ).stable
     mean, error = mean_and_error(data.log_volume)
     for distance, colour, marker in zip(NEAR, COLOURS, MARKERS, strict=False):
         coldest = cold.log_volume.sel(distance=distance)

@@ -39,8 +39,8 @@ def draw_centres(panel) -> None:
     distance = np.geomspace(0.001, 0.2, 30)
     # Replicas at 1 - 2 D' = (1 - 2 D)^2 of one another are at D from their centre.
     between = (1 - (1 - 2 * distance) ** 2) / 2
-    best = theory.dense_clusters("binary-perceptron", alpha=ALPHA, distance=between)
-    typical = theory.franz_parisi(alpha=ALPHA, distance=distance)
+    best = theory.dense_clusters(theory.Limit("perceptron"), alpha=ALPHA, distance=between)
+    typical = theory.franz_parisi(theory.Limit("perceptron"), alpha=ALPHA, distance=distance)
     typical = typical.log_volume.where(typical.entropy > 0)
     for row, (alpha, colour, marker) in enumerate(zip(ALPHA, COLOURS, MARKERS, strict=True)):
         panel.plot(best.distance_centre[row], best.log_volume[row], color=colour, linewidth=1.6)
@@ -62,7 +62,7 @@ def draw_centres(panel) -> None:
 def draw_groups(panel, alpha: float) -> None:
     """Groups of a finite number of replicas."""
     distance = np.linspace(0.01, 0.36, 25)
-    groups = theory.dense_clusters("binary-perceptron", alpha=alpha, distance=distance, replicas=REPLICAS)
+    groups = theory.dense_clusters(theory.Limit("perceptron"), alpha=alpha, distance=distance, replicas=REPLICAS)
     for y, colour in zip(REPLICAS, COLOURS, strict=True):
         one = groups.sel(replicas=y)
         panel.plot(distance, one.local_entropy, color=colour, linewidth=1.6, label=rf"one of $y={y}$")

@@ -65,7 +65,7 @@ def best_centres(alpha: float) -> xr.Dataset:
     """The volume around the best centres of k -> infinity, an upper bound."""
     # Replicas at 1 - 2 D' = (1 - 2 D)^2 of one another are at D from their centre.
     between = (1 - (1 - 2 * DISTANCE[:-1]) ** 2) / 2
-    return theory.dense_clusters("spherical-tree-committee", alpha=alpha, distance=between, k=np.inf)
+    return theory.dense_clusters(theory.Limit("tree-committee", "spherical", k=np.inf), alpha=alpha, distance=between)
 
 
 def draw(lines: dict[str, tuple[np.ndarray, np.ndarray]], alpha: float, k: int, path: Path) -> None:

@@ -15,39 +15,43 @@ ALPHA, DISTANCE, COUPLING = np.linspace(0.05, 0.8, 20), np.linspace(0.01, 0.35, 
 CE = gpumc.CrossEntropy(1.0)
 
 CURVES: dict[str, Callable[[], xr.Dataset]] = {
-    "binary perceptron, errors": lambda: theory.replica_symmetric("binary-perceptron", alpha=ALPHA),
-    "cross-entropy, beta = 5": lambda: theory.replica_symmetric("binary-perceptron", alpha=ALPHA, loss=CE, beta=5.0),
+    "binary perceptron, errors": lambda: theory.replica_symmetric(theory.Limit("perceptron"), alpha=ALPHA),
+    "cross-entropy, beta = 5": lambda: theory.replica_symmetric(
+        theory.Limit("perceptron"), gpumc.Gibbs(CE, 5.0), alpha=ALPHA
+    ),
     "lowest cross-entropy, gamma 0.3 to 10": lambda: theory.replica_symmetric(
-        "binary-perceptron", alpha=0.4, loss=gpumc.CrossEntropy(np.geomspace(0.3, 10, 20))
+        theory.Limit("perceptron"), gpumc.Gibbs(gpumc.CrossEntropy(np.geomspace(0.3, 10, 20)), np.inf), alpha=0.4
     ),
     "spherical perceptron, lowest cross-entropy": lambda: theory.replica_symmetric(
-        "spherical-perceptron", alpha=2 * ALPHA, loss=CE
+        theory.Limit("perceptron", "spherical"), gpumc.Gibbs(CE, np.inf), alpha=2 * ALPHA
     ),
     **{
         f"spherical committee, k = {k}": lambda k=k: theory.replica_symmetric(
-            "spherical-tree-committee", alpha=2 * ALPHA, k=k
+            theory.Limit("tree-committee", "spherical", k=k), alpha=2 * ALPHA
         )
         for k in (3, 5, 7, 9, np.inf)
     },
-    "Franz-Parisi, solutions": lambda: theory.franz_parisi(alpha=0.4, distance=DISTANCE),
+    "Franz-Parisi, solutions": lambda: theory.franz_parisi(theory.Limit("perceptron"), alpha=0.4, distance=DISTANCE),
     "Franz-Parisi, cross-entropy, beta = 5": lambda: theory.franz_parisi(
-        alpha=0.4, distance=DISTANCE, reference_loss=CE, reference_beta=5.0
+        theory.Limit("perceptron"), gpumc.Gibbs(CE, 5.0), alpha=0.4, distance=DISTANCE
     ),
-    "Franz-Parisi, lowest cross-entropy": lambda: theory.franz_parisi(alpha=0.4, distance=DISTANCE, reference_loss=CE),
+    "Franz-Parisi, lowest cross-entropy": lambda: theory.franz_parisi(
+        theory.Limit("perceptron"), gpumc.Gibbs(CE, np.inf), alpha=0.4, distance=DISTANCE
+    ),
     **{
         f"binary clusters, y = {y:g}": lambda y=y: theory.dense_clusters(
-            "binary-perceptron", alpha=0.4, distance=DISTANCE, replicas=y
+            theory.Limit("perceptron"), alpha=0.4, distance=DISTANCE, replicas=y
         )
         for y in (3.0, 100.0, np.inf)
     },
     "ReLU clusters, y = inf": lambda: theory.dense_clusters(
-        "spherical-tree-committee", alpha=1.0, distance=DISTANCE, activation="relu"
+        theory.Limit("tree-committee", "spherical", k=np.inf, activation="relu"), alpha=1.0, distance=DISTANCE
     ),
-    "local-entropy measure, errors, y = 3": lambda: theory.local_entropy_measure(
-        alpha=0.4, beta=1.0, coupling=COUPLING, replicas=3
+    "local-entropy measure, errors, y = 3": lambda: theory.replica_symmetric(
+        theory.Limit("perceptron"), gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, COUPLING, 3), alpha=0.4
     ),
-    "cross-entropy, y = 5": lambda: theory.local_entropy_measure(
-        alpha=0.4, beta=5.0, coupling=COUPLING, replicas=5, loss=CE
+    "cross-entropy, y = 5": lambda: theory.replica_symmetric(
+        theory.Limit("perceptron"), gpumc.LocalEntropy(CE, 5.0, COUPLING, 5), alpha=0.4
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from gpumc._version import __version__
 
 #: Public names by the module that has them; each is imported when it is first asked for, so that `import gpumc` costs nothing.
 _HOMES = {
@@ -55,6 +55,7 @@ __all__ = [
     "ThermodynamicIntegration",
     "TreeCommittee",
     "TreeParity",
+    "__version__",
     "dynamics",
     "entropy",
     "exact",

@@ -6,18 +6,23 @@ s ^ (s >> 1) is 1 where weight i of configuration s is +1.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
-from gpumc.checks import one_of, series, signs, whole
+from gpumc.checks import one_of, shown, signs, whole
 from gpumc.errors import ConfigError
+from gpumc.grid import Grid
 from gpumc.losses import ErrorCount, Loss
 from gpumc.machines import Machine, require_binary
-from gpumc.measures import LocalEntropy, check_loss
+from gpumc.measures import LocalEntropy, Measure, check_loss
 from gpumc.named import placed
 from gpumc.patterns import Patterns, check_together
+from gpumc.ramps import Ramp
+from gpumc.schema import Started, attributes, described, provenance
 
 #: The largest number of binary weights, and of binary variables of a joint system, that is enumerated.
 LARGEST = 24
@@ -34,15 +39,49 @@ def states(count: int) -> np.ndarray:
 
 @np.errstate(under="ignore")
 def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = None) -> xr.Dataset:
-    """Every configuration's loss ``energy``, float64, and ``errors``, int64: (instance, [the loss's axes,] state).
+    """Every configuration's loss and errors.
 
-    ``loss`` is the error count unless one is given; those of its parameters that are several numbers are axes. ``energy`` is the sum of the
-    loss's own integers, to the last bit what ``sample`` records; ``errors`` counts what the loss calls wrong. Raises ConfigError for more
-    than 24 weights, and for a parameter that moves.
+    Parameters
+    ----------
+    machine : Machine
+        Of at most 24 binary weights.
+    patterns : Patterns
+    loss : Loss
+        The error count unless one is given; those of its parameters that are several numbers become dimensions.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (instance, [parameters of the loss,] state), in the order of :func:`states`: ``energy``, float64, the sum of the loss's own
+        integers, to the last bit what ``sample`` records; ``energy_per_pattern``; ``errors``, int64, the patterns that the loss calls
+        wrong; ``error_rate``.
+
+    Raises
+    ------
+    ConfigError
+        For more than 24 weights, and for a parameter that is a ramp.
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> machine = gpumc.Perceptron(3)
+    >>> gpumc.exact.enumerate_states(machine, gpumc.random_patterns(machine, alpha=1.0)).sizes["state"]
+    8
     """
+    started = Started.now()
     loss = ErrorCount() if loss is None else loss
     check_loss(loss)
     check_together(machine, patterns)
+    data = _enumerated(machine, patterns, loss)
+    data = data.assign(energy_per_pattern=data.energy / patterns.count, error_rate=data.errors / patterns.count)
+    numbers = {name: value for name, value in loss.parameters.items() if name not in data.dims}
+    asked = machine.attributes, patterns.attributes(machine), {"loss": loss.kind}, numbers
+    data.attrs = provenance(started, *asked, device="numpy")
+    return described(data, *loss.axes)
+
+
+def _enumerated(machine: Machine, patterns: Patterns, loss: Loss) -> xr.Dataset:
+    """``energy`` and ``errors`` of every configuration, without their names. Raises ConfigError."""
     require_binary(machine, "enumeration")
     count = machine.weight_count
     _affordable(count, "weights")
@@ -63,32 +102,96 @@ def enumerate_states(machine: Machine, patterns: Patterns, loss: Loss | None = N
             errors[i][:, chunk] = wrong[:, place].sum(axis=-1)
     axes = {name: value for name, value in loss.parameters.items() if isinstance(value, tuple)}
     dims, shape = ("instance", *axes, "state"), (len(energy), *map(len, axes.values()), 2**count)
-    data = xr.Dataset(
+    return xr.Dataset(
         {"energy": (dims, energy.reshape(shape)), "errors": (dims, errors.reshape(shape))},
-        {name: list(values) for name, values in axes.items()},
-        {"machine": machine.kind, "n": machine.n, "k": machine.k, "loss": loss.kind},
+        {"instance": np.arange(len(energy)), **{name: list(values) for name, values in axes.items()}},
     )
-    data.energy.attrs = {"long_name": "loss of a configuration", "units": "1"}
-    data.errors.attrs = {"long_name": "patterns that a configuration gets wrong", "units": "1"}
-    return data
 
 
 @np.errstate(under="ignore")
-def boltzmann(machine: Machine, patterns: Patterns, loss: Loss, beta: ArrayLike) -> xr.Dataset:
-    """Averages under exp(-beta L), over (instance, [the loss's axes,] [beta]): ``energy``, ``error_rate``, ``log_partition`` (nats)."""
-    data = enumerate_states(machine, patterns, loss)
-    values = series("beta", beta, lambda b: np.isfinite(b) & (b >= 0), "finite non-negative numbers")
-    axis = xr.DataArray(values, dims=["beta"] if values.ndim else [], coords={"beta": values})
-    lowest = data.energy.min("state")
-    weight = np.exp((lowest - data.energy) * axis)
+def averages(machine: Machine, patterns: Patterns, measure: Measure) -> xr.Dataset:
+    """Averages under a measure, by sums over all configurations.
+
+    Parameters
+    ----------
+    machine : Machine
+        Of at most 24 binary weights; under a `LocalEntropy` of at most 12, as the centre is summed over too, unless that is fixed.
+    patterns : Patterns
+    measure : Gibbs or LocalEntropy
+        Its parameters that are several numbers become dimensions. A traced centre gives the averages of the explicit one.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (instance, [parameters]), float64: ``energy``, ``energy_per_pattern``, ``error_rate`` of one replica; under a `Gibbs`
+        ``log_partition`` (nats); under a `LocalEntropy` ``overlap_centre`` and ``overlap_replicas``, which is NaN for one replica.
+
+    Raises
+    ------
+    ConfigError
+        For more weights, and for parameters that are ramps or infinite.
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> machine = gpumc.Perceptron(5)
+    >>> patterns = gpumc.random_patterns(machine, alpha=0.6)
+    >>> gpumc.exact.averages(machine, patterns, gpumc.Gibbs(gpumc.ErrorCount(), beta=[1.0, 2.0])).energy.dims
+    ('instance', 'beta')
+    """
+    started = Started.now()
+    check_together(machine, patterns)
+    one_of("measure", measure, Measure, "a Gibbs(loss, beta) or a LocalEntropy(loss, beta, coupling, replicas)")
+    for name, value in measure.parameters.items():
+        if isinstance(value, Ramp) or not np.all(np.isfinite(value)):
+            raise ConfigError(f"{name} = {shown(value)}: exact averages take finite numbers")
+    if isinstance(measure, LocalEntropy):
+        centres = _centres(machine, patterns, measure)
+        data = _replicated(_enumerated(machine, patterns, measure.loss), centres, machine, measure)
+    else:
+        data = _boltzmann(_enumerated(machine, patterns, measure.loss), measure.beta)
+    data = data.assign(energy_per_pattern=data.energy / patterns.count, error_rate=data.errors / patterns.count)
+    asked = machine.attributes, patterns.attributes(machine), measure.attributes
+    data.attrs = provenance(started, *asked, device="numpy")
+    return described(data.drop_vars("errors"), *measure.loss.axes)
+
+
+def _boltzmann(states: xr.Dataset, beta: Any) -> xr.Dataset:
+    """``energy``, ``errors`` and ``log_partition`` under exp(-beta L)."""
+    axis = xr.DataArray(
+        np.array(beta), {"beta": list(beta)} if isinstance(beta, tuple) else {}, ["beta"] * np.ndim(beta)
+    )
+    lowest = states.energy.min("state")
+    weight = np.exp((lowest - states.energy) * axis)
     total = weight.sum("state")
     return xr.Dataset(
         {
-            "energy": (weight * data.energy).sum("state") / total,
-            "error_rate": (weight * data.errors).sum("state") / total / patterns.count,
+            "energy": (weight * states.energy).sum("state") / total,
+            "errors": (weight * states.errors).sum("state") / total,
             "log_partition": np.log(total) - lowest * axis,
         }
     )
+
+
+def _replicated(states_of: xr.Dataset, centres: np.ndarray, machine: Machine, measure: LocalEntropy) -> xr.Dataset:
+    """``energy``, ``errors``, ``overlap_centre`` and ``overlap_replicas`` of replicas around ``centres`` (instances, centres, weights).
+
+    Given the centre the replicas are independent, so that any number of them costs as much as one.
+    """
+    axes, weights = Grid.of(measure).axes, states(machine.weight_count)
+    dims, shape = ("instance", *axes), (len(centres), *map(len, axes.values()))
+    columns = np.empty((4, *shape))
+    for place in np.ndindex(*shape):
+        at = dict(zip(dims, place, strict=True))
+        one = states_of.isel({dim: at[dim] for dim in states_of.energy.dims if dim != "state"})
+        beta, coupling = (
+            axes[name][at[name]] if name in axes else getattr(measure, name) for name in ("beta", "coupling")
+        )
+        own = weights, centres[at["instance"]], beta, coupling
+        columns[:, *place] = _replicated_averages(one.energy.values, one.errors.values, *own, measure.replicas)
+    names = ("energy", "errors", "overlap_centre", "overlap_replicas")
+    coordinates = {"instance": np.arange(len(centres)), **{name: list(values) for name, values in axes.items()}}
+    return xr.Dataset({name: (dims, values) for name, values in zip(names, columns, strict=True)}, coordinates)
 
 
 def solutions_by_distance(machine: Machine, patterns: Patterns, reference: ArrayLike) -> xr.DataArray:
@@ -102,7 +205,7 @@ def solutions_by_distance(machine: Machine, patterns: Patterns, reference: Array
     count = machine.weight_count
     dims = {"instance": np.arange(patterns.instances), "weight": np.arange(count)}
     centres = np.broadcast_to(placed("reference", reference, dims, signs), (patterns.instances, count))
-    errors = enumerate_states(machine, patterns).errors.values
+    errors = _enumerated(machine, patterns, ErrorCount()).errors.values
     gray = _gray(np.arange(2**count))
     counts = []
     for row, centre in zip(errors, centres, strict=True):
@@ -111,27 +214,10 @@ def solutions_by_distance(machine: Machine, patterns: Patterns, reference: Array
     return xr.DataArray(
         np.array(counts),
         dims=("instance", "flipped"),
-        coords={"flipped": np.arange(count + 1)},
+        coords={"flipped": ("flipped", np.arange(count + 1), attributes("flipped"))},
         name="solutions",
-        attrs={"long_name": "configurations without error", "units": "1"},
+        attrs=attributes("solutions"),
     )
-
-
-@np.errstate(under="ignore")
-def replicated(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> xr.Dataset:
-    """Averages over replicas around a centre, float64 (instance,): ``energy``, ``overlap_centre``, ``overlap_replicas``.
-
-    Given the centre the replicas are independent, so that any number of them costs 2^(2 weights) terms, or 2^weights
-    with a fixed centre; a traced centre gives the averages of the explicit one. ``overlap_replicas`` is NaN for one
-    replica. Raises ConfigError for more than 12 weights (24 with a fixed centre), and unless all parameters are
-    single finite numbers.
-    """
-    centres = _centres(machine, patterns, measure)
-    weights = states(machine.weight_count)
-    energies = enumerate_states(machine, patterns, measure.loss).energy.values
-    rows = [_replicated_averages(e, weights, c, measure) for e, c in zip(energies, centres, strict=True)]
-    names = ("energy", "overlap_centre", "overlap_replicas")
-    return xr.Dataset({name: ("instance", values) for name, values in zip(names, np.transpose(rows), strict=True)})
 
 
 @np.errstate(under="ignore")
@@ -141,6 +227,12 @@ def joint_distribution(machine: Machine, patterns: Patterns, measure: LocalEntro
     Every axis but the first counts states in the order of :func:`states`. Only an explicit centre has an axis: a traced
     one is summed over. Raises ConfigError where weights x (replicas + a sampled centre) exceeds 24.
     """
+    check_together(machine, patterns)
+    one_of("measure", measure, LocalEntropy, "a LocalEntropy(loss, beta, coupling, replicas)")
+    for name, value in measure.parameters.items():
+        if not isinstance(value, float) or not np.isfinite(value):
+            raise ConfigError(f"{name} = {shown(value)}: a joint distribution takes a single finite number")
+    beta, coupling = (float(getattr(measure, name)) for name in ("beta", "coupling"))
     centres = _centres(machine, patterns, measure)
     sampled = isinstance(measure.centre, str)
     explicit = sampled and measure.centre == "explicit"
@@ -148,24 +240,19 @@ def joint_distribution(machine: Machine, patterns: Patterns, measure: LocalEntro
     weights = states(machine.weight_count)
     dims = ["instance", *(f"replica_{a}" for a in range(measure.replicas)), *["centre"] * explicit]
     rows = []
-    for energy, centre in zip(enumerate_states(machine, patterns, measure.loss).energy.values, centres, strict=True):
-        factor = np.exp(_exponent(energy, weights, centre, measure)).T  # (state, centre)
+    for energy, centre in zip(_enumerated(machine, patterns, measure.loss).energy.values, centres, strict=True):
+        factor = np.exp(_exponent(energy, weights, centre, beta, coupling)).T  # (state, centre)
         joint = np.ones((1, len(centre)))
         for _ in range(measure.replicas):
             joint = joint[..., None, :] * factor
         joint = joint[0] if explicit else joint[0].sum(axis=-1)
         rows.append(joint / joint.sum())
-    return xr.DataArray(np.array(rows), dims=dims, name="probability", attrs={"long_name": "probability", "units": "1"})
+    return xr.DataArray(np.array(rows), dims=dims, name="probability", attrs=attributes("probability"))
 
 
 def _centres(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> np.ndarray:
-    """The centres of each instance, (instances, centres, weights): all states, or the fixed one. Checks the measure."""
-    check_together(machine, patterns)
+    """The centres of each instance, (instances, centres, weights): all states, or the fixed one. Raises ConfigError."""
     require_binary(machine, "enumeration")
-    one_of("measure", measure, LocalEntropy, "a LocalEntropy (exact.boltzmann takes a loss and beta)")
-    for name, value in {"beta": measure.beta, "coupling": measure.coupling, **measure.loss.parameters}.items():
-        if not isinstance(value, float) or not np.isfinite(value):
-            raise ConfigError(f"{name} = {value}: exact averages of replicas take a single finite number")
     count, instances = machine.weight_count, patterns.instances
     if isinstance(measure.centre, str):
         _affordable(2 * count, "weights of a replica and the centre")
@@ -175,24 +262,30 @@ def _centres(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> np.
     return np.broadcast_to(placed("centre", measure.centre, dims, signs), (instances, count))[:, None]
 
 
-def _exponent(energy: np.ndarray, weights: np.ndarray, centre: np.ndarray, measure: LocalEntropy) -> np.ndarray:
+def _exponent(energy: np.ndarray, weights: np.ndarray, centre: np.ndarray, beta: float, coupling: float) -> np.ndarray:
     """-beta L(W) - coupling d(W, W~) of one replica, up to a constant: (centre, state). d is N - W.W~ for signs."""
     overlap = centre.astype(float) @ weights.T.astype(float)
-    return measure.coupling * (overlap - weights.shape[1]) - measure.beta * (energy - energy.min())
+    return coupling * (overlap - weights.shape[1]) - beta * (energy - energy.min())
 
 
 def _replicated_averages(
-    energy: np.ndarray, weights: np.ndarray, centre: np.ndarray, measure: LocalEntropy
-) -> tuple[float, float, float]:
+    energy: np.ndarray,
+    errors: np.ndarray,
+    weights: np.ndarray,
+    centre: np.ndarray,
+    beta: float,
+    coupling: float,
+    replicas: int,
+) -> tuple[float, float, float, float]:
     """<f> = sum_c z_c^y <f>_c / sum_c z_c^y, z_c the sum over one replica; given c, two overlap as their means do."""
-    exponent = _exponent(energy, weights, centre, measure)
+    exponent = _exponent(energy, weights, centre, beta, coupling)
     log_single = logsumexp(exponent, axis=1)
     given = np.exp(exponent - log_single[:, None])
-    weight = softmax(measure.replicas * log_single)
+    weight = softmax(replicas * log_single)
     mean = given @ weights.astype(float)  # (centre, weight)
     to_centre = (mean * centre).mean(axis=1)
-    pair = (mean**2).mean(axis=1) if measure.replicas > 1 else np.nan * to_centre
-    return weight @ (given @ energy), weight @ to_centre, weight @ pair
+    pair = (mean**2).mean(axis=1) if replicas > 1 else np.nan * to_centre
+    return weight @ (given @ energy), weight @ (given @ errors), weight @ to_centre, weight @ pair
 
 
 def _gray(rank: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ is a function of the fields. ReLU units are not odd, and their labels stay besid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -84,6 +84,16 @@ class Machine:
     def _majority_without_ties(self) -> None:
         if self.activation == "sign":
             self._odd("k", self.k, "the hidden units")
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the machine."""
+        facts: dict[str, Any] = {"machine": self.kind, "n": self.n, "k": self.k, "weights": self.weights}
+        if not self.readout.linear:
+            facts["activation"] = self.activation
+        if self.activation in ("erf", "tanh"):
+            facts["slope"] = self.slope
+        return facts
 
     @property
     def spherical(self) -> bool:

@@ -14,6 +14,7 @@ from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.named import named
 from gpumc.ramps import Parameter, parameter, values_of
+from gpumc.schema import LOSS_PARAMETERS, QUANTITIES, ordered
 
 #: Replicas are fewer.
 MOST_REPLICAS = 2**16
@@ -39,6 +40,16 @@ class Gibbs:
     def __post_init__(self) -> None:
         check_loss(self.loss)
         keep(self, beta=_checked("beta", self.beta, allow_infinite=True))
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """beta and the loss's parameters, in the order of their dimensions."""
+        return _in_order({"beta": self.beta, **self.loss.parameters})
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the measure: those of its parameters that are single numbers."""
+        return {"measure": "gibbs", "loss": self.loss.kind, "replicas": 1, **_single(self.parameters)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +87,18 @@ class LocalEntropy:
         return hash(self._key)
 
     @property
+    def parameters(self) -> dict[str, Parameter]:
+        """beta, the loss's parameters and the coupling, in the order of their dimensions."""
+        return _in_order({"beta": self.beta, **self.loss.parameters, "coupling": self.coupling})
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the measure: those of its parameters that are single numbers."""
+        facts = {"measure": "local-entropy", "loss": self.loss.kind, "replicas": self.replicas}
+        facts["centre_kind"] = self.centre if isinstance(self.centre, str) else "fixed"
+        return facts | _single(self.parameters)
+
+    @property
     def _key(self) -> tuple:
         centre: tuple = (self.centre,)
         if not isinstance(self.centre, str):
@@ -83,6 +106,14 @@ class LocalEntropy:
             labels = tuple((dim, tuple(index)) for dim, index in array.indexes.items())
             centre = (array.dims, labels, array.shape, array.values.tobytes())
         return self.loss, self.beta, self.coupling, self.replicas, centre
+
+
+def _in_order(parameters: dict[str, Parameter]) -> dict[str, Parameter]:
+    return {name: parameters[name] for name in ordered(parameters)}
+
+
+def _single(parameters: dict[str, Parameter]) -> dict[str, float]:
+    return {name: value for name, value in parameters.items() if isinstance(value, float)}
 
 
 def _fixed(centre: Any) -> np.ndarray | xr.DataArray:
@@ -98,6 +129,11 @@ def _fixed(centre: Any) -> np.ndarray | xr.DataArray:
 Measure = Gibbs | LocalEntropy
 
 
-def check_loss(loss: object) -> None:
+def check_loss(loss: Any) -> None:
     """Raise ConfigError for what is no loss."""
-    one_of("loss", loss, Loss, "a Loss, such as ErrorCount(), CrossEntropy(gamma) or one of your own,")
+    loss = one_of("loss", loss, Loss, "a Loss, such as ErrorCount(), CrossEntropy(gamma) or one of your own,")
+    for name in loss.axes:
+        if name in QUANTITIES.keys() - LOSS_PARAMETERS.keys():
+            raise ConfigError(
+                f"the loss {loss.kind!r} has a parameter {name!r}, which results use for the {QUANTITIES[name].long_name}: rename it"
+            )

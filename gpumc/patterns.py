@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -92,6 +93,10 @@ class Patterns:
         inputs = np.packbits(self.xi > 0) if self.xi.dtype == np.int8 else self.xi
         text = str(self.xi.shape).encode() + inputs.tobytes() + np.packbits(self.labels > 0).tobytes()
         return hashlib.sha256(text).hexdigest()[:16]
+
+    def attributes(self, machine: Machine) -> dict[str, Any]:
+        """What a dataset says of these patterns, learned by ``machine``."""
+        return {"alpha": self.count / machine.weight_count, "patterns_digest": self.digest}
 
     def contradictions(self, machine: Machine) -> np.ndarray:
         """Whether an instance wants both outputs of inputs that are equal, or that ``machine`` cannot tell apart (`alike`): bool

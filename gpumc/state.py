@@ -252,12 +252,15 @@ class Population(State):
         }
 
     def permute_grid(self, source: np.ndarray) -> None:
-        """Give every chain the replicas that are at grid point ``source`` now, in place: integers (instances, grid, chains) on the host."""
+        """Give every chain the replicas that are at grid point ``source`` now: integers (instances, grid, chains) on the host. The arrays
+        are replaced by others."""
         instances, grid, chains = source.shape
         instance, chain = np.arange(instances)[:, None, None], np.arange(chains)
         rows = array_module(self.weights).asarray(((instance * grid + source) * chains + chain).ravel())
-        for array in (self.weights, self.fields, self.energy):
-            array[:] = array.reshape(-1, *array.shape[3:])[rows].reshape(array.shape)
+        self.weights, self.fields, self.energy = (
+            array.reshape(-1, *array.shape[3:])[rows].reshape(array.shape)
+            for array in (self.weights, self.fields, self.energy)
+        )
 
     def on(self, device: Device) -> Population:
         """The same population with its arrays on ``device``."""

@@ -72,19 +72,19 @@ def test_chunks_change_nothing(monkeypatch):
     machine = gpumc.TreeParity(10, k=2)
     whole = exact.enumerate_states(machine, patterns_of(machine), LOSSES[1])
     monkeypatch.setattr(exact, "CHUNK", 100)
-    assert exact.enumerate_states(machine, patterns_of(machine), LOSSES[1]).identical(whole)
+    assert exact.enumerate_states(machine, patterns_of(machine), LOSSES[1]).equals(whole)
 
 
 def test_several_gammas():
     machine, gammas = MACHINES[0], [0.5, 2.0]
     data = exact.enumerate_states(machine, patterns_of(machine), gpumc.CrossEntropy(gammas))
     assert data.energy.dims == ("instance", "gamma", "state")
-    averages = exact.boltzmann(machine, patterns_of(machine), gpumc.CrossEntropy(gammas), [0.5, 1.0, 3.0])
-    assert averages.energy.dims == averages.log_partition.dims == ("instance", "gamma", "beta")
+    averages = exact.averages(machine, patterns_of(machine), gpumc.Gibbs(gpumc.CrossEntropy(gammas), [0.5, 1.0, 3.0]))
+    assert averages.energy.dims == averages.log_partition.dims == ("instance", "beta", "gamma")
     for gamma in gammas:
         alone = exact.enumerate_states(machine, patterns_of(machine), gpumc.CrossEntropy(gamma))
         assert np.array_equal(data.energy.sel(gamma=gamma), alone.energy)
-        one = exact.boltzmann(machine, patterns_of(machine), gpumc.CrossEntropy(gamma), 3.0)
+        one = exact.averages(machine, patterns_of(machine), gpumc.Gibbs(gpumc.CrossEntropy(gamma), 3.0))
         np.testing.assert_allclose(averages.energy.sel(gamma=gamma, beta=3.0), one.energy)
 
 
@@ -111,7 +111,7 @@ def test_solutions_by_distance(machine):
 @by_loss
 def test_energy_is_the_derivative_of_log_z(machine, loss):
     patterns, step = patterns_of(machine), 1e-5
-    data = exact.boltzmann(machine, patterns, loss, [1.3 - step, 1.3, 1.3 + step])
+    data = exact.averages(machine, patterns, gpumc.Gibbs(loss, [1.3 - step, 1.3, 1.3 + step]))
     assert data.energy.dims == data.error_rate.dims == data.log_partition.dims == ("instance", "beta")
     derivative = (data.log_partition[:, 0] - data.log_partition[:, 2]) / (2 * step)
     np.testing.assert_allclose(derivative, data.energy[:, 1], rtol=1e-8)
@@ -122,7 +122,7 @@ def test_hot_and_cold_limits(loss):
     machine = MACHINES[0]
     patterns = patterns_of(machine)
     states = exact.enumerate_states(machine, patterns, loss)
-    hot, cold = (exact.boltzmann(machine, patterns, loss, beta) for beta in (0.0, 1e5))
+    hot, cold = (exact.averages(machine, patterns, gpumc.Gibbs(loss, beta)) for beta in (0.0, 1e5))
     np.testing.assert_allclose(hot.log_partition, machine.weight_count * np.log(2))
     np.testing.assert_allclose(hot.energy, states.energy.mean("state"))
     np.testing.assert_allclose(hot.error_rate, states.errors.mean("state") / patterns.count)
@@ -157,8 +157,10 @@ def test_three_replicas_against_brute_force(loss, centre):
     fixed = np.array([1, 1, -1, 1, -1]) if centre == "fixed" else None
     expected = brute_force(loss, 1.1, 0.3, 3, None if fixed is None else fixed[None])
     measure = gpumc.LocalEntropy(loss, 1.1, 0.3, 3, centre if fixed is None else fixed)
-    found = exact.replicated(TINY, TINY_PATTERNS, measure)
-    assert set(found) == {"energy", "overlap_centre", "overlap_replicas"}
+    found = exact.averages(TINY, TINY_PATTERNS, measure)
+    assert set(found) == {"energy", "energy_per_pattern", "error_rate", "overlap_centre", "overlap_replicas"}
+    np.testing.assert_allclose(found.energy_per_pattern * TINY_PATTERNS.count, found.energy)
+    assert not loss.counts or np.allclose(found.error_rate, found.energy_per_pattern)
     for name, value in zip(("energy", "overlap_centre", "overlap_replicas"), expected, strict=True):
         assert float(found[name][0]) == pytest.approx(value, abs=1e-5)
 
@@ -169,7 +171,7 @@ def test_joint_distribution_gives_the_averages(loss):
     joint = exact.joint_distribution(TINY, TINY_PATTERNS, measure)
     assert joint.dims == ("instance", "replica_0", "replica_1", "replica_2", "centre")
     np.testing.assert_allclose(joint.sum(joint.dims[1:]), 1)
-    averages = exact.replicated(TINY, TINY_PATTERNS, measure)
+    averages = exact.averages(TINY, TINY_PATTERNS, measure)
     energy = exact.enumerate_states(TINY, TINY_PATTERNS, loss).energy.values
     states = exact.states(5).astype(float)
     overlap = states @ states.T / 5
@@ -201,8 +203,8 @@ def test_a_traced_centre_leaves_the_replicas_as_they_were():
 @by_loss
 def test_without_coupling_replicas_are_gibbs(machine, loss):
     patterns = patterns_of(machine)
-    found = exact.replicated(machine, patterns, gpumc.LocalEntropy(loss, 0.8, 0.0, 4))
-    np.testing.assert_allclose(found.energy, exact.boltzmann(machine, patterns, loss, 0.8).energy)
+    found = exact.averages(machine, patterns, gpumc.LocalEntropy(loss, 0.8, 0.0, 4))
+    np.testing.assert_allclose(found.energy, exact.averages(machine, patterns, gpumc.Gibbs(loss, 0.8)).energy)
     np.testing.assert_allclose(found.overlap_centre, 0, atol=1e-12)
     energy = exact.enumerate_states(machine, patterns, loss).energy.values
     weight = np.exp(-0.8 * energy)
@@ -216,8 +218,8 @@ def test_without_coupling_replicas_are_gibbs(machine, loss):
 def test_one_replica_is_gibbs(loss, centre):
     """The sum over the centre does not depend on one replica, and the centre follows it: <W.W~>/N = tanh(coupling)."""
     measure = gpumc.LocalEntropy(loss, 1.4, 0.6, 1, centre)
-    found = exact.replicated(TINY, TINY_PATTERNS, measure)
-    np.testing.assert_allclose(found.energy, exact.boltzmann(TINY, TINY_PATTERNS, loss, 1.4).energy)
+    found = exact.averages(TINY, TINY_PATTERNS, measure)
+    np.testing.assert_allclose(found.energy, exact.averages(TINY, TINY_PATTERNS, gpumc.Gibbs(loss, 1.4)).energy)
     np.testing.assert_allclose(found.overlap_centre, np.tanh(0.6))
     assert np.all(np.isnan(found.overlap_replicas))
     energy = exact.enumerate_states(TINY, TINY_PATTERNS, loss).energy.values
@@ -230,17 +232,28 @@ def test_one_replica_is_gibbs(loss, centre):
 def test_strong_coupling_makes_one_machine_of_all():
     """All replicas lie on the centre, whose weight is exp(-y beta L); a hundred of them overflow nothing."""
     for replicas in (3, 100):
-        found = exact.replicated(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[1], 0.3, 30.0, replicas))
-        gibbs = exact.boltzmann(TINY, TINY_PATTERNS, LOSSES[1], 0.3 * replicas)
+        found = exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[1], 0.3, 30.0, replicas))
+        gibbs = exact.averages(TINY, TINY_PATTERNS, gpumc.Gibbs(LOSSES[1], 0.3 * replicas))
         np.testing.assert_allclose(found.energy, gibbs.energy, rtol=1e-9)
         np.testing.assert_allclose(found.overlap_replicas, 1)
 
 
+def test_a_grid_of_a_measure_is_its_points():
+    loss, patterns = gpumc.CrossEntropy([0.5, 2.0]), TINY_PATTERNS
+    grid = exact.averages(TINY, patterns, gpumc.LocalEntropy(loss, [0.5, 1.0], [0.1, 0.4], 2))
+    assert grid.energy.dims == ("instance", "beta", "gamma", "coupling")
+    for beta, gamma, coupling in product((0.5, 1.0), (0.5, 2.0), (0.1, 0.4)):
+        alone = exact.averages(TINY, patterns, gpumc.LocalEntropy(gpumc.CrossEntropy(gamma), beta, coupling, 2))
+        point = grid.sel(beta=beta, gamma=gamma, coupling=coupling)
+        for name in alone:
+            assert np.array_equal(point[name], alone[name]), name
+
+
 def test_a_centre_for_each_instance():
     centres = np.array([[1, 1, 1, -1, 1], [-1, 1, -1, -1, 1]])
-    both = exact.replicated(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[0], 1.0, 0.4, 2, centres))
+    both = exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[0], 1.0, 0.4, 2, centres))
     for i in range(2):
-        alone = exact.replicated(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[0], 1.0, 0.4, 2, centres[i]))
+        alone = exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[0], 1.0, 0.4, 2, centres[i]))
         for name in both:
             assert both[name][i] == alone[name][i]
 
@@ -254,14 +267,17 @@ ERRORS = LOSSES[0]
         (lambda: exact.states(25), "25 weights.*24"),
         (lambda: exact.enumerate_states(gpumc.FullCommittee(9, k=3), patterns_of(MACHINES[0])), "27 weights.*24"),
         (lambda: exact.enumerate_states(gpumc.Perceptron(7), TINY_PATTERNS), "5 inputs.*n = 7"),
-        (lambda: exact.boltzmann(TINY, TINY_PATTERNS, ERRORS, -1.0), "beta"),
-        (lambda: exact.boltzmann(TINY, TINY_PATTERNS, ERRORS, np.inf), "beta"),
+        (lambda: exact.averages(TINY, TINY_PATTERNS, gpumc.Gibbs(ERRORS, -1.0)), "beta"),
+        (lambda: exact.averages(TINY, TINY_PATTERNS, gpumc.Gibbs(ERRORS, np.inf)), "beta"),
         (lambda: exact.solutions_by_distance(TINY, TINY_PATTERNS, np.ones(4)), "reference has shape"),
         (lambda: exact.solutions_by_distance(TINY, TINY_PATTERNS, np.zeros(5)), "reference"),
-        (lambda: exact.replicated(TINY, TINY_PATTERNS, gpumc.Gibbs(ERRORS, 1.0)), "boltzmann"),
-        (lambda: exact.replicated(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, np.inf, 0.1, 2)), "beta"),
-        (lambda: exact.replicated(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, [0.1, 0.2], 2)), "coupling"),
-        (lambda: exact.replicated(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 0.1, 2, np.ones(4))), "centre"),
+        (lambda: exact.averages(TINY, TINY_PATTERNS, ERRORS), "measure"),
+        (lambda: exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, np.inf, 0.1, 2)), "beta"),
+        (
+            lambda: exact.joint_distribution(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, [0.1, 0.2], 2)),
+            "coupling",
+        ),
+        (lambda: exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 0.1, 2, np.ones(4))), "centre"),
         (lambda: exact.joint_distribution(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 0.1, 4)), "25 weights"),
     ],
 )

@@ -35,7 +35,9 @@ class Point:
     @property
     def theory(self) -> float:
         alpha = MACHINE.pattern_count(ALPHA) / MACHINE.n
-        return theory.replica_symmetric(MACHINE, alpha=alpha, loss=self.loss, beta=self.beta).energy_per_pattern.item()
+        return theory.replica_symmetric(
+            MACHINE, gpumc.Gibbs(self.loss, self.beta), alpha=alpha
+        ).energy_per_pattern.item()
 
 
 def energies(point: Point, beta, seed: int) -> np.ndarray:
@@ -111,7 +113,7 @@ def test_energy_on_a_sphere(n, chains):
     found = data.energy.mean(["chain", "replica", "draw"]).values / patterns.count
     error = found.std(ddof=1) / np.sqrt(len(found))
     alpha = patterns.count / n
-    expected = theory.replica_symmetric(machine, alpha=alpha, loss=loss, beta=5.0).energy_per_pattern.item()
+    expected = theory.replica_symmetric(machine, gpumc.Gibbs(loss, 5.0), alpha=alpha).energy_per_pattern.item()
     distance = (found.mean() - expected) / error
     print(f"n = {n}: {found.mean():.5f} +- {error:.5f}, theory {expected:.5f}, {distance:+.1f} standard errors")
     assert error < 0.005 * expected

@@ -38,9 +38,9 @@ def wants_traceback() -> bool:
 
 def _version(asked: bool) -> None:
     if asked:
-        import gpumc
+        from gpumc._version import __version__
 
-        typer.echo(f"gpumc {gpumc.__version__}")
+        typer.echo(f"gpumc {__version__}")
         raise typer.Exit
 
 
@@ -174,9 +174,9 @@ def theory(
 ) -> None:
     """Replica theory as n tends to infinity. Numbers may be lists, 0.5,1,2, or ranges, 0.02:0.3:15 for 15 of them."""
     from gpumc.cli.tables import print_theory
+    from gpumc.cli.theory import capacity_text, dataset_of, limit_of, loss_of, numbers
     from gpumc.errors import ConfigError
     from gpumc.results import save
-    from gpumc.theory.ask import asked, capacity_text, loss_of, numbers
 
     parameters = {"gamma": gamma, "margin": margin, "width": width, "cut": cut}
     of_loss = loss_of(loss, {name: text for name, text in parameters.items() if text is not None})
@@ -185,10 +185,11 @@ def theory(
         named = [name for name, text in ({"loss": loss} | parameters | given).items() if text is not None]
         if named:
             raise ConfigError(f"--{named[0]} without --alpha: only the capacity needs no alpha")
-        typer.echo(capacity_text(machine, k, activation))
+        typer.echo(capacity_text(limit_of(machine, k, activation)))
         return
     places = {name: numbers(name, text) for name, text in given.items() if text is not None}
-    data = asked(machine, of_loss, numbers("alpha", alpha), numbers("beta", beta), places, k, activation)
+    limit = limit_of(machine, k, activation)
+    data = dataset_of(limit, of_loss, numbers("alpha", alpha), numbers("beta", beta), places)
     print_theory(data)
     if output:
         typer.echo(f"data: {save(data, output)}")
@@ -220,10 +221,10 @@ def info() -> None:
     """Devices, versions, and where kernels are cached."""
     from importlib.metadata import version
 
-    import gpumc
+    from gpumc._version import __version__
     from gpumc.device import describe
 
-    facts = {"gpumc": gpumc.__version__, **describe()}
+    facts = {"gpumc": __version__, **describe()}
     facts |= {name: version(name) for name in ("scipy", "xarray", "h5netcdf", "h5py")}
     width = max(map(len, facts))
     for name, value in facts.items():

@@ -25,7 +25,7 @@ def print_results(name: str, data: xr.Dataset) -> None:
     caption = f"mean(standard error over {bars_over(data)}s, in the last digits)"
     table = Table(title=name or data.attrs.get("name"), caption=caption)
     for column in (*axes, *columns):
-        table.add_column(column.replace("_", " "), justify="right")
+        table.add_column(_heading(data[column], " "), justify="right")
     statistics = {column: mean_and_error(data[column]) for column in columns}
     mean = statistics["energy"][0]
     for place in mean.stack(point=axes).point.values if axes else [()]:
@@ -44,7 +44,7 @@ def print_theory(data: xr.Dataset) -> None:
     axes = [dim for dim in data.dims if dim != "stability"]
     columns = [name for name in data.data_vars if name not in HIDDEN and not data[name].isnull().all()]
     for column in (*axes, *columns):
-        table.add_column(str(column).replace("_", "\n"), justify="right", no_wrap=True)
+        table.add_column(_heading(data[column], "\n"), justify="right", no_wrap=True)
     rows = data[columns].stack(point=axes) if axes else data[columns].expand_dims("point")
     for place in range(rows.sizes["point"]):
         row = rows.isel(point=place)
@@ -68,6 +68,12 @@ def print_table(table: Table) -> None:
     console = Console()
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table)
+
+
+def _heading(array: xr.DataArray, space: str) -> str:
+    """The name of a variable and its unit, words apart by ``space``."""
+    units = array.attrs["units"]
+    return str(array.name).replace("_", space) + (f"{space}({units})" if units != "1" else "")
 
 
 def _cell(value: float | bool) -> str:

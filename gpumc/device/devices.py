@@ -119,13 +119,14 @@ class Device:
             )
 
 
-def choose(name: str = "auto") -> Device:
-    """The device called ``name``: "auto" (cuda if there is one, else cpu), "numpy", "cpu", "cuda" or "cuda:<index>".
+def choose(name: str | Device = "auto") -> Device:
+    """The device called ``name``: "auto" (cuda if there is one, else cpu), "numpy", "cpu", "cuda" or "cuda:<index>"; or a `Device`.
 
     A CUDA device becomes the calling thread's current one. "auto", and "cpu" where there is no C++ compiler (it is then
     "numpy"), say on stderr, once, what was taken and why. Raises ConfigError for an unknown name and DeviceError for a
     device that is not there.
     """
+    name = name.name if isinstance(name, Device) else name
     asked = name if isinstance(name, str) else shown(name)
     cuda = re.fullmatch(r"cuda(?::(\d{1,9}))?", asked)
     if not cuda and asked not in NAMES:

@@ -7,7 +7,8 @@ patterns are summed. Of real weights an energy is a float64 sum of ``values``.
 from __future__ import annotations
 
 import copy
-from itertools import product
+from collections.abc import Sequence
+from itertools import pairwise, product
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -153,6 +154,16 @@ class Loss:
         return self.counts and len(self.kinks) == 1 and all(np.all(np.asarray(kink) == 0) for kink in self.kinks)
 
     @property
+    def counts_errors(self) -> bool:
+        """Whether a pattern's loss, at every point, is 1 for what it calls an error and 0 for all else."""
+        return self.counts and all(point._counts_errors for point in self.points())
+
+    @property
+    def _counts_errors(self) -> bool:
+        places = np.array(between(tuple(np.unique([0.0, *self.kinks]))))
+        return bool((self.values(places) == self.wrong(places)).all())
+
+    @property
     def ramps(self) -> bool:
         """Whether a parameter moves with the sweeps."""
         return any(isinstance(value, Ramp) for value in self.parameters.values())
@@ -182,6 +193,13 @@ class Loss:
         """The parameters, in an error."""
         named = ", ".join(f"{name} = {float(value):g}" for name, value in self.parameters.items())
         return f"{named} " if named else ""
+
+
+def between(kinks: Sequence[Any]) -> list[Any]:
+    """A stability below all of some that rise, one between each two, and one above all."""
+    if not kinks:
+        return [0.0]
+    return [kinks[0] - 1.0, *((low + high) / 2 for low, high in pairwise(kinks)), kinks[-1] + 1.0]
 
 
 def checked_values(loss: Loss, stability: np.ndarray) -> np.ndarray:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-import gpumc
 from gpumc.checks import real, text, whole
 from gpumc.device import Device, choose, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
+from gpumc.messages.belief_propagation import BeliefPropagation, check_machine, possible
 from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.factors import channel
@@ -25,29 +25,14 @@ from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Replicas
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
 from gpumc.messages.spheres import SphericalReplicas, normalised
-from gpumc.messages.volume import BeliefPropagation, check_problem, possible
 from gpumc.patterns import Patterns, check_together
+from gpumc.schema import Started, described, provenance
 
 #: Protocols that need no arguments, by name.
 PROTOCOLS: dict[str, type[StandardReinforcement] | type[Scoping] | type[PseudoReinforcement]] = {
     "standard-reinforcement": StandardReinforcement,
     "scoping": Scoping,
     "pseudo-reinforcement": PseudoReinforcement,
-}
-LONG_NAMES = {
-    "weights": "signs of the weights' magnetisations, or their means on the spheres, at the end",
-    "errors": "patterns that these get wrong",
-    "solved": "whether there are none",
-    "steps": "steps of the protocol that were taken",
-    "converged": "whether a step converged, so that it has answers",
-    "local_entropy": "local entropy per weight around the centre",
-    "overlap_centre": "overlap of a replica with the centre, W.W~/N",
-    "q": "mean squared magnetisation of a replica's weights",
-    "q_centre": "mean squared magnetisation of the centre's weights",
-    "replicas": "number of replicas y",
-    "coupling": "coupling to the centre",
-    "instance": "instance of the patterns",
-    "start": "random start",
 }
 #: The strength of the random fields from which messages start.
 SPREAD = 0.01
@@ -61,7 +46,7 @@ MOST_STARTS = 2**20
 class Focused:
     """For each row: ``weights`` int8 (rows, weights), their ``errors``, the ``steps`` and the ``last_q`` (rows,), and, over (rows, steps),
     whether a step ``converged``; NaN where not, or where a row had been solved, or given up, before: ``local_entropy``, ``overlap_centre``
-    <W W~>, ``q`` mean squared magnetisation of a replica, ``q_centre`` of the centre."""
+    <W W~>, ``overlap_others`` mean squared magnetisation of a replica, ``overlap_between_centres`` of the centre."""
 
     weights: np.ndarray
     errors: np.ndarray
@@ -70,8 +55,8 @@ class Focused:
     converged: np.ndarray
     local_entropy: np.ndarray
     overlap_centre: np.ndarray
-    q: np.ndarray
-    q_centre: np.ndarray
+    overlap_others: np.ndarray
+    overlap_between_centres: np.ndarray
 
 
 def focusing_bp(
@@ -85,7 +70,7 @@ def focusing_bp(
     damping: float = 0.6,
     tolerance: float = 1e-3,
     form: str = "auto",
-    device: str = "auto",
+    device: str | Device = "auto",
 ) -> xr.Dataset:
     """Search for weights without error, ``starts`` times for each instance, by focusing belief propagation.
 
@@ -111,17 +96,18 @@ def focusing_bp(
         iterations.
     form : str
         "amp", "relaxed", "exact" or "auto", as for `BeliefPropagation`.
-    device : str
+    device : str or Device
         Where it is computed.
 
     Returns
     -------
     xarray.Dataset
-        Over (instance, start): ``weights`` (..., weight), int8 or, each unit on its sphere, float64; ``errors``, ``solved``, ``steps``.
+        Over (instance, start): ``weights`` (..., weight), the signs of magnetisations, int8, or their directions, each unit on its sphere,
+        float64; ``errors`` and ``error_rate`` of these, ``solved``, ``steps``.
         Along the protocol, over (..., step): ``converged``, false past the end, judged by a step without damping; and, NaN where it is
         false, ``local_entropy`` around the centre (nats per weight; NaN too where the coupling is inf, as in standard reinforcement,
-        since replicas on their centre leave nothing to count), ``overlap_centre`` <W W~>, ``q`` and ``q_centre``, the mean squared
-        magnetisations of a replica and of the centre.
+        since replicas on their centre leave nothing to count), ``overlap_centre`` <W W~>, ``overlap_others`` and
+        ``overlap_between_centres``, the mean squared magnetisations of a replica and of the centre.
 
     Raises
     ------
@@ -134,22 +120,32 @@ def focusing_bp(
         Where patterns contradict each other or are nearly equal, and where magnetisations stay at 0, as in parities of three units: weights
         are then signs of rounding errors.
     """
+    started = Started.now()
     check_together(machine, patterns)
-    check_problem(machine, ErrorCount())
+    check_machine(machine)
     if not isinstance(protocol, Protocol):
         protocol = PROTOCOLS[text("protocol", protocol, PROTOCOLS, ", or a FreeScoping(path)")]()
     starts, seed = whole("starts", starts, 1, MOST_STARTS), whole("seed", seed, 0, SEED_LIMIT)
     damping = real("damping", damping, lambda d: 0 <= d < 1, "a number from 0 to below 1")
     how = BeliefPropagation(form, tolerance, iterations)
     steps = protocol.steps()
+    on = choose(device)
     constraints = constraints_of(machine, patterns, np.arange(patterns.instances))
     with np.errstate(all="ignore"):  # starts that are no numbers any more are given up
         found = [
-            _focused(choose(device), machine, one, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
+            _focused(on, machine, one, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
             for i, one in constraints.items()
         ]
     _warn(constraints, found)
-    return _dataset(machine, patterns, steps, found, {"protocol": type(protocol).__name__, "seed": seed})
+    data = _dataset(patterns, steps, found)
+    asked = (
+        machine.attributes,
+        patterns.attributes(machine),
+        {"loss": ErrorCount.kind, "protocol": type(protocol).__name__},
+    )
+    settings = {"iterations": how.iterations, "damping": damping, "tolerance": how.tolerance, "form": how.form}
+    data.attrs = provenance(started, *asked, **settings, seed=seed, device=on.name)
+    return described(data)
 
 
 def _warn(constraints: dict[int, Constraints], found: list[Focused]) -> None:
@@ -263,8 +259,8 @@ def _measure(
     for name, values in (
         ("local_entropy", np.where(rigid, np.nan, around)),
         ("overlap_centre", to_host(overlap)),
-        ("q", q),
-        ("q_centre", to_host((centre**2).mean(axis=(1, 2)))),
+        ("overlap_others", q),
+        ("overlap_between_centres", to_host((centre**2).mean(axis=(1, 2)))),
     ):
         getattr(found, name)[rows, step] = np.where(right, values, np.nan)
 
@@ -275,16 +271,16 @@ def _random_fields(seed: int, ranks: range, count: int) -> np.ndarray:
     return np.moveaxis(words, 0, -1).reshape(len(ranks), -1)[:, :count] / 2.0**31 - 1 + 2.0**-32
 
 
-def _dataset(
-    machine: Machine, patterns: Patterns, steps: list[tuple[float, float]], found: list[Focused], attributes: dict
-) -> xr.Dataset:
+def _dataset(patterns: Patterns, steps: list[tuple[float, float]], found: list[Focused]) -> xr.Dataset:
+    """The rows of all instances, over (instance, start, [step])."""
     lead = ("instance", "start")
     arrays = {name: np.stack([getattr(one, name) for one in found]) for name in Focused.__dataclass_fields__}
     last = max(1, int(arrays["steps"].max()))
     variables: dict = {name: (lead, arrays[name]) for name in ("errors", "steps")}
+    variables["error_rate"] = (lead, arrays["errors"] / patterns.count)
     variables["solved"] = (lead, arrays["errors"] == 0)
     variables["weights"] = ((*lead, "weight"), arrays["weights"])
-    for name in ("converged", "local_entropy", "overlap_centre", "q", "q_centre"):
+    for name in ("converged", "local_entropy", "overlap_centre", "overlap_others", "overlap_between_centres"):
         variables[name] = ((*lead, "step"), arrays[name][..., :last])
     instances, starts = arrays["errors"].shape
     coordinates = {
@@ -293,18 +289,4 @@ def _dataset(
         "replicas": ("step", [y for y, _ in steps[:last]]),
         "coupling": ("step", [c for _, c in steps[:last]]),
     }
-    attributes |= {
-        "gpumc_version": gpumc.__version__,
-        "machine": machine.kind,
-        "n": machine.n,
-        "k": machine.k,
-        "alpha": patterns.count / machine.weight_count,
-    }
-    data = xr.Dataset(variables, coordinates, attributes)
-    for label, array in data.variables.items():
-        name = str(label)
-        array.attrs = {
-            "long_name": LONG_NAMES.get(name, name),
-            "units": "nat" if name == "local_entropy" else "1",
-        }
-    return data
+    return xr.Dataset(variables, coordinates)

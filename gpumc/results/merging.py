@@ -14,28 +14,12 @@ import xarray as xr
 from gpumc.checks import a_path
 from gpumc.errors import Damaged, RunError
 from gpumc.results.files import load, seal_of
-from gpumc.schema import ordered
+from gpumc.schema import attributes, dims_in_order
 
 #: The axes of a sweep along which tasks are split, in the order of the dimensions.
 TASK_AXES = ("alpha", "flip", "replicas")
-#: The order of dimensions that are no parameters, behind those that are.
-BEHIND = (
-    "chain",
-    "replica",
-    "draw",
-    "volume_draw",
-    "reference",
-    "distance",
-    "stability",
-    "weight",
-)
-AXIS_NAMES = {
-    "alpha": "patterns per weight alpha",
-    "flip": "fraction of labels turned",
-    "replicas": "number of replicas y",
-}
-#: The array that is a mean over chains.
-MEAN = "stability_density"
+#: The array of counts over chains, which add.
+COUNTS = "stability_count"
 
 
 def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Dataset:
@@ -53,11 +37,11 @@ def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Da
     sizes = {name: len(array) for name, array in coordinates.items() if array.dims == (name,)}
     names = dict.fromkeys(name for _, data in shards for name in data.data_vars)
     variables = {name: _merged(name, shards, swept, sizes, coordinates) for name in names}
-    attributes = {name: value for name, value in first.attrs.items() if name not in swept}
-    attributes["duration_s"] = round(sum(data.attrs["duration_s"] for _, data in shards), 3)
-    attributes["started"] = min(data.attrs["started"] for _, data in shards)
-    attributes["device"] = ", ".join(sorted({data.attrs["device"] for _, data in shards}))
-    return xr.Dataset(variables, coordinates, attributes)
+    facts = {name: value for name, value in first.attrs.items() if name not in swept}
+    facts["duration_s"] = round(sum(data.attrs["duration_s"] for _, data in shards), 3)
+    facts["started"] = min(data.attrs["started"] for _, data in shards)
+    facts["device"] = ", ".join(sorted({data.attrs["device"] for _, data in shards}))
+    return xr.Dataset(variables, coordinates, facts)
 
 
 def open_run(path: str | os.PathLike) -> xr.Dataset | xr.DataTree:
@@ -118,8 +102,7 @@ def _coordinates(shards: Sequence[tuple[dict[str, float], xr.Dataset]], swept: S
         else:
             coordinates[name] = max(values, key=lambda one: one.size)
     for axis in swept:
-        attributes = {"long_name": AXIS_NAMES[axis], "units": "1"}
-        coordinates[axis] = xr.Variable(axis, sorted({axes[axis] for axes, _ in shards}), attributes)
+        coordinates[axis] = xr.Variable(axis, sorted({axes[axis] for axes, _ in shards}), attributes(axis))
     return coordinates
 
 
@@ -130,23 +113,20 @@ def _merged(
     sizes: Mapping[Hashable, int],
     coordinates: Mapping[Hashable, Any],
 ) -> xr.Variable:
-    """The array ``name`` of all shards together, instances first, then parameters."""
+    """The array ``name`` of all shards together, its dimensions in their order."""
     first = next(data.variables[name] for _, data in shards if name in data)
     own = set(first.dims) | {axis for axis in swept if name != "pattern_count" or axis == "alpha"}
-    parameters = ordered(str(dim) for dim in own if dim not in ("instance", *BEHIND))
-    dims = [dim for dim in ("instance", *parameters, *BEHIND) if dim in own]
+    dims = dims_in_order(own)
     shape = [sizes[dim] if dim in sizes else first.sizes[dim] for dim in dims]
-    mean = name == MEAN
-    padding = np.nan if first.dtype.kind == "f" else 0
-    merged = np.full(shape, 0 if mean else padding, first.dtype)
+    merged = np.full(shape, np.nan if first.dtype.kind == "f" else 0, first.dtype)
     for axes, data in shards:
         if name not in data:
             continue
         array = data.variables[name]
         place = tuple(_place(dim, axes, data, array, coordinates) for dim in dims)
         values = array.transpose(*[dim for dim in dims if dim in array.dims]).values
-        if mean:
-            merged[place] += values * (data.sizes["chain"] / sizes["chain"])
+        if name == COUNTS:
+            merged[place] += values
         else:
             merged[place] = values
     return xr.Variable(dims, merged, first.attrs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,37 +14,11 @@ from matplotlib.figure import Figure
 
 from gpumc.results.files import replacing
 from gpumc.results.statistics import bars_over, mean_and_error, swept
+from gpumc.schema import PARAMETERS, attributes, ordered
 
 #: Okabe and Ito's colours, told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-SYMBOLS = {
-    "gamma": r"cross-entropy parameter $\gamma$",
-    "margin": r"margin $\kappa$",
-    "width": "half-width of the band",
-    "cut": "cut of the barrier",
-    "beta": r"inverse temperature $\beta$",
-    "coupling": r"coupling to the centre",
-    "alpha": r"patterns per weight $\alpha$",
-    "flip": "fraction of labels turned",
-    "replicas": r"replicas $y$",
-    "sweep": "sweep after burn-in",
-}
-SHORT = {
-    "gamma": r"$\gamma$",
-    "margin": r"$\kappa$",
-    "width": "width",
-    "cut": "cut",
-    "beta": r"$\beta$",
-    "coupling": "coupling",
-    "alpha": r"$\alpha$",
-    "flip": "flip",
-    "replicas": "$y$",
-}
-OVERLAPS = {
-    "overlap_replicas": r"replicas, $q_{ab}=W^a\!\cdot W^b/N$",
-    "overlap_centre": r"replica and centre, $W^a\!\cdot\tilde W/N$",
-}
 #: Lines in one panel, before a picture says too much.
 MOST_LINES = len(COLOURS)
 #: Values that an axis names, before their names run into one another.
@@ -97,7 +73,7 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
                 markersize=5,
                 capsize=2.5,
                 linewidth=1.2,
-                label=OVERLAPS[shown] if len(names) > 1 else label,
+                label=_label(data[shown]) if len(names) > 1 else label,
             )
     places = data[along].values if along in data.coords and along != "sweep" else np.array([])
     if len(places) and places[0] > 0 and places[-1] >= 8 * places[0]:  # sorted
@@ -105,9 +81,8 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
         if len(places) <= MOST_TICKS:
             panel.set_xticks(places, [f"{v:g}" for v in places])
             panel.minorticks_off()
-    panel.set_xlabel(SYMBOLS.get(along, along))
-    overlap = "overlap" if len(names) > 1 else f"overlap: {OVERLAPS.get(name)}"
-    panel.set_ylabel("training error (fraction of patterns)" if name == "error_rate" else overlap)
+    panel.set_xlabel(_label(data[along]))
+    panel.set_ylabel("overlap" if len(names) > 1 else _label(data[name]))
     panel.grid(alpha=0.25)
     if name == "error_rate":
         panel.set_ylim(bottom=-0.02 * panel.get_ylim()[1])  # a line at 0 is seen
@@ -127,12 +102,24 @@ def _lines(
     picked = np.unique(np.linspace(0, mean.sizes[second] - 1, MOST_LINES).round().astype(int))
     return [
         (
-            f"{SHORT.get(second, second)} = {float(mean[second][i]):g}",
+            f"{_symbol(second, mean[second].attrs)} = {float(mean[second][i]):g}",
             mean.isel({second: int(i)}),
             error.isel({second: int(i)}),
         )
         for i in picked
     ]
+
+
+def _label(array: xr.DataArray) -> str:
+    """The long name, the symbol and the unit that an array's attributes give."""
+    facts = array.attrs
+    symbol = f" ${facts['symbol']}$" if "symbol" in facts else ""
+    return facts["long_name"] + symbol + (f" ({facts['units']})" if facts["units"] != "1" else "")
+
+
+def _symbol(name: str, facts: Mapping[Any, Any]) -> str:
+    """The symbol among the attributes of ``name``, or its name."""
+    return f"${facts['symbol']}$" if "symbol" in facts else name.replace("_", " ")
 
 
 def _title(data: xr.Dataset) -> str:
@@ -142,20 +129,10 @@ def _title(data: xr.Dataset) -> str:
         f"{weights}{facts['machine'].replace('-', ' ')}, $n={facts['n']}$"
         + (f", $k={facts['k']}$" if facts["k"] > 1 else "")
     ]
-    facts = facts | {name: float(data[name]) for name in data.coords if name in SHORT and not data[name].ndim}
-    if "alpha" not in data.dims:
-        parts.append(rf"$\alpha={facts['alpha']:.3g}$")
+    facts = facts | {name: float(data[name]) for name in data.coords if name in PARAMETERS and not data[name].ndim}
     parts.append(facts["loss"].replace("-", " "))
-    for name, symbol in (
-        ("gamma", r"\gamma"),
-        ("margin", r"\kappa"),
-        ("width", r"\mathrm{width}"),
-        ("cut", r"\mathrm{cut}"),
-        ("beta", r"\beta"),
-        ("coupling", r"\mathrm{coupling}"),
-        ("replicas", "y"),
-    ):
+    for name in ordered(PARAMETERS):
         if name in facts and name not in data.dims and (name, facts[name]) not in (("replicas", 1), ("margin", 0)):
-            parts.append(f"${symbol}={facts[name]:g}$")
+            parts.append(f"{_symbol(name, attributes(name))} = {facts[name]:.3g}")
     counts = ", ".join(f"{data.sizes[d]} {d}{'s' if data.sizes[d] > 1 else ''}" for d in ("instance", "chain"))
     return ", ".join(parts) + f"\n{counts}; bars: standard error over {bars_over(data)}s"

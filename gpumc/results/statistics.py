@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-#: Dimensions that are no parameters.
-SAMPLED = ("instance", "chain", "replica", "draw", "weight", "stability", "volume_draw", "reference", "distance")
+from gpumc.schema import BEHIND
+
 #: Parameters that a picture's axis, its lines and its panels take first, in this order.
 FIRST = ("gamma", "margin", "width", "cut", "beta", "coupling", "alpha", "flip", "replicas")
 #: A spread below this share of the largest value is rounding.
@@ -15,7 +15,7 @@ ROUNDING = 1e-12
 
 def swept(data: xr.Dataset | xr.DataArray) -> list[str]:
     """The parameters that are dimensions, in the order of a picture's axis, its lines and its panels."""
-    names = [str(dim) for dim in data.dims if dim not in SAMPLED]
+    names = [str(dim) for dim in data.dims if dim not in ("instance", *BEHIND)]
     return sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
 
 

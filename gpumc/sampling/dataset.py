@@ -13,25 +13,7 @@ from gpumc.measures import LocalEntropy, Measure
 from gpumc.observables import StabilityBins
 from gpumc.ramps import Ramp
 from gpumc.sampling.acceptance import Schedule
-from gpumc.schema import PARAMETERS
-
-LONG_NAMES = {
-    "energy": "loss of a replica",
-    "energy_per_pattern": "loss of a replica, divided by the number of patterns",
-    "error_rate": "fraction of patterns that a replica gets wrong",
-    "overlap_centre": "overlap of a replica with the centre, W.W~/N",
-    "overlap_replicas": "overlap of two replicas, mean over pairs",
-    "acceptance": "fraction of proposals that changed the weight, after burn-in",
-    "weights": "last configuration of a replica",
-    "centre": "last configuration of the centre",
-    "stability_density": "probability density of the stability",
-    "stability": "stability Delta",
-    "sweep": "sweep, counted from the end of burn-in",
-    "instance": "instance of the patterns",
-    "chain": "chain",
-    "replica": "replica",
-    **PARAMETERS,
-}
+from gpumc.schema import described
 
 
 @dataclass
@@ -103,23 +85,20 @@ def dataset(
     grid = Grid.of(measure)
     axes, grid_shape = grid.axes, grid.shape
     instances, _, chains, _, draws = records.energy.shape
-    bins = StabilityBins.of(machine)
     recorded = (np.arange(draws) + 1) * every
     lead = ("instance", *axes)
 
     def variable(array: np.ndarray, *dims: str) -> tuple:
         return (*lead, *dims), array.reshape(len(array), *grid_shape, *array.shape[2:])
 
-    counts = records.stability_counts
-    density = counts / counts.sum(axis=-1, keepdims=True) / bins.widths
     variables = {
         "energy": variable(records.energy, "chain", "replica", "draw"),
         "energy_per_pattern": variable(records.energy / pattern_count, "chain", "replica", "draw"),
         "error_rate": variable(records.error_rate, "chain", "replica", "draw"),
         "acceptance": variable(records.acceptance, "chain", "replica"),
         "weights": variable(records.weights, "chain", "replica", "weight"),
-        "stability_density": variable(density, "stability"),
-        "pattern_count": ((), pattern_count, {"long_name": "number of patterns M"}),
+        "stability_count": variable(records.stability_counts, "stability"),
+        "pattern_count": ((), pattern_count),
     }
     if records.overlap_replicas is not None:
         variables["overlap_replicas"] = variable(records.overlap_replicas, "chain", "draw")
@@ -131,29 +110,11 @@ def dataset(
         **{name: list(values) for name, values in axes.items()},
         "chain": first_chain + np.arange(chains),
         "replica": np.arange(measure.replicas),
-        "stability": bins.centres,
+        "stability": StabilityBins.of(machine).centres,
         "sweep": ("draw", recorded),
     }
     moving = {"beta": schedule.beta, "coupling": schedule.coupling, **schedule.own}
     for name, parameter in grid.parameters.items():
         if isinstance(parameter, Ramp):
             coordinates[name] = ("draw", moving[name][schedule.row(burn_in + recorded - 1), 0])
-    attributes |= {
-        "machine": machine.kind,
-        "n": machine.n,
-        "k": machine.k,
-        "weights": machine.weights,
-        **({"activation": machine.activation} if not machine.readout.linear else {}),
-        **({"slope": machine.slope} if machine.activation in ("erf", "tanh") else {}),
-        "alpha": pattern_count / machine.weight_count,
-        "loss": measure.loss.kind,
-        "replicas": measure.replicas,
-    }
-    attributes |= {name: value for name, value in grid.parameters.items() if isinstance(value, float)}
-    if measure.centre is not None:
-        attributes["centre_kind"] = measure.centre if isinstance(measure.centre, str) else "fixed"
-    data = xr.Dataset(variables, coordinates, attributes)
-    for label, array in data.variables.items():
-        array.attrs.setdefault("long_name", LONG_NAMES.get(str(label), str(label)))
-        array.attrs.setdefault("units", "1")
-    return data
+    return described(xr.Dataset(variables, coordinates, attributes), *measure.loss.axes)

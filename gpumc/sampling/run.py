@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from datetime import UTC, datetime
 
 import numpy as np
 import xarray as xr
@@ -25,6 +23,7 @@ from gpumc.sampling.parts import Part, Progress, Report, Watch, Watching
 from gpumc.sampling.samplers import Sampler
 from gpumc.sampling.starts import Starts
 from gpumc.sampling.stepping import MOST_SWEEPS, Dynamics, dynamics
+from gpumc.schema import Started
 
 
 def sample(
@@ -39,7 +38,7 @@ def sample(
     seed: int = 0,
     sampler: Sampler | None = None,
     init: str | ArrayLike = "random",
-    device: str = "auto",
+    device: str | Device = "auto",
     part: Part | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
@@ -68,7 +67,7 @@ def sample(
         dimensions and the values of their coordinates: these are in any order, more of them are left out, missing ones are refused, and
         dimensions of size one that the run does not have are dropped. Any other array is (weights,), (instances, weights) or (instances,
         grid, chains, replicas, weights), the grid being the parameters, the last one fastest; a dimension of size one is the same for all.
-    device : str
+    device : str or Device
         "auto", "cpu", "numpy", "cuda" or "cuda:1".
     part : Part, optional
         Some of the instances and chains, which get the same bits as in the whole.
@@ -109,7 +108,7 @@ def sample(
     >>> data.energy.dims
     ('instance', 'beta', 'chain', 'replica', 'draw')
     """
-    started = datetime.now(UTC), time.monotonic()
+    started = Started.now()
     sweeps, every = whole("sweeps", sweeps, 1, MOST_SWEEPS), whole("every", every, 1, MOST_SWEEPS)
     watch_every = whole("watch_every", watch_every, 1, MOST_SWEEPS)
     if every > sweeps:

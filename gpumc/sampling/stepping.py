@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +12,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-import gpumc
 from gpumc.checks import one_of, whole
 from gpumc.device import Device, choose
 from gpumc.device.philox import SEED_LIMIT
@@ -31,6 +28,7 @@ from gpumc.sampling.parts import Part
 from gpumc.sampling.samplers import Sampler, sampler_of
 from gpumc.sampling.spheres.spherical import SphericalWalk
 from gpumc.sampling.starts import Starts
+from gpumc.schema import Started, provenance
 from gpumc.state import State, load_arrays
 
 #: Sweeps, with those of burn-in, are fewer than twice as many, as random numbers count them in 32 bits.
@@ -48,7 +46,7 @@ def dynamics(
     *,
     sampler: Sampler | None = None,
     seed: int = 0,
-    device: str = "auto",
+    device: str | Device = "auto",
     burn_in: int = 0,
     sweeps: int | None = None,
 ) -> Dynamics:
@@ -65,7 +63,7 @@ def dynamics(
         first of these that fits the loss.
     seed : int
         Of all random numbers, from 0 to 2^48 - 1.
-    device : str
+    device : str or Device
         "auto", "cpu", "numpy", "cuda" or "cuda:1".
     burn_in : int
         The first sweeps, in which ramps go up and the sizes of moves on spheres are tuned. ``acceptance`` is counted from their end.
@@ -193,7 +191,7 @@ class Dynamics:
             chain, replica), ``overlap_replicas`` over (instance, parameters, chain); ``weights`` and ``centre``; ``acceptance`` since
             burn-in, NaN before its end. ``sweep`` is counted from the end of burn-in.
         """
-        started = datetime.now(UTC), time.monotonic()
+        started = Started.now()
         walk = self._walk_of(state)
         part = walk.part
         records = Records.empty(self.machine, self.measure, part.size, 1)
@@ -264,17 +262,11 @@ class Dynamics:
         """What advances ``part`` of a population of so many chains an instance."""
         return (SphericalWalk if self.machine.spherical else BinaryWalk)(self, part, chains)
 
-    def dataset(self, records: Records, part: Part, every: int, started: tuple[datetime, float]) -> xr.Dataset:
-        """The records of ``part``, one in ``every`` sweeps after burn-in; ``started``: the time and the clock then."""
-        attributes = {
-            "gpumc_version": gpumc.__version__,
-            "seed": self.seed,
-            "device": self.device.name,
-            **self.sampler.attributes,
-            "burn_in": self.burn_in,
-            "started": started[0].isoformat(timespec="seconds"),
-            "duration_s": round(time.monotonic() - started[1], 3),
-        }
+    def dataset(self, records: Records, part: Part, every: int, started: Started) -> xr.Dataset:
+        """The records of ``part``, one in ``every`` sweeps after burn-in."""
+        asked = self.machine.attributes, self.patterns.attributes(self.machine), self.measure.attributes
+        settings = {"seed": self.seed, "device": self.device.name, **self.sampler.attributes, "burn_in": self.burn_in}
+        attributes = provenance(started, *asked, **settings)
         return dataset(
             self.machine,
             self.patterns.count,

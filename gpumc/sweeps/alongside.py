@@ -19,6 +19,7 @@ from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.patterns import Patterns
 from gpumc.sampling import Part
+from gpumc.schema import attributes
 from gpumc.volumes import local_entropy
 
 #: What is kept of `gpumc.local_entropy`.
@@ -118,13 +119,6 @@ class Alongside:
         along: list[Hashable] = [name for name in KEPT if name != "entropy_bound"]
         data = xr.concat(draws, "volume_draw", data_vars=along, combine_attrs="override")
         data = data.assign_coords(volume_sweep=("volume_draw", sorted({sweeps for sweeps, _, _ in self.found})))
-        data.volume_sweep.attrs = {
-            "long_name": "sweep after burn-in at which local entropies were measured",
-            "units": "1",
-        }
-        data.reference.attrs = {
-            "long_name": "what distances are from: the centre (0) or a replica (1, 2, ..)",
-            "units": "1",
-        }
+        data.volume_sweep.attrs, data.reference.attrs = attributes("volume_sweep"), attributes("reference")
         data.attrs = {}
         return data

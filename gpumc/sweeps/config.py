@@ -19,7 +19,7 @@ from gpumc.errors import ConfigError, first_line
 from gpumc.losses import ErrorCount, Loss, loss_class
 from gpumc.machines import MACHINES, WEIGHTS, Machine
 from gpumc.measures import Gibbs, LocalEntropy, Measure
-from gpumc.messages.volume import check_problem
+from gpumc.messages import BeliefPropagation
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sampling.samplers import default_sampler
 from gpumc.sampling.stepping import check_measure
@@ -309,7 +309,9 @@ def _misfits(table: dict) -> list[str]:
         if patterns:
             mistakes += [m for a in listed(patterns.alpha) if a for m in what_fails(described.pattern_count, a)]
             mistakes += what_fails(patterns.teacher.machine, n, machine.weights) if patterns.teacher else []
-        mistakes += what_fails(check_problem, described, ErrorCount()) if volumes else []
+        if volumes:
+            solutions = Gibbs(ErrorCount(), np.inf)
+            mistakes += what_fails(BeliefPropagation().supports, described, solutions, "distance")
     if volumes and sampler and (volumes.every or 1) > sampler.sweeps:
         mistakes.append(
             f"[volumes] every = {volumes.every} is more than [sampler] sweeps = {sampler.sweeps}: nothing would be measured"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import xarray as xr
 
-import gpumc
+from gpumc._version import __version__
 from gpumc.checks import a_path
 from gpumc.errors import ConfigError, Damaged, RunError
 from gpumc.results import load, merge_shards, merged_label
@@ -84,9 +84,9 @@ class RunFolder:
                 raise RunError(
                     f"{path} holds a run with another config (with its --set): {difference}; choose another --out, or delete it"
                 )
-            if found.record.version != gpumc.__version__:
+            if found.record.version != __version__:
                 warnings.warn(
-                    f"{path} was begun by gpumc {found.record.version} and goes on with {gpumc.__version__}",
+                    f"{path} was begun by gpumc {found.record.version} and goes on with {__version__}",
                     stacklevel=2,
                 )
             folder = found

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import gpumc
+from gpumc._version import __version__
 from gpumc.errors import Damaged, RunError
 from gpumc.sweeps.config import RunConfig, read_config
 from gpumc.sweeps.plan import Task, plan
@@ -37,7 +37,7 @@ class Record:
     inputs: dict[str, str]
     file_patterns: FilePatterns | None
     tasks: tuple[Task, ...]
-    version: str = gpumc.__version__
+    version: str = __version__
 
     @classmethod
     def planned(cls, text: str, inputs: dict[str, str], file_patterns: FilePatterns | None) -> Record:
@@ -54,7 +54,7 @@ class Record:
             if stored["format"] != FORMAT:
                 raise RunError(
                     f"is of format {stored['format']}, written by gpumc {stored['gpumc']}, and this gpumc "
-                    f"({gpumc.__version__}) has format {FORMAT}: go on with that version, or choose another --out"
+                    f"({__version__}) has format {FORMAT}: go on with that version, or choose another --out"
                 )
             tasks = tuple(
                 Task(**{**t, "instances": tuple(t["instances"]), "chains": tuple(t["chains"])}) for t in stored["tasks"]
@@ -73,7 +73,7 @@ class Record:
             raise Damaged(str(error) or type(error).__name__) from None
         if planned != tasks:
             raise RunError(
-                f"was planned otherwise by gpumc {record.version} than this gpumc ({gpumc.__version__}) plans it: go on "
+                f"was planned otherwise by gpumc {record.version} than this gpumc ({__version__}) plans it: go on "
                 "with that version, or choose another --out"
             )
         return record

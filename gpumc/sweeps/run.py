@@ -128,7 +128,7 @@ def run_task(
                 raise
             data = data.merge(measured, combine_attrs="override")
             data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
-    data.attrs |= {"patterns": config.patterns.kind, "patterns_digest": patterns.digest}
+    data.attrs["patterns"] = config.patterns.kind
     return data
 
 

@@ -11,7 +11,14 @@ from gpumc.sweeps.config import RunConfig
 from gpumc.sweeps.plan import Task
 
 #: Arrays that every shard has, and the kind of their entries.
-ARRAYS = {"energy": "f", "error_rate": "f", "acceptance": "f", "stability_density": "f", "pattern_count": "iu"}
+ARRAYS = {
+    "energy": "f",
+    "energy_per_pattern": "f",
+    "error_rate": "f",
+    "acceptance": "f",
+    "stability_count": "iu",
+    "pattern_count": "iu",
+}
 
 
 def check_shard(data: xr.Dataset | xr.DataTree, config: RunConfig, task: Task, patterns_digest: str | None) -> None:

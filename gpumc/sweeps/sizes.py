@@ -56,7 +56,7 @@ def _result(config: RunConfig, machine: Machine) -> int:
     replicas, draws = _most(measure.replicas), sampler.sweeps // sampler.every
     weight = machine.weight_count * (8 if machine.spherical else 1)
     coupled = measure.coupling is not None
-    replica = weight + 8 * (1 + (2 + coupled) * draws)
+    replica = weight + 8 * (1 + (3 + coupled) * draws)
     chain = replicas * replica + coupled * weight + (replicas > 1) * 8 * draws
     if config.volumes:
         references = coupled + (replicas if config.volumes.replicas or not coupled else 0)

@@ -8,14 +8,12 @@ from gpumc.theory.clusters import dense_clusters
 from gpumc.theory.franz_parisi import franz_parisi
 from gpumc.theory.limits import Limit
 from gpumc.theory.replica_symmetric import replica_symmetric, zero_entropy
-from gpumc.theory.replicated import local_entropy_measure
 
 __all__ = [
     "Limit",
     "capacity",
     "dense_clusters",
     "franz_parisi",
-    "local_entropy_measure",
     "replica_symmetric",
     "zero_entropy",
 ]

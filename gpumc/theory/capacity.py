@@ -12,15 +12,15 @@ from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.theory.factors import RELU_VARIANCE
 from gpumc.theory.limits import Limit
-from gpumc.theory.replica_symmetric import saddle_points
+from gpumc.theory.saddle_points import saddle_points
 
 #: Points of integrals over |z|.
 POSITIVE = np.linspace(0.0, 10.0, 4001)
 
 
 @np.errstate(under="ignore")  # factors that vanish are 0
-def capacity(machine: Machine | Limit | str, *, k: float | None = None, activation: str | None = None) -> float:
-    """The replica-symmetric alpha above which no weights are without error; ``machine`` as in :func:`replica_symmetric`.
+def capacity(machine: Machine | Limit) -> float:
+    """The replica-symmetric alpha above which no weights are without error.
 
     Spherical weights: q -> 1 (E. Gardner, J. Phys. A 21, 257 (1988), sections 4 and 5: 2 for the perceptron). For trees this is only
     an upper bound, as replica symmetry is broken below: 4.02 for a committee of 3 (E. Barkai, D. Hansel, H. Sompolinsky, Phys. Rev. A
@@ -28,8 +28,29 @@ def capacity(machine: Machine | Limit | str, *, k: float | None = None, activati
     G. J. Mitchison, R. M. Durbin, Biol. Cybern. 60, 345 (1989), and is infinite for k = inf; 2.934 for infinitely many ReLU units
     (C. Baldassi, E. M. Malatesta, R. Zecchina, Phys. Rev. Lett. 123, 170602 (2019)). Binary weights: zero entropy, 0.833 for the
     perceptron (W. Krauth, M. Mezard, J. Physique 50, 3057 (1989)), 1 for parities of 3 or more units.
+
+    Parameters
+    ----------
+    machine : Machine or theory.Limit
+        A machine, whose n tends to infinity at its k, or a `Limit`.
+
+    Returns
+    -------
+    float
+        Patterns per weight; may be inf.
+
+    Raises
+    ------
+    ConfigError
+        For machines that have no theory here.
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> round(gpumc.theory.capacity(gpumc.Perceptron(1001)), 3)
+    0.833
     """
-    limit = Limit.of(machine, k, activation)
+    limit = Limit.of(machine)
     if limit.kind == "tree-parity" and limit.many:
         return 1.0 if limit.weights == "binary" else np.inf
     if limit.weights == "binary":

@@ -25,31 +25,21 @@ from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
+from gpumc.measures import Gibbs
+from gpumc.schema import Started
 from gpumc.theory.capacity import capacity
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
-from gpumc.theory.inner import Inner, by_row, group_patterns
+from gpumc.theory.group_weights import NEWTON_STEPS, FewBinary, FewSpherical, ManyBinary, ManySpherical
+from gpumc.theory.inner import group_patterns
 from gpumc.theory.limits import Limit
 from gpumc.theory.parity import log_right_together
-from gpumc.theory.quadrature import (
-    ALLOWED_ERROR,
-    DZ_FIELD,
-    Z_FIELD,
-    Z,
-    average,
-    average_error,
-    halving_error,
-    log_2cosh,
-)
-from gpumc.theory.replica_symmetric import FROZEN, possible_points
-from gpumc.theory.solve import FixedPoint, fixed_point, root
+from gpumc.theory.quadrature import ALLOWED_ERROR, Z, average, average_error
+from gpumc.theory.saddle_points import FROZEN, possible_points
+from gpumc.theory.solve import FixedPoint, fixed_point
 
 #: Beyond so many replicas the limit of infinitely many is to be asked for.
 MOST_REPLICAS = 100
-#: The largest y times the excess of the variance of fields within a group.
-LARGEST_PULL = 50.0
-#: Newton steps to a highest value.
-NEWTON_STEPS = 20
 
 
 VARIABLES = (
@@ -64,118 +54,6 @@ VARIABLES = (
     ),
     *("quadrature_error", "converged", "residual", "iterations"),
 )
-
-
-class Side(NamedTuple):
-    """The weights' answer to the variance r0, (rows,): q0 (or y (q1 - q0) as y -> infinity), G_S, d(y G_S)/dy, and the error of G_S."""
-
-    overlap: np.ndarray
-    free_entropy: np.ndarray
-    local: np.ndarray
-    error: np.ndarray | float = 0.0
-
-
-class FewBinary:
-    """Binary weights of y replicas: ``q1`` and ``y`` (rows,)."""
-
-    def __init__(self, q1: np.ndarray, y: np.ndarray):
-        self.q1, self.y = q1, y
-
-    def answer(self, r0: np.ndarray) -> Side:
-        """At r0; the variance r1 gives q1."""
-
-        def excess(between: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            return FewBinary(self.q1[rows], self.y[rows])._inner(r0[rows], between)[1] - self.q1[rows]
-
-        # Replicas of a group are tied by r1 - r0: y (r1 - r0) of them overlap but for terms of order exp(-2 y (r1 - r0)).
-        between = root(excess, 0 * r0, LARGEST_PULL / self.y)
-        q0, _, log_z, local, error = self._inner(r0, between)
-        y, q1, r1 = self.y, self.q1, r0 + between
-        free = -r1 / 2 - ((y - 1) * r1 * q1 - y * r0 * q0) / 2 + log_z / y
-        return Side(q0, free, -r1 / 2 - ((2 * y - 1) * r1 * q1 - 2 * y * r0 * q0) / 2 + local, error / y)
-
-    def _inner(self, r0: np.ndarray, between: np.ndarray) -> np.ndarray:
-        """E <tanh>^2, E <tanh^2>, E log E_1 (2 cosh h)^y, E <log 2 cosh h>, and the error of the third, at variances r0 and r1 = r0 +
-        ``between``: (5, rows)."""
-
-        def row(own: int) -> tuple[float, ...]:
-            spread, y = np.sqrt(between[own]), self.y[own]
-            inner = Inner.of(y * spread, 1 / spread if spread > 0 else np.inf)
-            h = np.sqrt(r0[own]) * Z_FIELD[:, None] + spread * inner.z
-            log_cosh, tanh = log_2cosh(h), np.tanh(h)
-            log_z, weight, half = inner.tilted(y * log_cosh)
-            averages = (
-                (weight * tanh).sum(axis=-1) ** 2,
-                (weight * tanh**2).sum(axis=-1),
-                log_z,
-                (weight * log_cosh).sum(axis=-1),
-            )
-            error = abs((log_z - half) @ DZ_FIELD) + halving_error(log_z, DZ_FIELD)
-            return *(values @ DZ_FIELD for values in averages), error
-
-        return by_row(row, len(r0), 5)
-
-
-class FewSpherical:
-    """Spherical weights of y replicas."""
-
-    def __init__(self, q1: np.ndarray, y: np.ndarray):
-        self.q1, self.y = q1, y
-
-    def answer(self, r0: np.ndarray) -> Side:
-        """At r0 = q0 / w^2, w = 1 - q1 + y (q1 - q0)."""
-        y, q1 = self.y, self.q1
-        whole = 1 - q1 + y * q1
-        q0 = 2 * r0 * whole**2 / (2 * r0 * whole * y + 1 + np.sqrt(4 * r0 * whole * y + 1))
-        w = whole - y * q0
-        free = 0.5 * np.log1p(-q1) + np.log(w / (1 - q1)) / (2 * y) + q0 / (2 * w)
-        local = 0.5 * np.log1p(-q1) + (q1 - q0) / (2 * w) + q0 / (2 * w) - y * q0 * (q1 - q0) / (2 * w**2)
-        return Side(q0, free, local)
-
-
-class ManyBinary:
-    """Binary weights as y -> infinity."""
-
-    def __init__(self, q1: np.ndarray):
-        self.q1 = q1
-
-    def answer(self, r: np.ndarray) -> Side:
-        """At r, the variance of all replicas' fields; rho = y (r1 - r0) gives q1."""
-
-        # As rho -> infinity every weight is magnetised.
-        def excess(rho: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            return average(np.tanh(self._field(r[rows], rho)) ** 2) - self.q1[rows]
-
-        rho = root(excess, 0 * r, 0 * r + LARGEST_PULL)
-        h = self._field(r, rho)
-        tanh = np.tanh(h)
-        spread = np.maximum(np.sqrt(r), 1e-9)
-        delta = average(np.abs(Z) * tanh) / spread - (1 - self.q1)
-        highest = log_2cosh(h) - rho[:, None] * tanh**2 / 2
-        free = -r * (1 - self.q1) / 2 - (r * delta + rho * self.q1) / 2 + average(highest)
-        return Side(delta, free, free, average_error(highest))
-
-    def _field(self, r: np.ndarray, rho: np.ndarray) -> np.ndarray:
-        """h = sqrt(r) |z| + rho tanh(h), the highest of its roots, (rows, Z): Newton's method from above, where the function is convex."""
-        outer, rho = np.sqrt(r)[:, None] * np.abs(Z), rho[:, None]
-        h = outer + rho
-        for _ in range(NEWTON_STEPS):
-            tanh = np.tanh(h)
-            h = h - (h - outer - rho * tanh) / np.maximum(1 - rho * (1 - tanh**2), 1e-3)
-        return h
-
-
-class ManySpherical:
-    """Spherical weights as y -> infinity."""
-
-    def __init__(self, q1: np.ndarray):
-        self.q1 = q1
-
-    def answer(self, r: np.ndarray) -> Side:
-        """At r = q1 / (1 - q1 + delta)^2."""
-        width = np.sqrt(self.q1 / np.maximum(r, 1e-12))
-        free = 0.5 * np.log1p(-self.q1) + self.q1 / (2 * width)
-        return Side(width - (1 - self.q1), free, free)
 
 
 class Patterns(NamedTuple):
@@ -218,36 +96,56 @@ def errors(rows: int) -> Factor:
 
 @np.errstate(under="ignore")  # factors that vanish are 0
 def dense_clusters(
-    machine: Machine | Limit | str,
-    *,
-    alpha: ArrayLike,
-    distance: ArrayLike,
-    replicas: ArrayLike = np.inf,
-    k: float | None = None,
-    activation: str | None = None,
+    machine: Machine | Limit, *, alpha: ArrayLike, distance: ArrayLike, replicas: ArrayLike = np.inf
 ) -> xr.Dataset:
-    """Entropies of groups of replicas without error at a ``distance`` of one another, over ([alpha,] [replicas,] [distance]).
+    """Entropies of groups of replicas without error at a distance from one another, as n -> infinity.
 
-    Distances are D = (1 - q1)/2.
-    ``machine``: "binary-perceptron", "spherical-perceptron", "spherical-tree-committee" (k = inf, the default, ``activation`` "sign" or
-    "relu"), or a tree parity of any k. ``replicas`` y are from 2 to 100, not necessarily whole, or inf. Groups of parities do not overlap,
-    and log_volume is (alpha / y) log E P^y: flat at -alpha log 2 for k = inf; for a finite k, y is whole, and y -> infinity would give
-    the bound alone. Returns float64 per replica and weight ``entropy`` F
-    (spherical: relative to the sphere), ``entropy_bound`` without patterns and ``log_volume``, the difference; ``overlap_others`` q0;
-    for finite y ``local_entropy`` = d(y F)/dy and ``external_entropy`` = y (F - local_entropy); as y -> infinity
-    ``distance_centre``, (1 - sqrt(q1))/2, at which all replicas are from their centre (for parities these are not given);
-    ``quadrature_error`` of the entropy, ``converged``, ``residual``, ``iterations``.
-    NaN, and ``converged`` False, where the iteration did not converge, where typical configurations are closer to one another than
-    ``distance``, above the capacity, and where F of binary weights would be negative. Where only their local entropy would be, no
-    further configuration is as near to a typical group: F stays, ``local_entropy`` and ``external_entropy`` are NaN. A negative external
-    entropy stays: it says that F is only an upper bound, see this module for that and the ansatz. Raises ConfigError.
+    Parameters
+    ----------
+    machine : Machine or theory.Limit
+        A perceptron, a spherical committee of k = inf, or a tree parity of any k.
+    alpha : float or array
+        Patterns per weight.
+    distance : float or array
+        D = (1 - q1)/2 of two replicas, above 0 and below 1/2.
+    replicas : float or array
+        y, from 2 to 100, not necessarily whole, or inf. Groups of parities do not overlap, and log_volume is (alpha / y) log E P^y: flat
+        at -alpha log 2 for k = inf; for a finite k, y is whole, and y -> infinity would give the bound alone.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ([alpha,] [replicas,] [distance]), float64, per replica and weight (nats): ``entropy`` F (spherical: relative to the sphere),
+        ``entropy_bound`` without patterns and ``log_volume``, the difference; ``overlap_others`` q0; for finite y ``local_entropy`` =
+        d(y F)/dy and ``external_entropy`` = y (F - local_entropy); as y -> infinity ``distance_centre``, (1 - sqrt(q1))/2, of all
+        replicas from their centre (for parities these are not given); ``quadrature_error`` of the entropy, ``converged``, ``residual``,
+        ``iterations``. NaN, and ``converged`` False, where the iteration did not converge, where typical configurations are closer to
+        one another than ``distance``, above the capacity, and where F of binary weights would be negative. Where only their local entropy
+        would be, no further configuration is as near to a typical group: F stays, ``local_entropy`` and ``external_entropy`` are NaN. A
+        negative external entropy stays: it says that F is only an upper bound, see this module for that and the ansatz.
+
+    Raises
+    ------
+    ConfigError
+        For other machines, distances and numbers of replicas.
+
+    References
+    ----------
+    C. Baldassi, A. Ingrosso, C. Lucibello, L. Saglietti, R. Zecchina, Phys. Rev. Lett. 115, 128101 (2015); C. Baldassi, F. Pittorino,
+    R. Zecchina, PNAS 117, 161 (2020).
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> gpumc.theory.dense_clusters(gpumc.Perceptron(1001), alpha=0.4, distance=[0.05, 0.1]).entropy.dims
+    ('distance',)
     """
-    trees = isinstance(machine, str) and "perceptron" not in machine
-    limit = Limit.of(machine, np.inf if trees and k is None else k, activation)
+    started, limit = Started.now(), Limit.of(machine)
     parity = limit.kind == "tree-parity"
     if not parity and (not limit.gaussian or (limit.weights == "binary" and limit.many)):
         raise ConfigError("theory.dense_clusters is for perceptrons, spherical committees of k = inf, and parities")
     grid = Grid.of(ErrorCount(), alpha=alpha, replicas=replicas, distance=distance)
+    asked = limit.attributes, Gibbs(ErrorCount(), np.inf).attributes
     own = grid.columns
     y = own["replicas"]
     if np.any((y < 2) | ((y > MOST_REPLICAS) & np.isfinite(y))):
@@ -260,7 +158,7 @@ def dense_clusters(
         raise ConfigError(f"theory: replicas = {replicas!r}: of parities with finite k whole numbers are needed")
     q1 = 1 - 2 * own["distance"]
     if parity:
-        return grid.dataset(_parity(limit, own["alpha"], q1, y), limit, ErrorCount())
+        return grid.dataset(_parity(limit, own["alpha"], q1, y), *asked, started=started)
     closer = q1 > _typical_overlap(limit, own["alpha"])
     columns = {name: np.full(len(y), np.nan) for name in VARIABLES}
     for few in (True, False):
@@ -271,7 +169,7 @@ def dense_clusters(
                 columns[name][chosen] = values
     columns["converged"] = columns["converged"] == 1
     columns["log_volume"] = columns["entropy"] - columns["entropy_bound"]
-    return grid.dataset(columns, limit, ErrorCount())
+    return grid.dataset(columns, *asked, started=started)
 
 
 def _typical_overlap(limit: Limit, alpha: np.ndarray) -> np.ndarray:

@@ -6,16 +6,16 @@ E. Gardner, B. Derrida, J. Phys. A 21, 271 (1988), section 2, has the error coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr
 
 from gpumc.channels import piecewise
-from gpumc.losses import Loss
+from gpumc.losses import Loss, between
 from gpumc.theory.panels import panels
 
 #: Integrals of losses that say within what they bend are trapezoids as far to either side of the mode of their integrand; their steps are
@@ -133,25 +133,12 @@ def log_boltzmann(beta: np.ndarray | float, loss: np.ndarray) -> np.ndarray:
     return np.where(loss == 0, 0.0, -beta * np.where(loss == 0, 1.0, loss))
 
 
-def between(kinks: Sequence[Any]) -> list[Any]:
-    """A stability below all of some that rise, one between each two, and one above all."""
-    if not kinks:
-        return [0.0]
-    return [kinks[0] - 1.0, *((low + high) / 2 for low, high in pairwise(kinks)), kinks[-1] + 1.0]
-
-
 def wrong_intervals(loss: Loss) -> list[tuple[float, float]]:
     """From where to where stabilities are errors of ``loss``, whose parameters are numbers: between its kinks, and 0."""
     cuts = np.unique([0.0, *loss.kinks])
     wrong = loss.wrong(np.array(between(tuple(cuts))))
     ends = [-np.inf, *cuts.tolist(), np.inf]
     return [pair for pair, error in zip(pairwise(ends), wrong, strict=True) if error]
-
-
-def counts_errors(loss: Loss) -> bool:
-    """Whether ``loss``, whose parameters are numbers, is 1 for what it calls an error, and 0 for all else."""
-    places = np.array(between(tuple(np.unique([0.0, *loss.kinks]))))
-    return loss.counts and bool((loss.values(places) == loss.wrong(places)).all())
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,18 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import entr
 
+from gpumc.checks import one_of
 from gpumc.errors import ConfigError
-from gpumc.losses import ErrorCount, Loss
+from gpumc.losses import ErrorCount
+from gpumc.machines import Machine
+from gpumc.measures import Gibbs
+from gpumc.schema import Started
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import ALLOWED_ERROR, DZ2, DZ_FIELD, Z2, Z_FIELD, log_2cosh
 from gpumc.theory.reference import Reference
-from gpumc.theory.replica_symmetric import FROZEN
+from gpumc.theory.saddle_points import FROZEN
 from gpumc.theory.solve import fixed_point, root
 
 #: The smallest variance that is told from 0, and the largest field toward the reference that is tried.
@@ -37,6 +41,8 @@ SMALLEST, FARTHEST = 1e-12, 1e4
 #: Of squared overlaps.
 ROUNDING = 1e-9
 LIMIT = Limit("perceptron", "binary")
+#: The configurations without error.
+SOLUTIONS = Gibbs(ErrorCount(), np.inf)
 VARIABLES = (
     *("entropy", "entropy_bound", "log_volume", "field", "overlap", "overlap_references"),
     *("quadrature_error", "converged", "residual", "iterations"),
@@ -157,34 +163,64 @@ class Problem:
 
 @np.errstate(under="ignore")  # factors that vanish are 0
 def franz_parisi(
+    machine: Machine | Limit,
+    reference: Gibbs = SOLUTIONS,
     *,
     alpha: ArrayLike,
     distance: ArrayLike,
-    reference_loss: Loss | None = None,
-    reference_beta: ArrayLike = np.inf,
-    machine: Limit | str = "binary-perceptron",
 ) -> xr.Dataset:
-    """Local entropies of zero-error configurations around typical references, over ([alpha,] [reference_beta,] [gamma,] [distance]).
+    """Local entropies of configurations without error around typical references, as n -> infinity.
 
-    The binary perceptron, n -> infinity. References are those of exp(-reference_beta L), L being the error count by default, another loss
-    that counts, or a convex one, whose beta = inf stands for the temperature at which the entropy vanishes; its parameters, such as gamma,
-    may be several. ``distance``: D = (1 - s)/2 in (0, 1/2].
-    Returns float64 ``entropy``, ``entropy_bound``, ``log_volume`` (nats per weight), ``field`` toward the reference (dS/dD), ``overlap`` q
-    of two configurations, ``overlap_references`` t; ``quadrature_error`` of the entropy, ``converged``, ``residual``, ``iterations``. NaN
-    where the iteration did not converge, where there is no reference (above a capacity, or below a temperature at which it freezes), and
-    where S would be negative: no configuration is so near, ``residual`` is small and ``converged`` False there too.
-    Replica symmetry is assumed: where configurations around the reference freeze, S is an upper bound. Raises ConfigError.
+    Parameters
+    ----------
+    machine : Machine or theory.Limit
+        The binary perceptron.
+    reference : Gibbs
+        What references are typical of: a loss that counts, or a convex one, whose beta = inf stands for the temperature at which the
+        entropy vanishes; by default the configurations without error. Its parameters that are several numbers become dimensions, beta as
+        ``reference_beta``.
+    alpha : float or array
+        Patterns per weight.
+    distance : float or array
+        Normalised distances D = (1 - s)/2 in (0, 1/2].
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ([alpha,] [parameters of the loss,] [reference_beta,] [distance]), float64: ``entropy``, ``entropy_bound``, ``log_volume``
+        (nats per weight), ``field`` toward the reference (dS/dD), ``overlap`` q of two configurations, ``overlap_references`` t;
+        ``quadrature_error`` of the entropy, ``converged``, ``residual``, ``iterations``. NaN where the iteration did not converge, where
+        there is no reference (above a capacity, or below a temperature at which it freezes), and where S would be negative: no
+        configuration is so near, ``residual`` is small and ``converged`` False there too. Replica symmetry is assumed: where
+        configurations around the reference freeze, S is an upper bound.
+
+    Raises
+    ------
+    ConfigError
+        For other machines, and for losses that are neither convex nor count.
+
+    References
+    ----------
+    S. Franz, G. Parisi, J. Physique I 5, 1401 (1995); H. Huang, Y. Kabashima, Phys. Rev. E 90, 052813 (2014).
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> reference = gpumc.Gibbs(gpumc.ErrorCount(), beta=2.0)
+    >>> gpumc.theory.franz_parisi(gpumc.Perceptron(1001), reference, alpha=0.4, distance=[0.1, 0.2]).entropy.dims
+    ('distance',)
     """
+    started = Started.now()
     if Limit.of(machine) != LIMIT:
         raise ConfigError("theory.franz_parisi is for the binary perceptron")
-    loss = ErrorCount() if reference_loss is None else reference_loss
-    grid = Grid.of(loss, alpha=alpha, reference_beta=reference_beta, distance=distance)
+    loss = one_of("reference", reference, Gibbs, "a Gibbs(loss, beta)").loss
+    grid = Grid.of(loss, alpha=alpha, reference_beta=reference.beta, distance=distance)
     own = grid.columns
-    reference = Reference.of(LIMIT, grid.losses(loss), own["alpha"], own["reference_beta"])
+    typical = Reference.of(LIMIT, grid.losses(loss), own["alpha"], own["reference_beta"])
     rows = len(own["alpha"])
     around = Factor(ErrorCount().rows(rows), np.full(rows, np.inf))
-    there = np.flatnonzero(np.isfinite(reference.q))
-    problem = Problem(reference, 1 - 2 * own["distance"], own["alpha"], around)
+    there = np.flatnonzero(np.isfinite(typical.q))
+    problem = Problem(typical, 1 - 2 * own["distance"], own["alpha"], around)
     columns = {name: np.full(rows, np.nan) for name in VARIABLES}
     columns["residual"][:] = np.inf
     columns["iterations"] = np.zeros(rows, int)
@@ -194,7 +230,8 @@ def franz_parisi(
     columns["converged"] = columns["converged"] == 1
     columns["entropy_bound"] = entr(own["distance"]) + entr(1 - own["distance"])
     columns["log_volume"] = columns["entropy"] - columns["entropy_bound"]
-    return grid.dataset(columns, LIMIT, loss)
+    asked = {"measure": "gibbs", "loss": ErrorCount.kind, "beta": np.inf, "reference_loss": loss.kind}
+    return grid.dataset(columns, LIMIT.attributes, asked, started=started)
 
 
 def _solved(problem: Problem) -> dict[str, np.ndarray]:

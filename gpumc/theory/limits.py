@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gpumc.checks import keep, real, text
+from gpumc.checks import keep, one_of, real, text
 from gpumc.errors import ConfigError
 from gpumc.machines import WEIGHTS, Machine
 from gpumc.theory.factors import IDENTITY, RELU, SIGN, Kernel
@@ -19,9 +19,29 @@ MOST_UNITS = 100_000
 
 @dataclass(frozen=True)
 class Limit:
-    """A machine of infinitely many inputs: a ``kind`` of KINDS with ``k`` hidden units, inf for the limit of many.
+    """A machine of infinitely many inputs.
 
-    Units are signs, or with k = inf, "relu". Raises ConfigError for what has no theory here.
+    Parameters
+    ----------
+    kind : str
+        "perceptron", "tree-committee" or "tree-parity".
+    weights : str
+        "binary" or "spherical".
+    k : int or inf
+        Hidden units; inf for the limit of many, taken after that of n.
+    activation : str
+        "sign", or, of committees with k = inf, "relu".
+
+    Raises
+    ------
+    ConfigError
+        For what has no theory here.
+
+    Examples
+    --------
+    >>> from gpumc import theory
+    >>> theory.Limit("tree-committee", "spherical", k=float("inf"), activation="relu").gaussian
+    True
     """
 
     kind: str
@@ -34,7 +54,7 @@ class Limit:
         k = real("theory: k", self.k, lambda k: k == np.inf or (1 <= k <= MOST_UNITS and k % 1 == 0), wanted)
         keep(
             self,
-            kind=text("theory: machine", self.kind, KINDS),
+            kind=text("theory: kind", self.kind, KINDS),
             weights=text("theory: weights", self.weights, WEIGHTS),
             k=k if k == np.inf else int(k),
             activation=text("theory: activation", self.activation, ("sign", "relu")),
@@ -52,33 +72,19 @@ class Limit:
             )
 
     @classmethod
-    def of(cls, machine: Machine | Limit | str, k: float | None = None, activation: str | None = None) -> Limit:
-        """Of a name such as "binary-perceptron" or "spherical-tree-committee", with ``k`` (of a perceptron 1) and ``activation`` ("sign");
-        or of a machine, whose n tends to infinity at its k. Raises ConfigError, also where ``k`` or ``activation`` contradicts it."""
-        if isinstance(machine, Machine):
-            return cls(machine.kind, machine.weights, machine.k, machine.activation)._confirmed(machine, k, activation)
+    def of(cls, machine: Machine | Limit) -> Limit:
+        """Itself, or that of a machine, whose n tends to infinity at its k. Raises ConfigError for what is neither."""
+        wanted = "a machine such as gpumc.Perceptron(1001), or a theory.Limit such as theory.Limit('perceptron'),"
+        machine = one_of("theory: machine", machine, (Machine, Limit), wanted)
         if isinstance(machine, Limit):
-            return machine._confirmed(machine, k, activation)
-        names = [f"{weights}-{kind}" for weights in WEIGHTS for kind in KINDS]
-        machine = text("theory: machine", machine, names, ", or a machine such as gpumc.Perceptron(1001)")
-        weights, kind = machine.split("-", 1)
-        if k is None and kind != "perceptron":
-            raise ConfigError(
-                f"theory: {machine}: the number of hidden units is needed, k = 3, or inf for a committee of many"
-            )
-        return cls(kind, weights, 1 if k is None else k, "sign" if activation is None else activation)
+            return machine
+        return cls(machine.kind, machine.weights, machine.k, machine.activation)
 
-    def _confirmed(self, machine: Machine | Limit, k: float | None, activation: str | None) -> Limit:
-        """Itself, the limit of ``machine``, or ConfigError where ``k`` or ``activation`` beside it is another."""
-        given: dict[str, Any] = {
-            name: value for name, value in (("k", k), ("activation", activation)) if value is not None
-        }
-        if replace(self, **given) != self:
-            named, has = (", ".join(f"{name} = {of[name]!r}" for name in given) for of in (given, vars(self)))
-            raise ConfigError(
-                f"theory: {named} contradicts {machine}, which has {has}: leave it out, or give the machine by its name"
-            )
-        return self
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the machine."""
+        facts: dict[str, Any] = {"machine": self.kind, "weights": self.weights, "k": self.k}
+        return facts if self.kind == "perceptron" else facts | {"activation": self.activation}
 
     @property
     def many(self) -> bool:

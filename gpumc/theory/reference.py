@@ -19,7 +19,7 @@ from gpumc.theory.factors import Factor, beside
 from gpumc.theory.ground import convex
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import Z2
-from gpumc.theory.replica_symmetric import frozen_beta, possible_points
+from gpumc.theory.saddle_points import frozen_beta, possible_points
 
 #: Means at which a factor is tabulated.
 TABLE = np.linspace(-18.0, 18.0, 2401)

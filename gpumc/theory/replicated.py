@@ -17,44 +17,29 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from gpumc.errors import ConfigError
-from gpumc.losses import ErrorCount, Loss
-from gpumc.machines import Machine
+from gpumc.measures import LocalEntropy
+from gpumc.schema import Started
 from gpumc.theory.clusters import MOST_REPLICAS
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
 from gpumc.theory.inner import Inner, by_row, group_patterns
 from gpumc.theory.limits import Limit
 from gpumc.theory.quadrature import ALLOWED_ERROR, DZ_FIELD, Z_FIELD, halving_error, log_2cosh
-from gpumc.theory.replica_symmetric import FROZEN
+from gpumc.theory.saddle_points import FROZEN
 from gpumc.theory.solve import fixed_point
 
 
-@np.errstate(under="ignore")  # factors that vanish are 0
-def local_entropy_measure(
-    machine: Machine | Limit | str = "binary-perceptron",
-    *,
-    alpha: ArrayLike,
-    beta: ArrayLike,
-    coupling: ArrayLike,
-    replicas: ArrayLike,
-    loss: Loss | None = None,
-) -> xr.Dataset:
-    """The theory of ``LocalEntropy(loss, beta, coupling, replicas)`` over ([alpha,] [beta,] [coupling,] [replicas,]
-    and the loss's parameters, such as gamma).
-
-    Returns float64, per replica: ``free_entropy`` per weight, ``entropy`` per weight (of replicas and centre together),
-    ``energy_per_pattern``, ``overlap_replicas`` q1, ``overlap_others`` q0 (of replicas around different centres), ``overlap_centre``;
-    ``quadrature_error`` of the free entropy, ``converged``, ``residual``, ``iterations``. NaN, and ``converged`` False, where the iteration
-    did not converge and where the entropy of the replicas would be negative. Replica symmetry is assumed inside of a group and between
-    groups. Raises ConfigError.
-    """
-    limit, loss = Limit.of(machine), ErrorCount() if loss is None else loss
+def replicated(limit: Limit, measure: LocalEntropy, alpha: ArrayLike, started: Started) -> xr.Dataset:
+    """The dataset of :func:`gpumc.theory.replica_symmetric` under a `LocalEntropy`. Raises ConfigError."""
+    loss, y = measure.loss, measure.replicas
     if limit != Limit("perceptron", "binary"):
-        raise ConfigError("theory.local_entropy_measure is for the binary perceptron")
-    grid = Grid.of(loss, alpha=alpha, beta=beta, coupling=coupling, replicas=replicas)
-    own = grid.columns
-    if np.any(own["replicas"] > MOST_REPLICAS):
-        raise ConfigError(f"theory: replicas = {replicas!r}: numbers up to {MOST_REPLICAS} are needed")
+        raise ConfigError("theory of a LocalEntropy is for the binary perceptron")
+    if not isinstance(measure.centre, str):
+        raise ConfigError("theory of a LocalEntropy has no fixed centre: use centre = 'explicit'")
+    if y > MOST_REPLICAS:
+        raise ConfigError(f"theory: replicas = {y}: numbers up to {MOST_REPLICAS} are needed")
+    grid = Grid.of(loss, alpha=alpha, beta=measure.beta, coupling=measure.coupling)
+    own = grid.columns | {"replicas": np.full(len(grid.columns["alpha"]), float(y))}
     if np.isinf(own["beta"]).any() and not loss.counts:
         raise ConfigError(f"theory: beta = inf: of the loss {loss.kind!r} a finite beta is needed")
     problem = _Problem(own["alpha"], own["coupling"], own["replicas"], Factor(grid.losses(loss), own["beta"]))
@@ -88,7 +73,7 @@ def local_entropy_measure(
         "residual": found.residual,
         "iterations": found.iterations,
     }
-    return grid.dataset(variables, limit, loss)
+    return grid.dataset(variables, limit.attributes, measure.attributes, started=started)
 
 
 class _Problem:

@@ -8,19 +8,21 @@ error is what is left of it. Configurations at neighbouring beta are exchanged (
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from gpumc.checks import keep, whole
-from gpumc.device import to_host
+from gpumc.device import Device, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
-from gpumc.machines import Machine
+from gpumc.machines import Machine, require_binary
 from gpumc.measures import Gibbs, LocalEntropy
 from gpumc.patterns import Patterns
+from gpumc.problems import Problems
 from gpumc.sampling import HeatBath, Part, dynamics
 
 #: Where an integration over beta ends if beta is inf, and the least fraction of samples without error that is trusted there.
@@ -37,9 +39,33 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class ThermodynamicIntegration:
-    """How averages are sampled: at ``temperatures`` (Gauss-Legendre nodes in 1 - exp(-beta)) and, around references,
-    ``couplings``, in ``chains`` (2 or more: error bars are over them) of ``burn_in`` + ``sweeps`` sweeps, neighbours being
-    exchanged and averages taken every ``every``."""
+    """Entropies of binary weights by thermodynamic integration, with replica exchange between temperatures.
+
+    Parameters
+    ----------
+    temperatures : int
+        Gauss-Legendre nodes in 1 - exp(-beta).
+    couplings : int
+        Around references, the couplings that a curve is made of.
+    chains : int
+        2 or more: error bars are over them.
+    burn_in, sweeps : int
+    every : int
+        Sweeps between two exchanges, and two measurements.
+    seed : int
+
+    References
+    ----------
+    K. Hukushima, K. Nemoto, J. Phys. Soc. Jpn. 65, 1604 (1996).
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> gpumc.ThermodynamicIntegration(sweeps=6000).chains
+    8
+    """
+
+    name: ClassVar[str] = "ti"
 
     temperatures: int = 28
     couplings: int = 14
@@ -65,6 +91,65 @@ class ThermodynamicIntegration:
                 f"thermodynamic integration: every = {self.every} is more than sweeps = {self.sweeps}: nothing would be measured"
             )
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the method."""
+        return {"method": self.name, **asdict(self)}
+
+    def supports(self, machine: Machine, measure: Gibbs, place: str | None = None) -> None:
+        """Raise ConfigError unless it can solve problems of ``machine`` and ``measure`` at any ``place`` ("distance" or "field", None for
+        all configurations)."""
+        require_binary(machine, "thermodynamic integration")
+        if place == "field":
+            raise ConfigError("method = 'ti' needs distances: give distance instead of field")
+
+    def solve(self, problems: Problems, device: Device) -> dict[str, np.ndarray]:
+        """Columns (rows,): ``entropy`` per weight (nats), its standard error ``entropy_error``, ``converged`` and, around references, the
+        ``field`` toward them."""
+        return _everywhere(problems, self, device) if problems.reference is None else _curves(problems, self, device)
+
+
+def _everywhere(problems: Problems, how: ThermodynamicIntegration, device: Device) -> dict[str, np.ndarray]:
+    """The columns of problems of all configurations; all instances are sampled together."""
+    columns = _columns("entropy", "entropy_error", shape=(len(problems),))
+    for rows in _alike(problems):
+        loss, beta = problems.loss_at(rows[0]), float(problems.beta[rows[0]])
+        estimate = over_all(problems.machine, problems.patterns, loss, beta, how, device)
+        number = problems.instance[rows]
+        for name, values in zip(columns, (estimate.entropy, estimate.error, estimate.reached), strict=True):
+            columns[name][rows] = values[number]
+    return columns
+
+
+def _curves(problems: Problems, how: ThermodynamicIntegration, device: Device) -> dict[str, np.ndarray]:
+    """The columns of problems around references, each of which is sampled as an instance of its own at all distances."""
+    assert problems.distance is not None
+    _, first, curve = np.unique(problems.curve, return_index=True, return_inverse=True)
+    wanted, place = np.unique(problems.distance, return_inverse=True)
+    heads = problems.rows(first)
+    assert heads.reference is not None
+    columns = _columns("entropy", "entropy_error", "field", shape=(len(heads), len(wanted)))
+    for rows in _alike(heads):
+        patterns = Patterns(heads.patterns.xi[heads.instance[rows]], heads.patterns.labels[heads.instance[rows]])
+        loss, beta = heads.loss_at(rows[0]), float(heads.beta[rows[0]])
+        estimate = around(heads.machine, patterns, loss, beta, heads.reference[rows], wanted, how, device)
+        found = estimate.entropy, estimate.error, estimate.field, estimate.reached
+        for name, values in zip(columns, found, strict=True):
+            columns[name][rows] = values
+    return {name: values[curve, place] for name, values in columns.items()}
+
+
+def _columns(*names: str, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Numbers that are not known yet, and ``converged``."""
+    return {name: np.full(shape, np.nan) for name in names} | {"converged": np.zeros(shape, bool)}
+
+
+def _alike(problems: Problems) -> list[np.ndarray]:
+    """Row numbers of the problems of each beta and loss."""
+    keys = np.stack([problems.beta, *problems.loss.parameters.values()], axis=1)
+    _, kind = np.unique(keys, axis=0, return_inverse=True)
+    return [np.flatnonzero(kind.reshape(-1) == number) for number in range(kind.max(initial=-1) + 1)]
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -86,7 +171,7 @@ def around(
     references: np.ndarray,
     wanted: np.ndarray,
     how: ThermodynamicIntegration,
-    device: str,
+    device: Device,
 ) -> Estimate:
     """S(D) at the distances ``wanted`` around each of ``references`` int8 (instances, weights), one for each instance of
     ``patterns``.
@@ -105,7 +190,7 @@ def around(
 
 @np.errstate(under="ignore")
 def over_all(
-    machine: Machine, patterns: Patterns, loss: Loss, beta: float, how: ThermodynamicIntegration, device: str
+    machine: Machine, patterns: Patterns, loss: Loss, beta: float, how: ThermodynamicIntegration, device: Device
 ) -> Estimate:
     """The entropy per weight of exp(-beta L) for each instance: arrays (instances,)."""
     betas, weights = _path(how.temperatures, beta)
@@ -204,7 +289,7 @@ def _exchanged(
     references: np.ndarray | None,
     couplings: np.ndarray,
     how: ThermodynamicIntegration,
-    device: str,
+    device: Device,
 ) -> np.ndarray:
     """Losses sampled by the heat bath, (instances, betas, couplings, chains, times), neighbouring betas being exchanged in between."""
     if references is None:

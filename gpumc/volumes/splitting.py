@@ -9,22 +9,25 @@ parts is the fraction of the sphere (or cap) that makes no error (F. Cerou, P. D
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gpumc.checks import keep, whole
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.philox import SEED_LIMIT, Stream, philox
-from gpumc.losses import Loss
+from gpumc.errors import ConfigError
 from gpumc.machines import Machine
-from gpumc.patterns import Patterns
+from gpumc.measures import Gibbs
+from gpumc.messages.formulae import check_values
+from gpumc.problems import Problems, entropy_bound
+from gpumc.ramps import values_of
 from gpumc.sampling.spheres.geometry import normalised
 from gpumc.volumes.billiards import Billiards
 from gpumc.volumes.regions import Place, Region
 from gpumc.volumes.slices import Slices
-from gpumc.volumes.walls import Walls
+from gpumc.volumes.walls import Walls, check_walls
 
 #: The part that survives a level.
 SURVIVORS = 0.5
@@ -36,8 +39,30 @@ SETTLED = 3.0
 
 @dataclass(frozen=True)
 class Splitting:
-    """How it is done: ``populations`` (2 or more: error bars are over them, so that 8 have 7 degrees of freedom) of ``particles``, each
-    moved ``moves`` times a level; for a perceptron, whose particles play billiards, a path of ``moves`` times 0.03 of their spread."""
+    """Volumes of spherical weights without error by multilevel splitting.
+
+    Parameters
+    ----------
+    particles : int
+        Of a population.
+    populations : int
+        2 or more: error bars are over them, so that 8 have 7 degrees of freedom.
+    moves : int
+        Of a particle at each level; for a perceptron, whose particles play billiards, a path of ``moves`` times 0.03 of their spread.
+    seed : int
+
+    References
+    ----------
+    F. Cerou, P. Del Moral, T. Furon, A. Guyader, Stat. Comput. 22, 795 (2012).
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> gpumc.Splitting(particles=1024).populations
+    8
+    """
+
+    name: ClassVar[str] = "splitting"
 
     particles: int = 512
     populations: int = 8
@@ -52,6 +77,44 @@ class Splitting:
             ("seed", 0, SEED_LIMIT),
         ):
             keep(self, **{name: whole(f"splitting: {name}", getattr(self, name), least, limit)})
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the method."""
+        return {"method": self.name, **asdict(self)}
+
+    def supports(self, machine: Machine, measure: Gibbs, place: str | None = None) -> None:
+        """Raise ConfigError unless it can solve problems of ``machine`` and ``measure`` at any ``place`` ("distance" or "field", None for
+        all configurations)."""
+        if not machine.spherical or machine.fan_in < 3:
+            raise ConfigError(f"splitting is for spherical weights, 3 or more a unit, and this is {machine}")
+        check_values(machine, measure.loss)
+        check_walls(machine, measure.loss)
+        if place == "field":
+            raise ConfigError("method = 'splitting' needs distances: give distance instead of field")
+        if not np.all(np.isinf(values_of(measure.beta))):
+            raise ConfigError("splitting measures configurations without error: use beta = inf")
+
+    def solve(self, problems: Problems, device: Device) -> dict[str, np.ndarray]:
+        """Columns (rows,): the ``entropy`` of the configurations without error relative to the sphere, its standard error
+        ``entropy_error`` (nats per weight), the ``overlap`` of two of them, and ``converged``; around references ``log_volume`` too, the
+        fraction of the sphere's part at that distance."""
+        machine, patterns = problems.machine, problems.patterns
+        rows = []
+        for row, number in enumerate(problems.instance):
+            place = Place(None, 0.0)
+            if problems.reference is not None and problems.distance is not None:
+                reference = problems.reference[row].reshape(machine.k, machine.fan_in)
+                place = Place(device.asarray(reference), 1 - 2 * float(problems.distance[row]))
+            walls = Walls.of(machine, problems.loss.take(row), patterns.xi[number], patterns.labels[number])
+            rows.append(log_fraction(device, machine, walls, place, int(number), self))
+        logs, errors, overlap, reached = np.array(rows, float).reshape(-1, 4).T
+        count = machine.weight_count
+        columns = {"entropy_error": errors / count, "overlap": overlap, "converged": reached > 0}
+        if problems.distance is None:
+            return {"entropy": logs / count, **columns}
+        entropy = logs / count + entropy_bound(machine, problems.distance)
+        return {"entropy": entropy, "log_volume": logs / count, **columns}
 
 
 def log_fraction(
@@ -80,33 +143,6 @@ def log_fraction(
     pairs = np.triu_indices(how.populations, 1)
     overlap = (means @ means.T)[pairs].mean() / machine.weight_count
     return logs.mean(), spread / math.sqrt(how.populations), overlap, True
-
-
-def split(
-    device: Device,
-    machine: Machine,
-    patterns: Patterns,
-    loss: Loss,
-    instance: np.ndarray,
-    references: np.ndarray | None,
-    distance: np.ndarray,
-    how: Splitting,
-) -> dict[str, np.ndarray]:
-    """``log_volume``, ``entropy_error``, ``overlap`` (of two solutions) and ``converged`` of every problem: the part of the sphere, or at
-    ``distance`` (problems,) from ``references`` (problems, weights), where the ``loss``, of rows, is 0 on the patterns of ``instance``
-    (problems,); the first two per weight, in nats."""
-    found = []
-    for row, number in enumerate(instance):
-        place = Place(None, 0.0)
-        if references is not None:
-            place = Place(
-                device.asarray(references[row].reshape(machine.k, machine.fan_in)), 1 - 2 * float(distance[row])
-            )
-        walls = Walls.of(machine, loss.take(row), patterns.xi[number], patterns.labels[number])
-        found.append(log_fraction(device, machine, walls, place, int(number), how))
-    logs, errors, overlap, reached = np.array(found, float).reshape(-1, 4).T
-    count = machine.weight_count
-    return {"log_volume": logs / count, "entropy_error": errors / count, "overlap": overlap, "converged": reached > 0}
 
 
 @np.errstate(under="ignore")

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import gpumc
 from gpumc import exact, theory
+from gpumc.device import Device
 from gpumc.sampling import Part
 from gpumc.sampling.samplers import SAMPLERS
 
@@ -87,7 +88,7 @@ WRONG: list[Callable[[], Any]] = [
 
 few, seeds = st.integers(1, 3), st.integers(0, 9)
 numbers = st.sampled_from([0.3, 1, np.float32(0.5), [0.5, 1.0], np.array([1.0, 2.0])])
-devices = st.just("numpy")
+devices = st.sampled_from(["numpy", Device("numpy")])
 
 
 def of(value: Any) -> Any:
@@ -130,8 +131,7 @@ def measures(machine: gpumc.Perceptron) -> st.SearchStrategy:
 
 losses = of(st.sampled_from(LOSSES))
 volume = {
-    "loss": of(st.sampled_from([None, *LOSSES])),
-    "beta": of(st.sampled_from([np.inf, 0.5, [0.3, 1.0], 1e3])),
+    "measure": of(st.builds(gpumc.Gibbs, st.sampled_from(LOSSES), st.sampled_from([np.inf, 0.5, [0.3, 1.0], 1e3]))),
     "method": of(
         st.sampled_from(
             [
@@ -149,7 +149,7 @@ protocols = [
     gpumc.StandardReinforcement([0.1]),
     gpumc.PseudoReinforcement([0.0, 0.5]),
 ]
-limits = of(st.sampled_from(["binary-perceptron", "spherical-perceptron", gpumc.Perceptron(5)]))
+limits = of(st.sampled_from([theory.Limit("perceptron"), theory.Limit("perceptron", "spherical"), gpumc.Perceptron(5)]))
 tree = {"n": of(9), "k": of(3), "weights": of(st.sampled_from(["binary", "spherical"])), "slope": of(1.0)}
 
 #: Functions, and what is right for their parameters.
@@ -279,20 +279,11 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
         exact.enumerate_states,
         {"machine": machines, "patterns": patterns, "loss": of(st.sampled_from([None, *LOSSES]))},
     ),
-    "exact.boltzmann": (
-        exact.boltzmann,
-        {
-            "machine": machines,
-            "patterns": patterns,
-            "loss": losses,
-            "beta": of(st.sampled_from([0.0, 1e3, [0.1, 1e6]])),
-        },
-    ),
+    "exact.averages": (exact.averages, {"machine": machines, "patterns": patterns, "measure": measures}),
     "exact.solutions_by_distance": (
         exact.solutions_by_distance,
         {"machine": machines, "patterns": patterns, "reference": references},
     ),
-    "exact.replicated": (exact.replicated, {"machine": machines, "patterns": patterns, "measure": measures}),
     "exact.joint_distribution": (
         exact.joint_distribution,
         {"machine": machines, "patterns": patterns, "measure": measures},
@@ -301,49 +292,44 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
         theory.Limit,
         {"kind": of("tree-committee"), "weights": of("binary"), "k": of(3), "activation": of("sign")},
     ),
-    "theory.capacity": (
-        theory.capacity,
-        {"machine": of("spherical-tree-committee"), "k": of(3), "activation": of("sign")},
-    ),
+    "theory.capacity": (theory.capacity, {"machine": of(theory.Limit("tree-committee", "spherical", 3))}),
     "theory.replica_symmetric": (
         theory.replica_symmetric,
         {
             "machine": limits,
+            "measure": of(
+                st.sampled_from(
+                    [
+                        gpumc.Gibbs(LOSSES[0], np.inf),
+                        gpumc.Gibbs(LOSSES[1], 1.0),
+                        gpumc.LocalEntropy(LOSSES[0], 1.0, 0.3, 2),
+                    ]
+                )
+            ),
             "alpha": of(0.4),
-            "loss": of(None),
-            "beta": of(st.sampled_from([np.inf, 1.0])),
             "device": of(devices),
         },
+    ),
+    "theory.zero_entropy": (
+        theory.zero_entropy,
+        {"machine": of(theory.Limit("perceptron")), "loss": of(LOSSES[1]), "alpha": of(0.4), "device": of(devices)},
     ),
     "theory.franz_parisi": (
         theory.franz_parisi,
         {
+            "machine": of(theory.Limit("perceptron")),
+            "reference": of(gpumc.Gibbs(LOSSES[0], np.inf)),
             "alpha": of(0.4),
             "distance": of(0.2),
-            "reference_loss": of(None),
-            "reference_beta": of(np.inf),
-            "machine": of("binary-perceptron"),
         },
     ),
     "theory.dense_clusters": (
         theory.dense_clusters,
         {
-            "machine": of("spherical-perceptron"),
+            "machine": of(theory.Limit("perceptron", "spherical")),
             "alpha": of(0.4),
             "distance": of(0.2),
             "replicas": of(np.inf),
-            "k": of(None),
-        },
-    ),
-    "theory.local_entropy_measure": (
-        theory.local_entropy_measure,
-        {
-            "machine": of("binary-perceptron"),
-            "alpha": of(0.4),
-            "beta": of(1.0),
-            "coupling": of(0.3),
-            "replicas": of(2),
-            "loss": of(None),
         },
     ),
 }

@@ -60,8 +60,8 @@ def test_seeds_and_counts_of_searches():
         for i in (int, np.int32)
     )
     assert one.drop_attrs().equals(other.drop_attrs())
-    assert theory.capacity("spherical-tree-committee", k=np.uint8(3)) == theory.capacity(
-        "spherical-tree-committee", k=3
+    assert theory.capacity(theory.Limit("tree-committee", "spherical", k=np.uint8(3))) == theory.capacity(
+        theory.Limit("tree-committee", "spherical", k=3)
     )
 
 
@@ -114,11 +114,11 @@ MASKED = np.ma.masked_array([0.2, 0.4], MASK)
         lambda: gpumc.local_entropy(MACHINE, PATTERNS, np.ones(9), distance=MASKED),
         lambda: gpumc.local_entropy(MACHINE, PATTERNS, np.ones(9), field=MASKED),
         lambda: gpumc.local_entropy(MACHINE, PATTERNS, np.ma.masked_equal(PATTERNS.xi[0, 0], -1), distance=0.2),
-        lambda: gpumc.entropy(MACHINE, PATTERNS, beta=MASKED),
+        lambda: gpumc.entropy(MACHINE, PATTERNS, gpumc.Gibbs(gpumc.ErrorCount(), MASKED)),
         lambda: gpumc.focusing_bp(MACHINE, PATTERNS, protocol=gpumc.StandardReinforcement(MASKED)),
-        lambda: gpumc.exact.boltzmann(MACHINE, PATTERNS, ERRORS, MASKED),
+        lambda: gpumc.exact.averages(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, MASKED, 2)),
         lambda: gpumc.exact.solutions_by_distance(MACHINE, PATTERNS, np.ma.masked_equal(PATTERNS.xi[0, 0], -1)),
-        lambda: theory.replica_symmetric("binary-perceptron", alpha=MASKED),
+        lambda: theory.replica_symmetric(theory.Limit("perceptron"), alpha=MASKED),
     ],
 )
 def test_masked_numbers_are_refused(call):
@@ -239,8 +239,8 @@ def test_nothing_harmless_is_raised():
         gpumc.sample(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1e300, 1e5, 3), **SETTINGS)
         gpumc.sample(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 800.0, 3, "traced"), **SETTINGS)
         gpumc.sample(SPHERE, patterns, gpumc.LocalEntropy(gpumc.CrossEntropy(1e3), 1.0, 1e3, 3, "traced"), **SETTINGS)
-        gpumc.exact.boltzmann(MACHINE, PATTERNS, ERRORS, [0.0, 1000.0])
-        gpumc.exact.replicated(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1000.0, 10.0, 30))
-        gpumc.entropy(MACHINE, PATTERNS, beta=[0.0, 1000.0], device="numpy")
+        gpumc.exact.averages(MACHINE, PATTERNS, gpumc.Gibbs(ERRORS, [0.0, 1000.0]))
+        gpumc.exact.averages(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1000.0, 10.0, 30))
+        gpumc.entropy(MACHINE, PATTERNS, gpumc.Gibbs(gpumc.ErrorCount(), [0.0, 1000.0]), device="numpy")
         gpumc.local_entropy(MACHINE, PATTERNS, np.ones(9), field=[-1e3, 0.0, 1e3], device="numpy")
-        theory.replica_symmetric("binary-perceptron", alpha=0.4, beta=[1e3, np.inf])
+        theory.replica_symmetric(theory.Limit("perceptron"), gpumc.Gibbs(gpumc.ErrorCount(), [1e3, np.inf]), alpha=0.4)

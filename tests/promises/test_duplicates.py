@@ -98,8 +98,8 @@ def test_losses_of_one_constraint_are_summed(machine, loss):
     odd = not machine.readout.by_unit or machine.k % 2
     patterns = gpumc.Patterns(xi, [1, -1 if odd else 1, -1, 1])
     beta = [0.3, 2.0]
-    truth = exact.boltzmann(machine, patterns, loss, beta)
-    found = gpumc.entropy(machine, patterns, loss=loss, beta=beta, method=gpumc.BeliefPropagation("exact"), **NUMPY)
+    truth = exact.averages(machine, patterns, gpumc.Gibbs(loss, beta))
+    found = gpumc.entropy(machine, patterns, gpumc.Gibbs(loss, beta), method=gpumc.BeliefPropagation("exact"), **NUMPY)
     assert found.converged.all()
     tolerance = 1e-9 if loss.counts else 1e-5  # the enumerated loss is a multiple of 2^-20
     assert abs(found.free_entropy - truth.log_partition / machine.weight_count).max() < tolerance
@@ -114,8 +114,8 @@ def test_finite_temperature_is_near_enumeration(form, loss):
     _, xi, labels = once(machine)
     more, wanted = (xi, xi, xi[:2], xi[:2]), (labels, labels, labels[:2], -labels[:2])
     patterns = gpumc.Patterns(np.concatenate(more), np.concatenate(wanted))
-    truth = exact.boltzmann(machine, patterns, loss, 1.0)
-    found = gpumc.entropy(machine, patterns, loss=loss, beta=1.0, method=gpumc.BeliefPropagation(form), **NUMPY)
+    truth = exact.averages(machine, patterns, gpumc.Gibbs(loss, 1.0))
+    found = gpumc.entropy(machine, patterns, gpumc.Gibbs(loss, 1.0), method=gpumc.BeliefPropagation(form), **NUMPY)
     assert found.converged.all()
     assert abs(found.free_entropy - truth.log_partition / 13) < 0.007
     assert abs(found.energy / truth.energy - 1) < 0.04
@@ -136,10 +136,10 @@ def test_the_cross_entropy_of_a_perceptron_depends_on_the_scale():
     """Patterns are one only where they are equal or opposite."""
     machine = gpumc.Perceptron(51, weights="spherical")
     patterns, xi, labels = once(machine)
-    soft = {"loss": gpumc.CrossEntropy(1.0), "beta": 2.0, **NUMPY}
-    twice = gpumc.entropy(machine, repeated(machine, xi, labels, "twice"), **soft)
-    opposites = gpumc.entropy(machine, repeated(machine, xi, labels, "opposites"), **soft)
-    harder = gpumc.entropy(machine, patterns, **soft | {"beta": 4.0})
+    soft = gpumc.Gibbs(gpumc.CrossEntropy(1.0), 2.0)
+    twice = gpumc.entropy(machine, repeated(machine, xi, labels, "twice"), soft, **NUMPY)
+    opposites = gpumc.entropy(machine, repeated(machine, xi, labels, "opposites"), soft, **NUMPY)
+    harder = gpumc.entropy(machine, patterns, gpumc.Gibbs(gpumc.CrossEntropy(1.0), 4.0), **NUMPY)
     assert abs(twice.free_entropy - harder.free_entropy).max() < 1e-9
     assert abs(twice.energy - 2 * harder.energy).max() < 1e-7
     assert abs(opposites.free_entropy - twice.free_entropy).max() < 1e-12

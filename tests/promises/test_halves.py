@@ -5,7 +5,7 @@ import pytest
 
 import gpumc
 from gpumc.errors import DeviceError
-from gpumc.messages import volume
+from gpumc.messages import belief_propagation
 from gpumc.sampling.binary import BinaryWalk
 from gpumc.sampling.spheres.spherical import SphericalWalk
 from tests.sampling.cases import same_bits
@@ -67,12 +67,12 @@ def test_messages_in_halves(monkeypatch):
     machine = gpumc.Perceptron(21)
     patterns = gpumc.random_patterns(machine, 0.4, 5, seed=1)
     whole = gpumc.entropy(machine, patterns, device="numpy")
-    real = volume._solved
+    real = belief_propagation._solved
 
-    def limited(device, machine, constraints, problems, how):
-        if len(problems.instance) > 2:
+    def limited(device, constraints, problems, how):
+        if len(problems) > 2:
             raise MemoryError
-        return real(device, machine, constraints, problems, how)
+        return real(device, constraints, problems, how)
 
-    monkeypatch.setattr(volume, "_solved", limited)
+    monkeypatch.setattr(belief_propagation, "_solved", limited)
     assert same_bits(gpumc.entropy(machine, patterns, device="numpy"), whole)

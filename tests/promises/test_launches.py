@@ -95,7 +95,7 @@ def splitting_run():
     how = Splitting(particles=64, populations=2, moves=4)
     return gpumc.entropy(ball, few, method=how, device="cpu").entropy.values
 def messages_run():
-    return gpumc.entropy(binary, some, beta=1.0, device="cpu").entropy.values
+    return gpumc.entropy(binary, some, gpumc.Gibbs(gpumc.ErrorCount(), 1.0), device="cpu").entropy.values
 
 class Stop(Exception): pass
 left = 0

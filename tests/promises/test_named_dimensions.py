@@ -135,7 +135,7 @@ def test_references_by_instance():
     assert np.array_equal(counts[3], alone[3])
     measure = gpumc.LocalEntropy(ERRORS, 1.0, 0.5, 2, rows[::-1])
     with_array = gpumc.LocalEntropy(ERRORS, 1.0, 0.5, 2, rows.values)
-    found, right = (gpumc.exact.replicated(MACHINE, PATTERNS, one) for one in (measure, with_array))
+    found, right = (gpumc.exact.averages(MACHINE, PATTERNS, one) for one in (measure, with_array))
     assert found.equals(right)
 
 
@@ -148,7 +148,7 @@ def test_parameters_have_their_own_dimension():
     with pytest.raises(ConfigError, match="distance has the dimensions instance"):
         gpumc.local_entropy(MACHINE, PATTERNS, np.ones(11), distance=energy.instance * 0.1)
     with pytest.raises(ConfigError, match="alpha has the dimensions beta"):
-        gpumc.theory.replica_symmetric("binary-perceptron", alpha=energy.beta)
+        gpumc.theory.replica_symmetric(MACHINE, alpha=energy.beta)
 
 
 def test_patterns_by_name():

@@ -56,7 +56,7 @@ def test_sampled_energies_are_those_of_enumeration(machine, device, hinge):
     data = gpumc.sample(
         machine, patterns, gpumc.Gibbs(loss, 1.3), chains=64, burn_in=40, sweeps=120, seed=5, device=device
     )
-    truth = exact.boltzmann(machine, patterns, loss, 1.3)
+    truth = exact.averages(machine, patterns, gpumc.Gibbs(loss, 1.3))
     assert data.energy.dims == ("instance", "margin", "chain", "replica", "draw")
     for name in ("energy", "error_rate"):
         chains = data[name].mean(["replica", "draw"])
@@ -90,12 +90,12 @@ def test_belief_propagation(form, hinge):
     """Of a perceptron whose patterns are few, against enumeration: the mean over instances of what is off is below 0.01 per weight."""
     machine = gpumc.Perceptron(11)
     patterns, loss = gpumc.random_patterns(machine, 0.3, instances=6, seed=4), hinge((0.0, 0.5))
-    found = gpumc.entropy(machine, patterns, loss=loss, beta=1.5, method=gpumc.BeliefPropagation(form))
-    truth = exact.boltzmann(machine, patterns, loss, 1.5)
+    found = gpumc.entropy(machine, patterns, gpumc.Gibbs(loss, 1.5), method=gpumc.BeliefPropagation(form))
+    truth = exact.averages(machine, patterns, gpumc.Gibbs(loss, 1.5))
     assert found.converged.all()
     off = found.free_entropy - truth.log_partition / 11
     assert float(abs(off.mean("instance")).max()) < 0.01
-    local = gpumc.local_entropy(machine, patterns, np.ones(11), distance=[0.2], loss=loss, beta=1.5)
+    local = gpumc.local_entropy(machine, patterns, np.ones(11), gpumc.Gibbs(loss, 1.5), distance=[0.2])
     assert set(local.dims) >= {"margin", "distance"}
 
 
@@ -107,7 +107,7 @@ def test_theory(hinge):
     measure = gpumc.Gibbs(loss, 2.0)
     data = gpumc.sample(machine, patterns, measure, chains=2, burn_in=200, sweeps=200, every=5)
     found = data.energy.mean(["chain", "replica", "draw"]).values / patterns.count
-    expected = gpumc.theory.replica_symmetric(machine, alpha=patterns.count / 1001, loss=loss, beta=2.0)
+    expected = gpumc.theory.replica_symmetric(machine, measure, alpha=patterns.count / 1001)
     error = found.std(ddof=1) / 32**0.5
     print(found.mean(), error, expected.energy_per_pattern.item())
     assert error < 0.01 * found.mean()
@@ -195,7 +195,7 @@ def test_bad_losses_are_one_sentence(loss, words):
     with pytest.raises(ConfigError, match=words):
         gpumc.sample(machine, patterns, gpumc.Gibbs(loss, 1.0), chains=2, burn_in=0, sweeps=1, device="numpy")
     with pytest.raises(ConfigError, match=words):
-        exact.boltzmann(gpumc.Perceptron(5), gpumc.random_patterns(gpumc.Perceptron(5), 0.6), loss, 1.0)
+        exact.averages(gpumc.Perceptron(5), gpumc.random_patterns(gpumc.Perceptron(5), 0.6), gpumc.Gibbs(loss, 1.0))
 
 
 def test_a_formula_that_is_overridden_is_the_one_that_counts():

@@ -111,13 +111,14 @@ def by_case(machines):
 #: What a run gives that must not depend on anything but its arguments.
 VARIABLES = (
     "energy",
+    "energy_per_pattern",
     "error_rate",
     "overlap_centre",
     "overlap_replicas",
     "acceptance",
     "weights",
     "centre",
-    "stability_density",
+    "stability_count",
 )
 
 

@@ -113,7 +113,7 @@ def test_joint_states_of_three_replicas(centre):
     for loss in (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=1.0)):
         measure = gpumc.LocalEntropy(loss, beta=1.0, coupling=0.3, replicas=3, centre=centre)
         data = gpumc.sample(machine, patterns, measure, chains=20_000, burn_in=40, sweeps=1, seed=5, device="cpu")
-        exact = gpumc.exact.replicated(machine, patterns, measure)
+        exact = gpumc.exact.averages(machine, patterns, measure)
         for name in ("energy", "overlap_centre", "overlap_replicas"):
             values = (
                 data[name].isel(draw=-1).mean("replica") if "replica" in data[name].dims else data[name].isel(draw=-1)

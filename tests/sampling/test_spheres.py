@@ -297,7 +297,7 @@ def test_parts_are_those_of_the_whole(sampler, centre):
     whole = gpumc.sample(machine, patterns, local(sampler, centre), **settings)
     again = gpumc.sample(machine, patterns, local(sampler, centre), **(settings | {"device": "numpy"}))
     part = gpumc.sample(machine, patterns, local(sampler, centre), part=Part((1, 2), (2, 5)), **settings)
-    expected = whole.isel(instance=[1], chain=slice(2, 5)).drop_vars("stability_density")
+    expected = whole.isel(instance=[1], chain=slice(2, 5)).drop_vars("stability_count")
     for name in expected.data_vars:
         assert np.array_equal(whole[name], again[name]), name
         assert np.array_equal(part[name], expected[name]), name
@@ -323,7 +323,8 @@ def test_what_is_recorded():
         mean = (pairs.sum(axis=(-2, -1)) - 3) / 6
         np.testing.assert_allclose(last.overlap_replicas, mean)
     np.testing.assert_allclose((data.weights.values.reshape(-1, 4, 5) ** 2).sum(axis=-1), 5)
-    np.testing.assert_allclose((data.stability_density * np.gradient(data.stability)).sum("stability"), 1)
+    every = patterns.count * data.sizes["chain"] * data.sizes["replica"] * data.sizes["draw"]
+    assert np.all(data.stability_count.sum("stability") == every)
 
 
 def test_steps_are_tuned_in_burn_in():

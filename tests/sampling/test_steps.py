@@ -90,7 +90,7 @@ def test_a_saved_state_goes_on_as_if_it_had_not_been_saved(machine, loss, sample
     assert loaded.sweep == 4
     for dynamics, one in ((walks, state), (again, loaded)):
         dynamics.step(one, 7)
-    assert_same(walks.observe(state), again.observe(loaded), (*RECORDED, *LAST, "stability_density"))
+    assert_same(walks.observe(state), again.observe(loaded), (*RECORDED, *LAST, "stability_count"))
     assert [file.name for file in Path(tmp_path).iterdir()] == ["state.npz"]
 
 

@@ -128,7 +128,6 @@ def test_tracked_energies(case):
         np.testing.assert_allclose(data.overlap_centre[..., -1], overlap, rtol=0, atol=1e-15)
         pair = (data.weights[:, :, 0].astype(int) * data.weights[:, :, 1]).mean("weight")
         np.testing.assert_allclose(data.overlap_replicas[..., -1], pair, rtol=0, atol=1e-15)
-    width = np.gradient(data.stability) if data.stability.size > 1 else 1.0
-    assert np.all(data.stability_density >= 0)
-    several = case.machine.readout.linear or case.machine.readout.rectified  # of many readouts the last bin is narrower
-    assert several or np.allclose((data.stability_density * width).sum("stability"), 1)
+    assert np.all(data.stability_count >= 0)
+    every = patterns.count * data.sizes["chain"] * data.sizes["replica"] * data.sizes["draw"]
+    assert np.all(data.stability_count.sum("stability") == every)

@@ -10,15 +10,17 @@ from gpumc.errors import ConfigError
 LOSSES = [gpumc.ErrorCount(), gpumc.CrossEntropy(1.0)]
 
 
-def measure(loss, beta=1.0, coupling=0.5, replicas=3.0, alpha=0.4):
-    return theory.local_entropy_measure(alpha=alpha, beta=beta, coupling=coupling, replicas=replicas, loss=loss)
+def measure(loss, beta=1.0, coupling=0.5, replicas=3, alpha=0.4):
+    return theory.replica_symmetric(
+        theory.Limit("perceptron"), gpumc.LocalEntropy(loss, beta, coupling, replicas), alpha=alpha
+    )
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
 def test_one_replica_is_a_machine(loss):
     """Its centre follows it freely: tanh of the coupling is their overlap, and all else is replica symmetry."""
-    one = measure(loss, replicas=1.0)
-    alone = theory.replica_symmetric("binary-perceptron", alpha=0.4, loss=loss, beta=1.0)
+    one = measure(loss, replicas=1)
+    alone = theory.replica_symmetric(theory.Limit("perceptron"), gpumc.Gibbs(loss, 1.0), alpha=0.4)
     free = np.log(2 * np.cosh(0.5)) - 0.5
     assert one.free_entropy.item() - free == pytest.approx(alone.free_entropy.item(), abs=1e-9)
     assert one.energy_per_pattern.item() == pytest.approx(alone.energy_per_pattern.item(), abs=1e-9)
@@ -27,9 +29,10 @@ def test_one_replica_is_a_machine(loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
-def test_without_coupling_replicas_are_alone(loss):
-    free = measure(loss, coupling=0.0, replicas=[3.0, 7.0])
-    alone = theory.replica_symmetric("binary-perceptron", alpha=0.4, loss=loss, beta=1.0)
+@pytest.mark.parametrize("replicas", [3, 7])
+def test_without_coupling_replicas_are_alone(loss, replicas):
+    free = measure(loss, coupling=0.0, replicas=replicas)
+    alone = theory.replica_symmetric(theory.Limit("perceptron"), gpumc.Gibbs(loss, 1.0), alpha=0.4)
     np.testing.assert_allclose(free.overlap_replicas, alone.overlap, atol=1e-7)
     np.testing.assert_allclose(free.energy_per_pattern, alone.energy_per_pattern, atol=1e-8)
     np.testing.assert_allclose(free.overlap_centre, 0, atol=1e-12)
@@ -77,11 +80,11 @@ def test_samples(replicas):
         seed=2,
         device="auto",
     )
-    expected = measure(gpumc.ErrorCount(), replicas=float(replicas), alpha=patterns.count / 1001)
+    expected = measure(gpumc.ErrorCount(), replicas=replicas, alpha=patterns.count / 1001)
     found = {
         "overlap_replicas": data.overlap_replicas,
         "overlap_centre": data.overlap_centre,
-        "energy_per_pattern": data.energy / patterns.count,
+        "energy_per_pattern": data.energy_per_pattern,
     }
     for name, values in found.items():
         means = values.mean([dim for dim in values.dims if dim != "instance"]).values
@@ -92,7 +95,7 @@ def test_samples(replicas):
 
 @pytest.mark.parametrize(
     ("call", "words"),
-    [({"replicas": 0.5}, "replicas"), ({"replicas": 1000.0}, "replicas"), ({"coupling": -1.0}, "coupling")],
+    [({"replicas": 0.5}, "replicas"), ({"replicas": 1000}, "replicas"), ({"coupling": -1.0}, "coupling")],
 )
 def test_bad_input(call, words):
     with pytest.raises(ConfigError, match=words):
@@ -104,6 +107,14 @@ def test_no_coldest_cross_entropy():
         measure(gpumc.CrossEntropy(1.0), beta=np.inf)
 
 
+def test_no_fixed_centre():
+    fixed = gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, 0.5, 3, centre=np.ones(11))
+    with pytest.raises(ConfigError, match="no fixed centre"):
+        theory.replica_symmetric(gpumc.Perceptron(11), fixed, alpha=0.4)
+
+
 def test_only_perceptrons():
     with pytest.raises(ConfigError, match="binary perceptron"):
-        theory.local_entropy_measure("spherical-perceptron", alpha=0.4, beta=1.0, coupling=1.0, replicas=3)
+        theory.replica_symmetric(
+            theory.Limit("perceptron", "spherical"), gpumc.LocalEntropy(gpumc.ErrorCount(), 1.0, 1.0, 3), alpha=0.4
+        )

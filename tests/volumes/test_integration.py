@@ -35,8 +35,8 @@ def test_all_solutions(machine):
 def test_cross_entropy_at_several_points():
     machine, loss, beta = gpumc.TreeCommittee(15, 3), gpumc.CrossEntropy([0.5, 2.0]), [1.0, 3.0]
     patterns = gpumc.random_patterns(machine, 0.3, 2, seed=3)
-    truth = exact.boltzmann(machine, patterns, loss, beta)
-    found = gpumc.entropy(machine, patterns, loss=loss, beta=beta, method=QUICK, device="cpu")
+    truth = exact.averages(machine, patterns, gpumc.Gibbs(loss, beta))
+    found = gpumc.entropy(machine, patterns, gpumc.Gibbs(loss, beta), method=QUICK, device="cpu")
     assert agrees(found, (truth.log_partition + truth.beta * truth.energy) / machine.weight_count).all()
 
 
@@ -46,7 +46,9 @@ def test_around_a_reference(beta):
     machine, wanted = gpumc.Perceptron(15), np.array([0.1, 0.2, 0.3])
     patterns, errors = satisfiable(machine, 0.3, 1, seed=3)
     reference = middle_solutions(machine, errors)
-    found = gpumc.local_entropy(machine, patterns, reference, distance=wanted, beta=beta, method=QUICK, device="cpu")
+    found = gpumc.local_entropy(
+        machine, patterns, reference, gpumc.Gibbs(gpumc.ErrorCount(), beta), distance=wanted, method=QUICK, device="cpu"
+    )
     flipped = (exact.states(15) != reference[0]).sum(axis=1)
     loss = beta * errors[0] if np.isfinite(beta) else np.where(errors[0] > 0, np.inf, 0)
     h = np.linspace(0, 8, 20001)

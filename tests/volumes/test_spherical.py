@@ -55,8 +55,8 @@ def test_the_volume_of_solutions(n, alpha, instances):
 )
 def test_energies(loss, beta):
     patterns = gpumc.random_patterns(spherical(1000), 0.5, 16, seed=2)
-    found = gpumc.entropy(spherical(1000), patterns, loss=loss, beta=beta, **CPU)
-    expected = theory.replica_symmetric(spherical(1000), alpha=0.5, loss=loss, beta=beta)
+    found = gpumc.entropy(spherical(1000), patterns, gpumc.Gibbs(loss, beta), **CPU)
+    expected = theory.replica_symmetric(spherical(1000), gpumc.Gibbs(loss, beta), alpha=0.5)
     near(found.energy.values / patterns.count, expected.energy_per_pattern.item(), 0.002)
     near(found.entropy.values, expected.entropy.item(), 0.001)
 
@@ -90,15 +90,14 @@ def test_derivatives(machine):
     """The field is d(S - beta E)/dD, and the energy what the free entropy loses with beta: by finite differences, to 1e-5."""
     patterns = gpumc.teacher_patterns(machine, 0.5, 1, seed=3)
     teacher = random_normals(3, Stream.TEACHER, 0, np.arange(1), 300)
-    for step, loss, beta in ((1e-3, None, np.inf), (1e-3, gpumc.ErrorCount(), 2.0)):
-        curve = gpumc.local_entropy(
-            machine, patterns, teacher, distance=[0.2 - step, 0.2, 0.2 + step], loss=loss, beta=beta, **CPU
-        )
-        heat = 0 if loss is None else beta * curve.energy / 300
+    for beta in (np.inf, 2.0):
+        step, measure = 1e-3, gpumc.Gibbs(gpumc.ErrorCount(), beta)
+        curve = gpumc.local_entropy(machine, patterns, teacher, measure, distance=[0.2 - step, 0.2, 0.2 + step], **CPU)
+        heat = 0 if np.isinf(beta) else beta * curve.energy / 300
         low, _, high = (curve.entropy - heat).values[0]
         assert abs((high - low) / (2 * step) - float(curve.field[0, 1])) < 1e-4 * abs(float(curve.field[0, 1]))
     beta = np.array([1.999, 2.0, 2.001])
-    found = gpumc.entropy(machine, patterns, beta=beta, **CPU)
+    found = gpumc.entropy(machine, patterns, gpumc.Gibbs(gpumc.ErrorCount(), beta), **CPU)
     low, _, high = found.free_entropy.values[0]
     assert abs((low - high) / 0.002 - float(found.energy[0, 1]) / 300) < 1e-6
 

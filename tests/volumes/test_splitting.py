@@ -113,8 +113,10 @@ def test_margins(machine, loss):
     """On the whole sphere, and at a distance."""
     patterns, count = patterns_of(machine, 4), machine.weight_count
     reference = units(np.random.default_rng(7).normal(size=(1, count)), machine)[0]
-    found = gpumc.entropy(machine, patterns, loss=loss, method=QUICK, **CPU)
-    near = gpumc.local_entropy(machine, patterns, reference.ravel(), distance=0.45, loss=loss, method=QUICK, **CPU)
+    found = gpumc.entropy(machine, patterns, gpumc.Gibbs(loss, np.inf), method=QUICK, **CPU)
+    near = gpumc.local_entropy(
+        machine, patterns, reference.ravel(), gpumc.Gibbs(loss, np.inf), distance=0.45, method=QUICK, **CPU
+    )
 
     def at(q):
         def draw(rng, size):
@@ -311,23 +313,27 @@ def test_near_capacity():
 
 
 @pytest.mark.parametrize(
-    ("machine", "call", "words"),
+    ("machine", "measure", "words"),
     [
-        (gpumc.Perceptron(9), {}, "for spherical weights"),
-        (gpumc.TreeCommittee(6, k=3, weights="spherical"), {}, "3 or more a unit"),
-        (gpumc.Perceptron(9, weights="spherical"), {"beta": 1.0}, "beta = inf"),
-        (gpumc.Perceptron(9, weights="spherical"), {"loss": gpumc.CrossEntropy(), "beta": 1.0}, "error count"),
+        (gpumc.Perceptron(9), gpumc.Gibbs(gpumc.ErrorCount(), np.inf), "for spherical weights"),
+        (gpumc.TreeCommittee(6, k=3, weights="spherical"), gpumc.Gibbs(gpumc.ErrorCount(), np.inf), "3 or more a unit"),
+        (gpumc.Perceptron(9, weights="spherical"), gpumc.Gibbs(gpumc.ErrorCount(), 1.0), "beta = inf"),
+        (gpumc.Perceptron(9, weights="spherical"), gpumc.Gibbs(gpumc.CrossEntropy(), 1.0), "error count"),
         (
             gpumc.Perceptron(9, weights="spherical"),
-            {"loss": Window()},
+            gpumc.Gibbs(Window(), np.inf),
             "outside of one interval, not for loss 'window'",
         ),
-        (gpumc.TreeCommittee(9, k=3, weights="spherical"), {"loss": gpumc.ErrorCount(0.8)}, "without a margin"),
+        (
+            gpumc.TreeCommittee(9, k=3, weights="spherical"),
+            gpumc.Gibbs(gpumc.ErrorCount(0.8), np.inf),
+            "without a margin",
+        ),
     ],
 )
-def test_bad_input(machine, call, words):
+def test_bad_input(machine, measure, words):
     with pytest.raises(ConfigError, match=words):
-        gpumc.entropy(machine, gpumc.random_patterns(machine, 0.5), method="splitting", **call)
+        gpumc.entropy(machine, gpumc.random_patterns(machine, 0.5), measure, method="splitting")
 
 
 @pytest.mark.parametrize("settings", [{"particles": 1}, {"populations": 1}, {"moves": 0}, {"seed": -1}])

@@ -163,13 +163,15 @@ METHODS = (
     Method("AMP, perceptron", "iteration", iteration(PERCEPTRON)),
     Method("AMP, perceptron, field", "iteration", iteration(PERCEPTRON, field=0.3)),
     Method("AMP, perceptron, distance", "iteration", iteration(PERCEPTRON, distance=0.1)),
-    Method("AMP, perceptron, cross-entropy", "iteration", iteration(PERCEPTRON, loss=CROSS_ENTROPY, beta=2.0)),
+    Method(
+        "AMP, perceptron, cross-entropy", "iteration", iteration(PERCEPTRON, measure=gpumc.Gibbs(CROSS_ENTROPY, 2.0))
+    ),
     Method("AMP, tree committee", "iteration", iteration(TREE)),
     Method("relaxed BP, perceptron", "iteration", iteration(PERCEPTRON, "relaxed")),
     Method(
         "relaxed BP, perceptron, cross-entropy",
         "iteration",
-        iteration(PERCEPTRON, "relaxed", loss=CROSS_ENTROPY, beta=2.0),
+        iteration(PERCEPTRON, "relaxed", measure=gpumc.Gibbs(CROSS_ENTROPY, 2.0)),
     ),
     Method("exact BP, perceptron", "iteration", iteration(PERCEPTRON, "exact")),
     Method("exact BP, tree committee", "iteration", iteration(TREE, "exact")),

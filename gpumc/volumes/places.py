@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,9 +12,10 @@ from gpumc.checks import numbers, series, shown
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
+from gpumc.measures import Gibbs
 from gpumc.named import named, places
 from gpumc.patterns import Patterns
-from gpumc.schema import ordered
+from gpumc.ramps import Parameter, Ramp, values_of
 
 #: The dimensions of a reference given as a plain array, by how many it has.
 PLAIN = {1: ("weight",), 2: ("instance", "weight"), 3: ("instance", "reference", "weight")}
@@ -33,23 +32,19 @@ class Grid:
     arrays: dict[str, xr.DataArray]
 
     @classmethod
-    def of(cls, loss: Loss, beta: ArrayLike, **places: xr.DataArray) -> Grid:
-        """The problems at ``places`` ("instance" first; then what runs slowest), every beta, every parameter of ``loss``. Raises
-        ConfigError."""
-        betas = parameter("beta", beta, lambda b: b >= 0, "non-negative numbers")
-        if not loss.counts and np.any(np.isinf(betas)):
+    def of(cls, measure: Gibbs, **places: xr.DataArray) -> Grid:
+        """The problems at ``places`` ("instance" first; then what runs slowest), every parameter of ``measure``. Raises ConfigError."""
+        for name, value in measure.parameters.items():
+            if isinstance(value, Ramp):
+                raise ConfigError(f"{name} is a ramp: an entropy needs a number, or a list of them")
+        if not measure.loss.counts and np.any(np.isinf(values_of(measure.beta))):
             raise ConfigError(
-                f"beta = inf is for losses that count errors: the loss {loss.kind!r} needs a finite beta, such as beta=5.0"
-            )
-        if loss.ramps:
-            raise ConfigError(
-                f"a parameter of the loss {loss.kind!r} is a ramp: an entropy needs a number, or a list of them"
+                f"beta = inf is for losses that count errors: the loss {measure.loss.kind!r} needs a finite beta, such as beta = 5.0"
             )
         last = [name for name in places if name in LAST]
         arrays = {name: array for name, array in places.items() if name not in last}
-        own = {name: parameter(name, value, np.isfinite, "finite numbers") for name, value in loss.parameters.items()}
-        own["beta"] = betas
-        arrays |= {name: own[name] for name in ordered(own)} | {name: places[name] for name in last}
+        arrays |= {name: parameter(name, value) for name, value in measure.parameters.items()}
+        arrays |= {name: places[name] for name in last}
         try:
             placed = xr.align(*arrays.values(), join="exact", copy=False)
         except ValueError:
@@ -86,16 +81,17 @@ class Grid:
         """``loss`` with the parameters of every problem, as arrays."""
         return loss.at(**{name: self.flat(name) for name in loss.axes})
 
-    def curves(self) -> tuple[np.ndarray, np.ndarray]:
-        """Problems that share their reference, beta and loss are one curve: the first problem of each, and of every problem its curve."""
-        keys = np.stack([self.flat(name) for name in self.arrays if name not in ("instance", *LAST)], axis=1)
-        _, first, curve = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        return first, curve.reshape(-1)
+    def curves(self) -> np.ndarray:
+        """The number of the curve of every problem: those of a curve share their reference, or instance, their beta and loss."""
+        start = "reference" if "reference" in self.arrays else "instance"
+        names = [start, *(name for name in self.arrays if name not in ("instance", "reference", *LAST))]
+        keys = np.stack([self.flat(name) for name in names], axis=1)
+        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def parameter(name: str, values: ArrayLike, right: Callable[[np.ndarray], Any], wanted: str) -> xr.DataArray:
-    """A number, or the dimension that a list of numbers makes; all ``right``, which in words is ``wanted``."""
-    array = series(name, values, right, wanted)
+def parameter(name: str, values: Parameter) -> xr.DataArray:
+    """A number, or the dimension that a list of numbers makes. Raises ConfigError for what is no number, but inf for beta."""
+    array = series(name, values, lambda v: np.isfinite(v) | (name == "beta"), "finite numbers")
     return xr.DataArray(array, {name: array} if array.ndim else {}, [name] if array.ndim else [])
 
 

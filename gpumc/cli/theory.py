@@ -1,4 +1,4 @@
-"""What a command line asks of the theory: lists of numbers, and which of its functions answers."""
+"""The arguments of ``gpumc theory``: lists of numbers, machines and losses, and the function that they are for."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from gpumc.checks import evenly, shown
+from gpumc import theory
+from gpumc.checks import evenly, shown, text
 from gpumc.errors import ConfigError, first_line
 from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge, loss_class
-from gpumc.theory.capacity import capacity
-from gpumc.theory.clusters import dense_clusters
-from gpumc.theory.franz_parisi import franz_parisi
-from gpumc.theory.limits import Limit
-from gpumc.theory.replica_symmetric import replica_symmetric
-from gpumc.theory.replicated import local_entropy_measure
+from gpumc.machines import WEIGHTS
+from gpumc.measures import Gibbs, LocalEntropy
+from gpumc.schema import described
+from gpumc.theory.limits import KINDS
 
+#: One number, or several.
+Numbers = float | list[float]
 #: In a range or list, and points in all.
 MOST_NUMBERS = 10_000
 #: The loss that a parameter alone says.
 SAID = {"gamma": CrossEntropy, "margin": SquaredHinge, "width": BandCount, "cut": LogBarrier}
 
 
-def numbers(name: str, text: str) -> float | list[float]:
+def numbers(name: str, typed: str) -> Numbers:
     """One number, a list "0.5,1,2", or a range "0.02:0.3:15" of 15 numbers. Raises ConfigError."""
-    told = f"--{name} {shown(text)[1:-1]}"
+    told = f"--{name} {shown(typed)[1:-1]}"
     try:
-        if ":" not in text:
-            values = [float(part) for part in text.split(",")]
+        if ":" not in typed:
+            values = [float(part) for part in typed.split(",")]
             if len(values) > MOST_NUMBERS:
                 raise ConfigError(f"{told}: lists of at most {MOST_NUMBERS} numbers are possible")
-            return values if "," in text else values[0]
-        first, last, count = text.split(":")
+            return values if "," in typed else values[0]
+        first, last, count = typed.split(":")
         start, stop, points = float(first), float(last), int(count)
     except ConfigError:
         raise
@@ -55,23 +56,32 @@ def loss_of(kind: str | None, given: Mapping[str, str]) -> Loss:
     for name in given:
         if name not in found.axes:
             raise ConfigError(f"--{name} has no meaning for the loss {found.kind!r}: leave it out")
-    parameters = {name: numbers(name, text) for name, text in given.items()}
+    parameters = {name: numbers(name, typed) for name, typed in given.items()}
     try:
         return found(**parameters)
     except TypeError as error:  # a user's class that needs what is not there
         raise ConfigError(f"--loss {kind}: it cannot be made ({first_line(error)})") from None
 
 
-def capacity_text(machine: str, k: float | None, activation: str) -> str:
+def limit_of(machine: str, k: float | None, activation: str) -> theory.Limit:
+    """The machine of a name such as "binary-perceptron" with ``k`` hidden units, of a perceptron 1. Raises ConfigError."""
+    names = [f"{weights}-{kind}" for weights in WEIGHTS for kind in KINDS]
+    weights, kind = text("theory: machine", machine, names).split("-", 1)
+    if k is None and kind != "perceptron":
+        raise ConfigError(f"{machine}: the number of hidden units is needed, --k 3, or --k inf for a committee of many")
+    return theory.Limit(kind, weights, 1 if k is None else k, activation)
+
+
+def capacity_text(machine: theory.Limit) -> str:
     """A sentence about the capacity."""
-    return f"alpha_c = {capacity(machine, k=k, activation=activation):.6g}, replica-symmetric"
+    return f"alpha_c = {theory.capacity(machine):.6g}, replica-symmetric"
 
 
-def asked(
-    machine: str, loss: Loss, alpha, beta, places: Mapping[str, float | list[float]], k: float | None, activation: str
+def dataset_of(
+    machine: theory.Limit, loss: Loss, alpha: Numbers, beta: Numbers, places: Mapping[str, Numbers]
 ) -> xr.Dataset:
     """Dense clusters where there are distances and replicas, Franz-Parisi entropies where there are distances, the local-entropy measure
-    where there are replicas and a coupling, else replica symmetry. Raises ConfigError for other combinations."""
+    where there are replicas and a coupling, else the theory of a single machine. Raises ConfigError for other combinations."""
     points = math.prod(np.size(values) for values in (alpha, beta, *loss.parameters.values(), *places.values()))
     if points > MOST_NUMBERS:
         raise ConfigError(f"{points} points: at most {MOST_NUMBERS} are possible at a time")
@@ -79,14 +89,18 @@ def asked(
     if given == {"distance", "replicas"}:
         if loss != ErrorCount() or not np.all(np.isinf(beta)):
             raise ConfigError("dense clusters are of configurations without error: leave --beta and the loss out")
-        return dense_clusters(machine, alpha=alpha, k=k, activation=activation, **places)
-    limit = Limit.of(machine, k, activation)
+        return theory.dense_clusters(machine, alpha=alpha, **places)
     if given == {"distance"}:
-        return franz_parisi(machine=limit, alpha=alpha, reference_loss=loss, reference_beta=beta, **places)
+        return theory.franz_parisi(machine, Gibbs(loss, beta), alpha=alpha, **places)
     if given == {"replicas", "coupling"}:
-        return local_entropy_measure(limit, alpha=alpha, beta=beta, loss=loss, **places)
+        counts = [int(y) if y % 1 == 0 else y for y in np.atleast_1d(places["replicas"]).tolist()]
+        measures = [LocalEntropy(loss, beta, places["coupling"], y) for y in counts]
+        found = [theory.replica_symmetric(machine, measure, alpha=alpha) for measure in measures]
+        if not np.ndim(places["replicas"]):
+            return found[0]
+        return described(xr.concat(found, xr.Variable("replicas", counts), combine_attrs="drop_conflicts"), *loss.axes)
     if given:
         raise ConfigError(
             f"--{' and --'.join(sorted(given))}: --distance, --distance with --replicas, or --replicas with --coupling are possible"
         )
-    return replica_symmetric(limit, alpha=alpha, loss=loss, beta=beta)
+    return theory.replica_symmetric(machine, Gibbs(loss, beta), alpha=alpha)

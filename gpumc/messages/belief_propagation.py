@@ -1,10 +1,11 @@
-"""Entropies by belief propagation: rows of problems in, arrays of numbers out."""
+"""Entropies by belief propagation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import entr
@@ -12,8 +13,8 @@ from scipy.special import entr
 from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
 from gpumc.errors import ConfigError
-from gpumc.losses import Loss
 from gpumc.machines import Machine
+from gpumc.measures import Gibbs
 from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
@@ -23,10 +24,12 @@ from gpumc.messages.formulae import check_values
 from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Distance, Pull
 from gpumc.messages.spheres import SphericalDistance, SphericalPull
-from gpumc.patterns import Patterns
+from gpumc.problems import Problems
 
 FORMS: dict[str, type[Amp] | type[Relaxed] | type[Exact]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}
 Outer = Distance | Pull | SphericalDistance | SphericalPull
+#: Arrays (rows, ...) by the name of the quantity, on the host.
+Columns = dict[str, np.ndarray]
 
 #: The largest fan-in whose nodes are exact unless another form is asked for.
 SMALL = 32
@@ -46,8 +49,27 @@ MEMORY_SHARE = 0.25
 
 @dataclass(frozen=True)
 class BeliefPropagation:
-    """How messages are passed: ``form`` "amp", "relaxed", "exact" or "auto"; the residual at which they have converged; the
-    iterations that may be made; and their precision."""
+    """Entropies by belief propagation: exact on trees, and for large machines where correlations are those of the replica-symmetric phase.
+
+    Parameters
+    ----------
+    form : str
+        "amp", "relaxed" (messages on all edges, Gaussian), "exact" (messages on all edges, for small fan-in), or "auto".
+    tolerance : float
+        The residual at which messages have converged.
+    iterations : int
+        The most iterations of a problem, all attempts together.
+    dtype : type
+        numpy.float64 or numpy.float32.
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> gpumc.BeliefPropagation("relaxed", tolerance=1e-6).iterations
+    1000
+    """
+
+    name: ClassVar[str] = "bp"
 
     form: str = "auto"
     tolerance: float = 1e-8
@@ -65,6 +87,12 @@ class BeliefPropagation:
             raise ConfigError(f"dtype = {shown(self.dtype)}: numpy.float64 or numpy.float32 is needed")
         keep(self, dtype=np.dtype(self.dtype).type)
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the method."""
+        settings = {"form": self.form, "tolerance": self.tolerance, "iterations": self.iterations}
+        return {"method": self.name, **settings, "dtype": np.dtype(self.dtype).name}
+
     def form_of(self, machine: Machine) -> type[Amp] | type[Relaxed] | type[Exact]:
         """The form of message passing for ``machine``."""
         if machine.spherical:
@@ -72,9 +100,30 @@ class BeliefPropagation:
         small = "exact" if machine.fan_in <= SMALL else "amp"
         return FORMS[small if self.form == "auto" else self.form]
 
+    def supports(self, machine: Machine, measure: Gibbs, place: str | None = None) -> None:
+        """Raise ConfigError unless it can solve problems of ``machine`` and ``measure`` at any ``place`` ("distance" or "field", None for
+        all configurations)."""
+        check_machine(machine)
+        check_values(machine, measure.loss)
 
-def check_problem(machine: Machine, loss: Loss) -> None:
-    """Raise ConfigError for hidden units and spherical weights that belief propagation is not for, and for losses without right values."""
+    def solve(self, problems: Problems, device: Device) -> dict[str, np.ndarray]:
+        """Columns (rows,): ``entropy`` and ``free_entropy`` per weight (nats), ``energy`` the mean loss, ``converged``, ``iterations``,
+        ``residual``; of spherical weights ``norm_spread``; the ``field`` toward references at distances, the ``distance`` in a field, or,
+        of all configurations, ``magnetisation`` (rows, weights). NaN where not converged."""
+        machine, names = problems.machine, ["entropy", "free_entropy", "energy", "converged", "iterations", "residual"]
+        names += ["norm_spread"] if machine.spherical else []
+        if problems.reference is None:
+            names.append("magnetisation")
+            nowhere = np.ones((len(problems), machine.weight_count), np.int8)
+            problems = replace(problems, reference=nowhere, field=np.zeros(len(problems)))
+        else:
+            names.append("distance" if problems.distance is None else "field")
+        columns = _columns(device, problems, self)
+        return {name: columns[name] for name in names}
+
+
+def check_machine(machine: Machine) -> None:
+    """Raise ConfigError for hidden units and spherical weights that belief propagation is not for."""
     if machine.readout.rectified and not machine.spherical:
         raise ConfigError(
             f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"
@@ -84,81 +133,37 @@ def check_problem(machine: Machine, loss: Loss) -> None:
         raise ConfigError(
             f"belief propagation of spherical weights is for perceptrons, tree committees and tree parities of sign units, not for {what}"
         )
-    check_values(machine, loss)
 
 
-@dataclass(frozen=True)
-class Problems:
-    """Rows in any order, each with its ``instance`` and ``beta`` (rows,), the parameters of the ``loss`` of rows, a ``reference`` +-1, or
-    real, (rows, weights), and either the field ``h`` toward it or the mean ``distance`` D from it; rows of one ``curve`` differ in these
-    alone."""
-
-    instance: np.ndarray
-    beta: np.ndarray
-    loss: Loss
-    reference: np.ndarray
-    curve: np.ndarray
-    h: np.ndarray | None = None
-    distance: np.ndarray | None = None
-
-    def rows(self, chosen) -> Problems:
-        """Some of the rows."""
-        h, distance = (None if a is None else a[chosen] for a in (self.h, self.distance))
-        beta, loss, reference = self.beta[chosen], self.loss.take(chosen), self.reference[chosen]
-        return Problems(self.instance[chosen], beta, loss, reference, self.curve[chosen], h, distance)
-
-
-@dataclass(frozen=True)
-class Volumes:
-    """For each row, on the host: ``entropy``, ``energy`` and ``free_entropy`` per weight (nats, the loss's unit, nats),
-    ``field`` h, ``distance`` D, ``norm_spread`` the standard deviation over units of their squared norms divided by fan_in,
-    ``magnetisation`` (rows, weights), ``converged``, ``iterations``, ``residual``. NaN where not
-    converged."""
-
-    entropy: np.ndarray
-    energy: np.ndarray
-    free_entropy: np.ndarray
-    field: np.ndarray
-    distance: np.ndarray
-    norm_spread: np.ndarray
-    magnetisation: np.ndarray
-    converged: np.ndarray
-    iterations: np.ndarray
-    residual: np.ndarray
-
-
-def volumes(
-    device: Device, machine: Machine, patterns: Patterns, problems: Problems, how: BeliefPropagation
-) -> Volumes:
-    """Solve every row, instance by instance, in batches that fit the device's memory. Patterns that are one to the machine are taken as one
-    (`gpumc.messages.constraints`); those that are nearly so are warned of."""
-    if not len(problems.instance):
+def _columns(device: Device, problems: Problems, how: BeliefPropagation) -> Columns:
+    """All columns of every row, instance by instance, in batches that fit the device's memory. Patterns that are one to the machine are
+    taken as one (`gpumc.messages.constraints`); those that are nearly so are warned of."""
+    machine = problems.machine
+    if not len(problems):
         none = np.zeros(0)
-        return Volumes(
-            none, none, none, none, none, none, np.zeros((0, machine.weight_count)), none > 0, none.astype(int), none
+        columns = dict.fromkeys(
+            ("entropy", "energy", "free_entropy", "field", "distance", "norm_spread", "residual"), none
         )
-    constraints = constraints_of(machine, patterns, problems.instance, scaled=not takes_fields(machine, problems.loss))
+        whole = {"converged": none > 0, "iterations": none.astype(int)}
+        return columns | whole | {"magnetisation": np.zeros((0, machine.weight_count))}
+    scaled = not takes_fields(machine, problems.loss)
+    constraints = constraints_of(machine, problems.patterns, problems.instance, scaled=scaled)
     order = np.lexsort((problems.instance, np.array([len(constraints[i]) for i in problems.instance])))
     problems, back = problems.rows(order), np.argsort(order)
     with np.errstate(all="ignore"):  # rows that are no numbers any more are given up
         parts = device.in_halves(
-            _batches(device, machine, constraints, problems, how),
-            lambda rows: _solved(device, machine, constraints, problems.rows(rows), how),
+            _batches(device, constraints, problems, how),
+            lambda rows: _solved(device, constraints, problems.rows(rows), how),
             lambda rows: np.array_split(rows, 2) if len(rows) > 1 else [],
         )
-    return Volumes(
-        **{name: np.concatenate([getattr(part, name) for part in parts])[back] for name in Volumes.__dataclass_fields__}
-    )
+    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
 
 def _batches(
-    device: Device,
-    machine: Machine,
-    constraints: dict[int, Constraints],
-    problems: Problems,
-    how: BeliefPropagation,
+    device: Device, constraints: dict[int, Constraints], problems: Problems, how: BeliefPropagation
 ) -> Iterator[np.ndarray]:
     """Row numbers; rows of several instances of as many constraints come together where they fit."""
+    machine = problems.machine
     size = np.dtype(how.dtype).itemsize
     most = max(len(constraints[instance]) for instance in set(problems.instance.tolist()))
     device.need(
@@ -190,14 +195,10 @@ def _row_size(machine: Machine, patterns: int, how: BeliefPropagation) -> int:
     return row + (12 * edges if how.form_of(machine) is Relaxed else 4 * edges * (machine.fan_in + 1))
 
 
-def _solved(
-    device: Device,
-    machine: Machine,
-    constraints: dict[int, Constraints],
-    problems: Problems,
-    how: BeliefPropagation,
-) -> Volumes:
-    shape = (len(problems.instance), machine.k, machine.fan_in)
+def _solved(device: Device, constraints: dict[int, Constraints], problems: Problems, how: BeliefPropagation) -> Columns:
+    machine = problems.machine
+    shape = (len(problems), machine.k, machine.fan_in)
+    assert problems.reference is not None
     dtype = how.dtype
     instances, own = np.unique(problems.instance, return_inverse=True)
     graph = Graph.of(device, machine, [constraints[i] for i in instances], own, dtype)
@@ -208,13 +209,13 @@ def _solved(
     if problems.distance is not None:
         prior: Outer = held[0](reference, device.asarray(problems.distance.astype(dtype)))
     else:
-        prior = held[1](reference, device.asarray(np.asarray(problems.h, dtype)))
+        prior = held[1](reference, device.asarray(np.asarray(problems.field, dtype)))
     start = (2, *shape[1:]) if machine.spherical else shape[1:]
     messages = Messages.start(device.xp.zeros((shape[0], *start), dtype), form.memory(dtype))
     for damping, share in ATTEMPTS:
         left = np.flatnonzero(~messages.converged)
         if damping != ATTEMPTS[0][0]:
-            left = left[~_hopeless(problems, _measured(form, prior, messages, problems.beta), machine.spherical)[left]]
+            left = left[~_hopeless(problems, _measured(form, prior, messages, problems.beta))[left]]
         if not len(left):
             break
         attempt = Messages.start(device.xp.zeros((len(left), *start), dtype), form.rows(left).memory(dtype))
@@ -227,18 +228,18 @@ def _solved(
     return _measured(form, prior, messages, problems.beta)
 
 
-def _hopeless(problems: Problems, found: Volumes, spherical: bool) -> np.ndarray:
+def _hopeless(problems: Problems, found: Columns) -> np.ndarray:
     """Rows that a tangent to the entropy's curve, which is concave, puts below the fewest configurations: bool (rows,)."""
-    hopeless = np.zeros(len(problems.instance), bool)
-    if problems.distance is None or spherical:
+    hopeless = np.zeros(len(problems), bool)
+    if problems.distance is None or problems.machine.spherical:
         return hopeless
     for curve in np.unique(problems.curve):
         rows = np.flatnonzero(problems.curve == curve)
-        known = rows[np.isfinite(found.entropy[rows])]
+        known = rows[np.isfinite(found["entropy"][rows])]
         if len(known):
             beyond = problems.distance[rows][:, None] - problems.distance[known]
-            tangents = found.entropy[known] + found.field[known] * beyond
-            hopeless[rows] = tangents.min(axis=1) * problems.reference.shape[1] < FEWEST
+            tangents = found["entropy"][known] + found["field"][known] * beyond
+            hopeless[rows] = tangents.min(axis=1) * problems.machine.weight_count < FEWEST
     return hopeless
 
 
@@ -252,8 +253,8 @@ def possible(entropy: np.ndarray, distance: np.ndarray, machine: Machine) -> np.
     return (entropy >= FEWEST / machine.weight_count) & (entropy <= entr(apart) + entr(1 - apart) + slack)
 
 
-def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) -> Volumes:
-    """The thermodynamics of fixed points; NaN in rows that are none."""
+def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) -> Columns:
+    """The thermodynamics of fixed points, in columns; NaN in rows that are none."""
     said, memory = messages.said, messages.memory
     pull = prior.pull(said) if isinstance(prior, Distance | SphericalDistance) else prior
     fields = pull.fields(said)
@@ -271,15 +272,15 @@ def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) ->
     def kept(values: np.ndarray) -> np.ndarray:
         return np.where(found.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
 
-    return Volumes(
-        entropy=kept(entropy),
-        energy=kept(energy),
-        free_entropy=kept(free),
-        field=kept(h),
-        distance=kept(distance),
-        norm_spread=kept(norms.std(axis=1)),
-        magnetisation=kept(magnetisation),
-        converged=found,
-        iterations=messages.iterations,
-        residual=messages.residual,
-    )
+    return {
+        "entropy": kept(entropy),
+        "energy": kept(energy * count),
+        "free_entropy": kept(free),
+        "field": kept(h),
+        "distance": kept(distance),
+        "norm_spread": kept(norms.std(axis=1)),
+        "magnetisation": kept(magnetisation),
+        "converged": found,
+        "iterations": messages.iterations,
+        "residual": messages.residual,
+    }

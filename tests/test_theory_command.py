@@ -5,8 +5,9 @@ import pytest
 import xarray as xr
 
 from gpumc import theory
+from gpumc.cli.theory import numbers
 from gpumc.losses import CrossEntropy
-from gpumc.theory.ask import numbers
+from gpumc.measures import Gibbs
 from tests.test_cli import gpumc_command
 
 
@@ -22,7 +23,7 @@ def test_a_table_and_a_file(tmp_path):
     done = gpumc_command(*asked)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
-    expected = theory.replica_symmetric("binary-perceptron", alpha=0.4, beta=5.0, loss=CrossEntropy([0.5, 1, 2]))
+    expected = theory.replica_symmetric(theory.Limit("perceptron"), Gibbs(CrossEntropy([0.5, 1, 2]), 5.0), alpha=0.4)
     for gamma, row in zip(("0.5", "1", "2"), [row for row in rows if row and row[0] in ("0.5", "1", "2")], strict=True):
         assert f"{expected.entropy.sel(gamma=float(gamma)).item():.4g}" in row
         assert "yes" in row
@@ -40,6 +41,7 @@ def test_a_table_and_a_file(tmp_path):
         (("binary-perceptron", "--alpha", "0.4", "--distance", "0.1"), "0.2044"),
         (("binary-perceptron", "--alpha", "0.4", "--distance", "0.1", "--replicas", "3"), "0.2651"),
         (("binary-perceptron", "--alpha", "0.4", "--replicas", "3", "--coupling", "1"), "0.77"),
+        (("binary-perceptron", "--alpha", "0.4", "--beta", "1", "--replicas", "3,5", "--coupling", "0.5"), "0.5197"),
         (("binary-perceptron", "--alpha", "0.2", "--loss", "error-count", "--margin", "0,0.5"), "0.4377"),
         (("binary-perceptron", "--alpha", "0.3", "--width", "1"), "0.5786"),
     ],
