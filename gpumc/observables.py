@@ -70,7 +70,8 @@ def measure(device: Device, model: Model, population: Population, bins: Stabilit
     histogram = device.xp.zeros((*shape[:2], size), np.int64)
     sizes = Sizes.of(model, population).array(device)
     run = launch.measure_kernel(device, model, population.fields.dtype)
-    constants = (device.asarray(array) for array in (model.labels, model.tables, model.in_error))
+    tables = model.on(device)
+    constants = tables.labels, tables.losses, tables.in_error
     run(energy.size, sizes, population.fields, *constants, size, bins.stride, energy, errors, histogram)
     return Measured(to_host(energy), to_host(errors), to_host(histogram))
 

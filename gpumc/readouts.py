@@ -7,11 +7,13 @@ stability is the readout times ``scale``, for a label of +1. With real weights i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from gpumc.device import array_module
+
+Number = TypeVar("Number", int, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Readout:
         """What the signs of the other units may sum, or multiply, to: int64 (rests,)."""
         return np.arange(1 - self.units, self.units, 2)
 
-    def ends(self, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def ends(self, rest: Number) -> tuple[Number, Number]:
         """The readouts with a unit's sign at -1, and at +1, where the other units give ``rest``."""
         return rest - 1, rest + 1
 
@@ -184,7 +186,7 @@ class Product(Readout):
     def rests(self) -> np.ndarray:
         return np.array([-1, 1])
 
-    def ends(self, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def ends(self, rest: Number) -> tuple[Number, Number]:
         return -rest, rest
 
     def of(self, fields: np.ndarray) -> np.ndarray:

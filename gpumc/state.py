@@ -160,6 +160,16 @@ class Model:
             return int(np.abs(self.class_values).max())
         return int(np.abs(np.diff(self.tables, axis=1)).max()) * (2 if self.machine.readout.rectified else 1)
 
+    def on(self, device: Device) -> Tables:
+        """What kernels read of it on ``device``, copied once."""
+        if device not in self._copies:
+            self._copies[device] = Tables.of(self, device)
+        return self._copies[device]
+
+    @cached_property
+    def _copies(self) -> dict[Device, Tables]:
+        return {}
+
     def readout_of(self, fields: np.ndarray) -> np.ndarray:
         """The integer readouts, int64 (instances, ..., M), of fields (instances, ..., k, M)."""
         readout = self.machine.readout.of(fields).astype(np.int64)
@@ -214,6 +224,49 @@ def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if "weights" not in arrays:
         raise RunError(f"{file} holds no state: it has no array 'weights'")
     return arrays
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What kernels read of a model, on a device: ``patterns`` uint32 (instances, n, words), bits of ``xi``; ``labels`` int8 (instances, M);
+    ``places`` int32, where slopes are, the perceptron's crossings (grid, classes), or what the other units' signs give (classes,);
+    ``values`` int64 and ``slopes`` int32, what slopes are made of, (grid, ...) or None; ``losses`` int64 and ``in_error`` int8 (grid,
+    readouts)."""
+
+    patterns: np.ndarray
+    labels: np.ndarray
+    places: np.ndarray
+    values: np.ndarray | None
+    slopes: np.ndarray | None
+    losses: np.ndarray
+    in_error: np.ndarray
+
+    @classmethod
+    def of(cls, model: Model, device: Device) -> Tables:
+        """Copies on ``device``."""
+        readout = model.machine.readout
+        values: np.ndarray | None = None
+        slopes: np.ndarray | None = None
+        if readout.rectified:
+            slopes = model.tables
+        elif model.dense:
+            values, slopes = model.differences
+        else:
+            values = model.class_values
+        places = model.crossings if readout.linear else model.classes
+
+        def copied(array: np.ndarray, dtype: type) -> np.ndarray:
+            return device.asarray(np.ascontiguousarray(array, dtype=dtype))
+
+        return cls(
+            patterns=copied(model.pattern_bits, np.uint32),
+            labels=copied(model.labels, np.int8),
+            places=copied(places, np.int32),
+            values=None if values is None else copied(values, np.int64),
+            slopes=None if slopes is None else copied(slopes, np.int32),
+            losses=copied(model.tables, np.int64),
+            in_error=copied(model.in_error, np.int8),
+        )
 
 
 @dataclass

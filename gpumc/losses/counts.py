@@ -44,6 +44,8 @@ class ErrorCount(Loss):
 
     def wrong(self, stability: np.ndarray) -> np.ndarray:
         """Delta < margin, and Delta = 0 where the margin is 0."""
+        if isinstance(self.margin, float):
+            return stability <= 0 if self.margin == 0 else stability < self.margin
         return (stability < self.margin) | ((stability == 0) & (self.margin == 0))
 
     @property

@@ -8,11 +8,14 @@ variate, the fixed-point -log of the random word (or its logit, for the heat bat
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpumc.device import Device
 from gpumc.device.constants import LOG_BITS
 from gpumc.errors import ConfigError
 from gpumc.grid import Grid
@@ -36,6 +39,12 @@ MOST_BETA, MOST_COUPLING, MOST_COUNTED = 2**11, 2e6, 1e100
 LN2 = int(np.rint(np.log(2) / PRODUCT_UNIT))
 #: log(1 + j / 2^LOG_BITS), j = 0..2^LOG_BITS, in units of 2^-40.
 LOG_TABLE = np.rint(np.log1p(np.arange(2**LOG_BITS + 1) / 2**LOG_BITS) / PRODUCT_UNIT).astype(np.int64)
+
+
+@functools.cache
+def log_table(device: Device) -> np.ndarray:
+    """LOG_TABLE on ``device``."""
+    return device.asarray(LOG_TABLE)
 
 
 def exponential(words: np.ndarray) -> np.ndarray:
@@ -106,6 +115,19 @@ class Rule:
     beta: np.ndarray | None
     gain: np.ndarray | None
     centre: np.ndarray | None
+
+    def on(self, device: Device) -> Rule:
+        """The same with its arrays on ``device``, copied once."""
+        if device not in self._copies:
+            arrays = self.thresholds, self.beta, self.gain, self.centre
+            self._copies[device] = Rule(
+                self.rows, *(None if array is None else device.asarray(array) for array in arrays)
+            )
+        return self._copies[device]
+
+    @cached_property
+    def _copies(self) -> dict[Device, Rule]:
+        return {}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from gpumc.errors import ConfigError
 from gpumc.measures import LocalEntropy
 from gpumc.observables import StabilityBins
 from gpumc.sampling import acceptance, sweep
+from gpumc.sampling.acceptance import Rule
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.parts import Part, fitting
 from gpumc.sampling.starts import Starts
@@ -35,7 +36,7 @@ STRIDE, ATTEMPTS = 16, 2e7
 class BinaryWalk:
     """What advances a part of a population of ``chains`` chains an instance."""
 
-    state = Population
+    state: type = Population
 
     def __init__(self, dynamics: Dynamics, part: Part, chains: int):
         self.dynamics, self.part, self.chains = dynamics, part, chains
@@ -197,13 +198,13 @@ class BinaryWalk:
             )
 
     @cached_property
-    def _constant_rule(self) -> acceptance.Rule:
+    def _constant_rule(self) -> Rule:
         return self._rule_of(0, 1)
 
-    def _rule(self, first: int, count: int) -> acceptance.Rule:
+    def _rule(self, first: int, count: int) -> Rule:
         return self._rule_of(first, count) if self.dynamics.schedule.ramps else self._constant_rule
 
-    def _rule_of(self, first: int, count: int) -> acceptance.Rule:
+    def _rule_of(self, first: int, count: int) -> Rule:
         patterns = self.dynamics.patterns.count
         return self.dynamics.schedule.rule(self.measure, self.dynamics.sampler, patterns, first, count)
 

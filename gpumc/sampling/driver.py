@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from gpumc.sampling.binary import BinaryWalk
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.parts import Report, Watching
-from gpumc.sampling.spheres.spherical import SphericalWalk
 from gpumc.sampling.starts import Starts
+from gpumc.sampling.walks import Walk
 
 
 def drive(
-    walk: BinaryWalk | SphericalWalk,
+    walk: Walk,
     sweeps: int,
     every: int,
     starts: Starts,

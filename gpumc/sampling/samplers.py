@@ -231,7 +231,7 @@ class Rotations(SphereSampler):
 
     def sweep(self, moves: Moves, x: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotations of every row; see `SphereSampler`."""
-        return moves.repeated(x, self.moves, lambda rows, *given: rotation(*given, size=size[rows]))
+        return moves.repeated(x, self.moves, lambda rows, *given: rotation(size[rows], *given))
 
 
 @dataclass(frozen=True)

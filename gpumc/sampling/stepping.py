@@ -28,6 +28,7 @@ from gpumc.sampling.parts import Part
 from gpumc.sampling.samplers import Sampler, sampler_of
 from gpumc.sampling.spheres.spherical import SphericalWalk
 from gpumc.sampling.starts import Starts
+from gpumc.sampling.walks import Walk
 from gpumc.schema import Started, provenance
 from gpumc.state import State, load_arrays
 
@@ -258,9 +259,10 @@ class Dynamics:
         """``part`` of a population in pieces that fit in memory."""
         return self.walk(part, chains).batches()
 
-    def walk(self, part: Part, chains: int) -> BinaryWalk | SphericalWalk:
+    def walk(self, part: Part, chains: int) -> Walk:
         """What advances ``part`` of a population of so many chains an instance."""
-        return (SphericalWalk if self.machine.spherical else BinaryWalk)(self, part, chains)
+        kind = SphericalWalk if self.machine.spherical else BinaryWalk
+        return kind(self, part, chains)
 
     def dataset(self, records: Records, part: Part, every: int, started: Started) -> xr.Dataset:
         """The records of ``part``, one in ``every`` sweeps after burn-in."""
@@ -281,18 +283,18 @@ class Dynamics:
         )
 
     @cached_property
-    def _known(self) -> dict[int, BinaryWalk | SphericalWalk]:
+    def _known(self) -> dict[int, Walk]:
         """The walks of whole populations by their number of chains."""
         return {}
 
-    def _walk(self, chains: int) -> BinaryWalk | SphericalWalk:
+    def _walk(self, chains: int) -> Walk:
         part = self.whole(chains)
         chains = part.chains[1]
         if chains not in self._known:
             self._known[chains] = self.walk(part, chains)
         return self._known[chains]
 
-    def _walk_of(self, state: State) -> BinaryWalk | SphericalWalk:
+    def _walk_of(self, state: State) -> Walk:
         one_of("state", state, State, "a state, as init gives it,")
         walk = self._walk(state.shape[2])
         if state.shape != walk.shape or not isinstance(state, walk.state):

@@ -18,7 +18,7 @@ from gpumc.device.philox import Stream, philox, site_orders
 from gpumc.launch import Sizes
 from gpumc.measures import Measure
 from gpumc.sampling import acceptance
-from gpumc.sampling.acceptance import LOG_TABLE, Rule, exponential, logistic
+from gpumc.sampling.acceptance import Rule, exponential, logistic
 from gpumc.sampling.slopes import slopes_of
 from gpumc.state import Model, Population, pack_signs, unpack_signs
 
@@ -60,42 +60,31 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         seed=dynamics.seed,
         centre=_centre_role(dynamics.measure),
     )
-    constants = (
-        *(rule.thresholds, rule.beta, rule.gain, rule.centre, LOG_TABLE),
-        *(model.labels, _places(model), *_tables(model)),
-    )
     share = launch.share(device, model, acceptance.traced(dynamics.measure), rule.beta)
     items, workspace = _items(device, model, population, dynamics, sizes, share)
     known = sizes.constants(device, len(population.energy))
+    tables, limits = model.on(device), rule.on(device)
     launch.sweep_kernel(device, model, population.fields.dtype, dynamics.sampler.heat_bath, share, known)(
         items,
-        *(
-            sizes.array(device),
-            population.weights,
-            population.centre,
-            population.fields,
-            population.energy,
-            population.flips,
-        ),
-        *(device.asarray(model.pattern_bits), device.asarray(orders)),
-        *(None if array is None else device.asarray(array) for array in constants),
+        sizes.array(device),
+        population.weights,
+        population.centre,
+        population.fields,
+        population.energy,
+        population.flips,
+        tables.patterns,
+        device.asarray(orders),
+        limits.thresholds,
+        limits.beta,
+        limits.gain,
+        limits.centre,
+        acceptance.log_table(device),
+        tables.labels,
+        tables.places,
+        tables.values,
+        tables.slopes,
         workspace,
     )
-
-
-def _places(model: Model) -> np.ndarray:
-    """Where slopes are: the perceptron's crossings (grid, classes), or what the other units' signs give (classes,), int32."""
-    return np.ascontiguousarray(model.crossings if model.machine.readout.linear else model.classes, dtype=np.int32)
-
-
-def _tables(model: Model) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """What the slopes are made of: ``values`` int64 and ``table`` int32 of kernels/sweep.cu."""
-    if model.machine.readout.rectified:
-        return None, model.tables.astype(np.int32)
-    if model.dense:
-        up, slope = model.differences
-        return up, slope.astype(np.int32)
-    return np.ascontiguousarray(model.class_values), None
 
 
 def _items(
@@ -304,7 +293,7 @@ def draw_centre(
     share = launch.share(device, model, acceptance.traced(dynamics.measure), rule.beta)
     draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.sampler.heat_bath, share)
     items, workspace = _items(device, model, population, dynamics, sizes, share)
-    draw(items, sizes.array(device), population.weights, population.centre, device.asarray(rule.centre), workspace)
+    draw(items, sizes.array(device), population.weights, population.centre, rule.on(device).centre, workspace)
 
 
 def _row(table: np.ndarray | None, row: int) -> np.ndarray:

@@ -25,14 +25,10 @@ def _setting(value: Any, info: ValidationInfo) -> Any:
 
 
 #: ``kind`` and the settings of all samplers.
-_Samplers = create_model(
-    "_Samplers",
-    __base__=Section,
-    kind=(Literal[tuple(SAMPLERS)] | None, None),
-    **{
-        name: (Annotated[Any, AfterValidator(_setting)], None) for kind in SAMPLERS.values() for name in kind.settings()
-    },
-)
+_FIELDS: dict[str, Any] = {"kind": (Literal[tuple(SAMPLERS)] | None, None)} | {
+    name: (Annotated[Any, AfterValidator(_setting)], None) for kind in SAMPLERS.values() for name in kind.settings()
+}
+_Samplers = create_model("_Samplers", __base__=Section, **_FIELDS)
 
 
 class SamplerSection(_Samplers):  # type: ignore[misc, valid-type]

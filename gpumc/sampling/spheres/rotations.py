@@ -22,6 +22,7 @@ def turned(a: np.ndarray, b: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 
 def rotation(
+    size: np.ndarray,
     target: Target,
     beta: np.ndarray,
     pull: Pull | TracedPull | None,
@@ -29,7 +30,6 @@ def rotation(
     fields: np.ndarray,
     normals: np.ndarray,
     uniforms: np.ndarray,
-    size: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One proposal of every row: new weights and preactivations, and the probability (rows,) with which it was accepted.
 

@@ -86,9 +86,9 @@ class Spheres(State):
 class SphericalWalk:
     """What advances a part of a population of ``chains`` chains an instance."""
 
-    state = Spheres
+    state: type = Spheres
     #: Sweeps between two reports of progress.
-    stride = 1
+    stride: int = 1
 
     def __init__(self, dynamics: Dynamics, part: Part, chains: int):
         self.dynamics, self.part, self.chains = dynamics, part, chains
@@ -150,8 +150,8 @@ class SphericalWalk:
         first = np.log(self.sampler.first_size)
         state = Spheres(self.shape, x, None, np.full(groups, first), *np.zeros((3, *groups)))
         if starts.centre is not None:
-            rows = [np.ascontiguousarray(starts.centre[(i, *places)], dtype=float) for i in range(self.shape[0])]
-            state.centre = [normalised(asarray(one.reshape(-1, *self.units))) for one in rows]
+            given = [np.ascontiguousarray(starts.centre[(i, *places)], dtype=float) for i in range(self.shape[0])]
+            state.centre = [normalised(asarray(one.reshape(-1, *self.units))) for one in given]
         elif acceptance.moving_centre(self.measure):
             state.centre = [self._drawn_centre(state, i) for i in range(self.shape[0])]
         return state
@@ -166,9 +166,9 @@ class SphericalWalk:
         def on_device(name: str) -> list[np.ndarray]:
             return [self.device.asarray(one.reshape(-1, *self.units)) for one in filled(arrays[name])]
 
-        tuning = [filled(arrays[name]).reshape(self.shape[0], -1) for name in TUNING]
+        tuning = {name: filled(arrays[name]).reshape(self.shape[0], -1) for name in TUNING}
         centre = on_device("centre") if "centre" in arrays else None
-        return Spheres(self.shape, on_device("weights"), centre, *tuning, sweep=int(arrays["sweep"]))
+        return Spheres(self.shape, on_device("weights"), centre, sweep=int(arrays["sweep"]), **tuning)
 
     def advance(self, state: Spheres, count: int) -> None:
         """Sweep ``state`` in place ``count`` times. Raises RunError where a step size collapses."""
