@@ -79,7 +79,10 @@ def main() -> None:
                     entropy.mean("instance"),
                     entropy.std("instance", ddof=1) / entropy.sizes["instance"] ** 0.5,
                 )
-                cells[1:] = [f"{m:.4f} +- {e:.4f}" for m, e in zip(mean.values, error.values, strict=True)]
+                cells[1:] = [
+                    f"{m:.4f} +- {e:.4f}" if np.isfinite(e) else f"{m:.4f} (one)"
+                    for m, e in zip(mean.values, error.values, strict=True)
+                ]
             print(f"| {alpha:g} | {name} | " + " | ".join(cells) + " |", flush=True)
 
 
