@@ -24,7 +24,7 @@ from scipy.special import entr
 
 from gpumc.checks import one_of
 from gpumc.errors import ConfigError
-from gpumc.losses import ErrorCount
+from gpumc.losses import ErrorCount, Loss
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs
 from gpumc.schema import Started
@@ -165,11 +165,12 @@ class Problem:
 def franz_parisi(
     machine: Machine | Limit,
     reference: Gibbs = SOLUTIONS,
+    measure: Gibbs = SOLUTIONS,
     *,
     alpha: ArrayLike,
     distance: ArrayLike,
 ) -> xr.Dataset:
-    """Local entropies of configurations without error around typical references, as n -> infinity.
+    """Local entropies of configurations without error around typical references, as n tends to infinity.
 
     Parameters
     ----------
@@ -179,6 +180,8 @@ def franz_parisi(
         What references are typical of: a loss that counts, or a convex one, whose beta = inf stands for the temperature at which the
         entropy vanishes; by default the configurations without error. Its parameters that are several numbers become dimensions, beta as
         ``reference_beta``.
+    measure : Gibbs
+        What is counted around them: a loss that counts, with single parameters, at beta = inf; by default the error count at margin 0.
     alpha : float or array
         Patterns per weight.
     distance : float or array
@@ -197,7 +200,7 @@ def franz_parisi(
     Raises
     ------
     ConfigError
-        For other machines, and for losses that are neither convex nor count.
+        For other machines, for references of losses that are neither convex nor count, and for other measures around them.
 
     References
     ----------
@@ -214,11 +217,12 @@ def franz_parisi(
     if Limit.of(machine) != LIMIT:
         raise ConfigError("theory.franz_parisi is for the binary perceptron")
     loss = one_of("reference", reference, Gibbs, "a Gibbs(loss, beta)").loss
+    counted = _counted(measure)
     grid = Grid.of(loss, alpha=alpha, reference_beta=reference.beta, distance=distance)
     own = grid.columns
     typical = Reference.of(LIMIT, grid.losses(loss), own["alpha"], own["reference_beta"])
     rows = len(own["alpha"])
-    around = Factor(ErrorCount().rows(rows), np.full(rows, np.inf))
+    around = Factor(counted.rows(rows), np.full(rows, np.inf))
     there = np.flatnonzero(np.isfinite(typical.q))
     problem = Problem(typical, 1 - 2 * own["distance"], own["alpha"], around)
     columns = {name: np.full(rows, np.nan) for name in VARIABLES}
@@ -230,8 +234,21 @@ def franz_parisi(
     columns["converged"] = columns["converged"] == 1
     columns["entropy_bound"] = entr(own["distance"]) + entr(1 - own["distance"])
     columns["log_volume"] = columns["entropy"] - columns["entropy_bound"]
-    asked = {"measure": "gibbs", "loss": ErrorCount.kind, "beta": np.inf, "reference_loss": loss.kind}
+    asked = {"measure": "gibbs", "loss": counted.kind, "beta": np.inf, "reference_loss": loss.kind}
+    asked |= {f"loss_{name}": value for name, value in counted.parameters.items()}
     return grid.dataset(columns, LIMIT.attributes, asked, started=started)
+
+
+def _counted(measure: Gibbs) -> Loss:
+    """The loss of a measure of configurations without error. Raises ConfigError for any other."""
+    loss = one_of("measure", measure, Gibbs, "a Gibbs(loss, beta)").loss
+    single = all(isinstance(value, float) for value in (measure.beta, *loss.parameters.values()))
+    if not (loss.counts and single and measure.beta == np.inf):
+        raise ConfigError(
+            f"theory.franz_parisi counts configurations without error: a loss that counts, such as ErrorCount(), with single parameters "
+            f"at beta = inf is needed as the measure, and this is {measure}"
+        )
+    return loss
 
 
 def _solved(problem: Problem) -> dict[str, np.ndarray]:
