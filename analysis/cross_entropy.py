@@ -72,11 +72,10 @@ def draw_best(panel, data: xr.Dataset, alpha: float, beta: float) -> None:
         panel.plot(GAMMA, coldest, color=colour, linewidth=0.7, linestyle="--")
         panel.plot(GAMMA, coldest.where(stable), color=colour, linewidth=1.6, linestyle="--")
         panel.plot(GAMMA, warm.log_volume.sel(distance=distance), color=colour, linewidth=1.2)
-        here = {"distance": distance, "method": "nearest"}
         panel.errorbar(
             data.gamma,
-            mean.sel(**here),
-            error.sel(**here),
+            mean.sel(distance=distance, method="nearest"),
+            error.sel(distance=distance, method="nearest"),
             color=colour,
             marker=marker,
             markersize=4,

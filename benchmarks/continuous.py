@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,6 +24,7 @@ from threadpoolctl import threadpool_limits
 import gpumc
 from gpumc.device import Device, choose
 from gpumc.sampling.spheres.geometry import normalised
+from gpumc.sampling.spheres.spherical import SphericalWalk
 from gpumc.sampling.spheres.target import Target
 
 MACHINE, ALPHA, POPULATION, SWEEPS = (
@@ -57,9 +59,9 @@ def main() -> None:
 def gradients(device: Device) -> dict[str, float]:
     """Gradients a second, alone and in sampling, and the matrix-product rate that they are compared with."""
     patterns = gpumc.random_patterns(MACHINE, ALPHA, 1, seed=1)
-    settings = {"chains": POPULATION, "burn_in": 0, "sweeps": SWEEPS, "every": SWEEPS, "sampler": SAMPLER}
+    settings: dict[str, Any] = {"chains": POPULATION, "burn_in": 0, "sweeps": SWEEPS, "every": SWEEPS}
     walks = gpumc.dynamics(MACHINE, patterns, MEASURE, sampler=SAMPLER, device=device.name)
-    block = walks.walk(walks.whole(POPULATION), POPULATION).block
+    block = SphericalWalk(walks, walks.whole(POPULATION), POPULATION).block
     target = Target.of(device, MACHINE, MEASURE.loss, patterns.xi[0], patterns.labels[0])
     rng = np.random.default_rng(1)
     weights = normalised(device.asarray(rng.standard_normal((POPULATION, *target.shape))))
@@ -75,7 +77,10 @@ def gradients(device: Device) -> dict[str, float]:
     right = device.asarray(rng.standard_normal((MACHINE.n, patterns.count)))
     product = seconds(device, lambda: left @ right)
     alone = seconds(device, all_gradients)
-    sampled = seconds(device, lambda: gpumc.sample(MACHINE, patterns, MEASURE, seed=1, device=device.name, **settings))
+    sampled = seconds(
+        device,
+        lambda: gpumc.sample(MACHINE, patterns, MEASURE, seed=1, sampler=SAMPLER, device=device.name, **settings),
+    )
     sampled /= SWEEPS * SAMPLER.steps
     return {
         "rows_of_a_block": block,

@@ -24,6 +24,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 import gpumc
+from gpumc import launch
 from gpumc.bench import processors
 from gpumc.device import choose, describe
 from gpumc.launch import Sizes
@@ -140,7 +141,9 @@ def memory(loss: gpumc.losses.Loss, n: int, M: int) -> tuple[float, float]:
         weight_count=n,
     )
     arrays = (population.weights, population.fields, population.energy, population.flips)
-    held = sum(array.nbytes for array in arrays) + Sizes.of(model, population).workspace(ITEM, model)
+    variant = launch.sweep_variant(model, population.fields.dtype, False, 0)
+    held = sum(array.nbytes for array in arrays)
+    held += launch.item_bytes(choose("cpu"), variant, Sizes.of(model, population))
     return held / ITEM, (n + M * np.log2(n + 1)) / 8
 
 

@@ -91,7 +91,7 @@ def curve(device: Device) -> float:
 
 def seconds(device: Device, work: Callable[[], object]) -> float:
     """The shortest time of a piece of work, of those that fit two seconds."""
-    times = []
+    times: list[float] = []
     while sum(times) < 2 or len(times) < 3:
         started = time.perf_counter()
         work()

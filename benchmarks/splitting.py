@@ -60,12 +60,12 @@ def walls(device: Device, patterns: gpumc.Patterns) -> float:
     u = normalised(inputs.sum(axis=0) + np.zeros((ROWS, n)))
     behind = (u[0] @ inputs.T - 0.1)[None]
     heading = normalised(tangent(u, rng.normal(size=u.shape)))
-    fixed = [device.asarray(x) for x in (inputs, inputs @ inputs.T, behind, np.full(ROWS, ANGLE))]
+    walls, gram, behind, angle = map(device.asarray, (inputs, inputs @ inputs.T, behind, np.full(ROWS, ANGLE)))
     rates = []
     for _ in range(3):
         moved, turned = (device.xp.array(device.asarray(x)) for x in (u, heading))
         started = time.perf_counter()
-        met = play(device, moved, turned, *fixed, 10_000)
+        met = play(device, moved, turned, walls, gram, behind, angle, 10_000)
         device.synchronise()
         rates.append(float(met.sum()) / (time.perf_counter() - started))
     return max(rates)

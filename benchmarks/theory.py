@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,7 @@ import xarray as xr
 import gpumc
 from gpumc import theory
 
-ALPHA, DISTANCE, COUPLING = np.linspace(0.05, 0.8, 20), np.linspace(0.01, 0.35, 20), np.linspace(0.05, 1.5, 20)
+ALPHA, DISTANCE, COUPLING = np.linspace(0.05, 0.8, 20), np.linspace(0.01, 0.35, 20), np.linspace(0.05, 1.5, 20).tolist()
 CE = gpumc.CrossEntropy(1.0)
 
 CURVES: dict[str, Callable[[], xr.Dataset]] = {
@@ -26,8 +27,8 @@ CURVES: dict[str, Callable[[], xr.Dataset]] = {
         theory.Limit("perceptron", "spherical"), gpumc.Gibbs(CE, np.inf), alpha=2 * ALPHA
     ),
     **{
-        f"spherical committee, k = {k}": lambda k=k: theory.replica_symmetric(
-            theory.Limit("tree-committee", "spherical", k=k), alpha=2 * ALPHA
+        f"spherical committee, k = {k}": partial(
+            theory.replica_symmetric, theory.Limit("tree-committee", "spherical", k=k), alpha=2 * ALPHA
         )
         for k in (3, 5, 7, 9, np.inf)
     },
@@ -39,8 +40,8 @@ CURVES: dict[str, Callable[[], xr.Dataset]] = {
         theory.Limit("perceptron"), gpumc.Gibbs(CE, np.inf), alpha=0.4, distance=DISTANCE
     ),
     **{
-        f"binary clusters, y = {y:g}": lambda y=y: theory.dense_clusters(
-            theory.Limit("perceptron"), alpha=0.4, distance=DISTANCE, replicas=y
+        f"binary clusters, y = {y:g}": partial(
+            theory.dense_clusters, theory.Limit("perceptron"), alpha=0.4, distance=DISTANCE, replicas=y
         )
         for y in (3.0, 100.0, np.inf)
     },

@@ -91,7 +91,7 @@ def dataset_of(
             raise ConfigError("dense clusters are of configurations without error: leave --beta and the loss out")
         return theory.dense_clusters(machine, alpha=alpha, **places)
     if given == {"distance"}:
-        return theory.franz_parisi(machine, Gibbs(loss, beta), alpha=alpha, **places)
+        return theory.franz_parisi(machine, Gibbs(loss, beta), alpha=alpha, distance=places["distance"])
     if given == {"replicas", "coupling"}:
         counts = [int(y) if y % 1 == 0 else y for y in np.atleast_1d(places["replicas"]).tolist()]
         measures = [LocalEntropy(loss, beta, places["coupling"], y) for y in counts]
