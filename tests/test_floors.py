@@ -1,4 +1,4 @@
-"""The house keeps its floors: modules import lower floors, methods do not import one another, cupy has one home."""
+"""Modules import lower floors only, methods do not import one another, and one package imports cupy."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gpumc"
 
-#: The parts of the house from the bottom (docs/architecture.md): methods import lower floors, not one another.
+#: The packages and modules from the bottom (docs/architecture.md): methods import lower floors, not one another.
 FLOORS: list[set[str]] = [
     {"errors", "_version"},
     {"checks", "reading", "schema"},
@@ -31,7 +31,7 @@ OPEN = (FLOORS[5], FLOORS[-1])
 
 
 def part_of(path: Path) -> str:
-    """The part of the house a file belongs to: the first name below gpumc."""
+    """The package or module a file belongs to: the first name below gpumc."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 

@@ -5,10 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import gpumc
 from gpumc.sweeps.config import read_config
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = sorted(ROOT.glob("docs/*.md"))
 
 
 def blocks(language: str) -> list[str]:
@@ -34,3 +38,21 @@ def test_the_python_runs(tmp_path):
 def test_the_config_is_accepted():
     (config,) = blocks("toml")
     assert read_config(config).machine.kind == "tree-committee"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_every_path_and_link_exists(page):
+    """Paths of files in backticks, paths of tests in commands, and links to pages and pictures."""
+    text = page.read_text()
+    named = re.findall(r"`((?:tests|docs|analysis|benchmarks|runs|kernels|gpumc)/[\w/.-]*\.\w+)`", text)
+    named += re.findall(r"\b(tests/[\w/]+(?:\.py)?)", text)
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    missing = {path for path in named if not (ROOT / path).exists()}
+    missing |= {path for path in linked if not (page.parent / path).exists()}
+    assert not missing
+
+
+def test_promises_name_every_test_of_theirs():
+    promises = (ROOT / "docs" / "promises.md").read_text()
+    missing = [path.name for path in ROOT.glob("tests/promises/**/test_*.py") if path.name not in promises]
+    assert not missing

@@ -1,4 +1,4 @@
-"""Launches, copies and waits that each method may take: the table in docs/performance.md is the budget that tests hold.
+"""Launches, copies and waits that each method may take: the table in docs/performance.md has the upper bounds.
 
 python -m tests.promises.cuda.budgets           what each takes now
 python -m tests.promises.cuda.budgets --write   the same into docs/performance.md

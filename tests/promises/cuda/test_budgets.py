@@ -1,4 +1,4 @@
-"""No method asks more of the device than docs/performance.md says."""
+"""No method takes more launches, copies or waits than the table in docs/performance.md."""
 
 import numpy as np
 import pytest
