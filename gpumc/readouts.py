@@ -87,6 +87,13 @@ class Readout:
         """The factor of the weighted sum of real units."""
         return self.units**-0.5
 
+    @property
+    def plain(self) -> bool:
+        """Whether output weights are those that kernels know: 1, of ReLU units -1 in the second half, over sqrt(units)."""
+        first = np.arange(self.units) < self.units / 2
+        known = np.where(first | (not self.rectified), 1.0, -1.0)
+        return self.scale_of_output == self.units**-0.5 and np.array_equal(self.output_weights, known)
+
     def along(self, signs: np.ndarray, falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of hidden ``signs`` (rows, units, M), the sum or product before, (rows, M, 1), and after each of the flips ``falls`` (rows, M,
         flips), which are +1 where a sign falls and -1 where it rises."""
@@ -202,6 +209,13 @@ class Product(Readout):
         xp = array_module(values)
         others = xp.stack([xp.delete(values, unit, axis=-2).prod(axis=-2) for unit in range(self.units)], axis=-2)
         return values.prod(axis=-2), slopes * others
+
+    @property
+    def plain(self) -> bool:
+        """Whether output weights are those that kernels know: 1, of ReLU units -1 in the second half, over sqrt(units)."""
+        first = np.arange(self.units) < self.units / 2
+        known = np.where(first | (not self.rectified), 1.0, -1.0)
+        return self.scale_of_output == self.units**-0.5 and np.array_equal(self.output_weights, known)
 
     def along(self, signs: np.ndarray, falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         before = signs.prod(axis=1)[:, :, None]

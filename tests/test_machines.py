@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import gpumc
+from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.machines import MACHINES
+from gpumc.readouts import Readout
+from gpumc.sampling.spheres.slopes import has_kernel
 
 SMALL = [
     gpumc.Perceptron(7),
@@ -191,3 +194,23 @@ def test_slopes_of_the_output(machine):
         differences = (machine.output(fields + step) - machine.output(fields - step)) / 2e-6
         np.testing.assert_allclose(slopes[:, unit], differences, atol=1e-8)
     assert machine.differentiable == bool(np.any(slopes != 0))
+
+
+class Given(Readout):
+    """The sum of units with output weights of its own."""
+
+    output_weights = np.array([1.0, 2.0, -1.0])
+
+
+def test_output_weights_that_kernels_do_not_know():
+    """They take the way over arrays, whose derivatives are those of finite differences."""
+    host = choose("cpu")
+    plain = gpumc.TreeCommittee(21, k=3, weights="spherical", activation="tanh")
+    assert host.kind == "numpy" or has_kernel(host, plain, gpumc.CrossEntropy(1.0))
+    assert Readout(3, 21).plain
+    assert not Given(3, 21).plain
+    values, steps = np.random.default_rng(1).normal(size=(2, 3, 5))
+    slopes = 1 - np.tanh(values) ** 2
+    output, derivatives = Given(3, 21).differentiated(np.tanh(values), slopes.copy())
+    moved = Given(3, 21).output(np.tanh(values + 1e-6 * steps))
+    np.testing.assert_allclose((moved - output) / 1e-6, (derivatives * steps).sum(axis=0), atol=1e-5)

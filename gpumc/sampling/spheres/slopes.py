@@ -18,8 +18,9 @@ def variant(machine: Machine) -> dict[str, int]:
 
 
 def has_kernel(device: Device, machine: Machine, loss: Loss) -> bool:
-    """Whether there is a kernel on ``device``: for the cross-entropy of sums of units whose activation is quickly computed."""
-    quick = not machine.readout.by_unit and machine.activation != "erf"
+    """Whether there is a kernel on ``device``: for the cross-entropy of plain sums of units whose activation is quickly computed."""
+    readout = machine.readout
+    quick = not readout.by_unit and readout.plain and machine.activation != "erf"
     return device.kind != "numpy" and quick and loss.fused == "slopes.cu"
 
 
