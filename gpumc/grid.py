@@ -21,7 +21,7 @@ class Grid:
     @classmethod
     def of(cls, measure: Measure) -> Grid:
         """beta, the loss's own parameters, and the coupling (None where there is none)."""
-        given = {"beta": measure.beta, **measure.loss.parameters, "coupling": measure.coupling}
+        given = measure.parameters | {"coupling": measure.coupling}
         return cls({name: given[name] for name in ordered(given)})
 
     @property

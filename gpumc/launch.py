@@ -35,7 +35,7 @@ def share(device: Device, model: Model, traced: bool, beta: np.ndarray | None) -
     if beta is None or beta.max() >= 2**31:
         return 0
     patterns = -(-model.pattern_count // 32)
-    twice_change = 2 * model.pattern_count * np.abs(np.diff(model.tables)).max()
+    twice_change = 2 * model.pattern_count * model.largest_change
     return patterns if patterns <= MOST_SHARED and twice_change < 2**31 else 0
 
 

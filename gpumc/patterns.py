@@ -16,7 +16,8 @@ import xarray as xr
 
 from gpumc.checks import a_path, keep, numbers, one_of, real, reals, signs, whole
 from gpumc.device import Device
-from gpumc.device.philox import SEED_LIMIT, Stream, philox, random_bits, random_normals
+from gpumc.device.constants import Stream
+from gpumc.device.philox import SEED_LIMIT, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine, check_machine
 from gpumc.named import by_name, named

@@ -117,7 +117,6 @@ class Readout:
 class Linear(Readout):
     """The field of the one unit."""
 
-    macro: ClassVar[str] = "PERCEPTRON"
     linear: ClassVar[bool] = True
 
     @property

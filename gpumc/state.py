@@ -92,7 +92,7 @@ class Model:
     def pattern_count(self) -> int:
         return self.xi.shape[2]
 
-    @property
+    @cached_property
     def classes(self) -> np.ndarray:
         """The sums (or products) of the other units' signs at which flipping one unit's sign changes the loss.
 
@@ -111,7 +111,7 @@ class Model:
         the grid point with most of them has; further ones of others are 0, with a change of 0. One, 0, where all patterns count."""
         if self.dense:
             return np.zeros((len(self.tables), 1), np.int64)
-        steps = np.diff(self.tables, axis=1) != 0
+        steps = self._steps != 0
         most = max(1, int(steps.sum(axis=1).max()))
         found = np.zeros((len(steps), most), np.int64)
         for row, places in zip(found, steps, strict=True):
@@ -125,16 +125,14 @@ class Model:
         low, high = self.machine.readout.ends(rest)
         return self.tables[:, (low + largest) // 2] - self.tables[:, (high + largest) // 2]
 
-    @property
+    @cached_property
     def class_values(self) -> np.ndarray:
         """:meth:`class_values_at` the ``classes``, or, of the perceptron, at its crossings."""
         if not self.machine.readout.linear or self.dense:
             return self.class_values_at(self.classes)
         below = (self.crossings - 1 + self.machine.readout.largest) // 2
-        values = -np.take_along_axis(np.diff(self.tables, axis=1), below, axis=1)
-        return np.where(
-            np.arange(below.shape[1]) < np.count_nonzero(np.diff(self.tables, axis=1), axis=1)[:, None], values, 0
-        )
+        values = -np.take_along_axis(self._steps, below, axis=1)
+        return np.where(np.arange(below.shape[1]) < np.count_nonzero(self._steps, axis=1)[:, None], values, 0)
 
     @property
     def differences(self) -> tuple[np.ndarray, np.ndarray]:
@@ -149,16 +147,19 @@ class Model:
         """Whether every pattern, and not only those near where the loss jumps, feels the flip of a weight."""
         if not self.machine.readout.linear:
             return self.machine.readout.rectified
-        return (
-            not self.loss.counts or int(np.count_nonzero(np.diff(self.tables, axis=1), axis=1).max()) > MOST_CROSSINGS
-        )
+        return not self.loss.counts or int(np.count_nonzero(self._steps, axis=1).max()) > MOST_CROSSINGS
 
-    @property
+    @cached_property
+    def _steps(self) -> np.ndarray:
+        """What the loss gains from each readout to the next: int64 (grid, readouts - 1)."""
+        return np.diff(self.tables, axis=1)
+
+    @cached_property
     def largest_change(self) -> int:
         """The most that a pattern's loss changes by in the flip of a weight, in units of ``loss.unit``."""
         if not self.dense:
             return int(np.abs(self.class_values).max())
-        return int(np.abs(np.diff(self.tables, axis=1)).max()) * (2 if self.machine.readout.rectified else 1)
+        return int(np.abs(self._steps).max()) * (2 if self.machine.readout.rectified else 1)
 
     def on(self, device: Device) -> Tables:
         """What kernels read of it on ``device``, copied once."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import gpumc
-from gpumc.device.philox import Stream, philox, random_bits, random_normals
+from gpumc.device.constants import Stream
+from gpumc.device.philox import philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
 
 MACHINE = gpumc.TreeCommittee(135, k=3)

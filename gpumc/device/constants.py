@@ -56,8 +56,6 @@ SIZES = (
     "seed",
     "centre",  # a `Centre`
 )
-
-
 #: Those that a whole run has in common, for which a kernel can be compiled.
 COMPILED = (
     *("replicas", "weights", "inputs", "units", "patterns", "weight_words", "pattern_words"),

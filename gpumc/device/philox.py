@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpumc.device.constants import Stream as Stream
+from gpumc.device.constants import Stream
 from gpumc.device.devices import array_module
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)

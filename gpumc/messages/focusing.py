@@ -14,7 +14,8 @@ import xarray as xr
 
 from gpumc.checks import real, text, whole
 from gpumc.device import Device, choose, to_host
-from gpumc.device.philox import SEED_LIMIT, Stream, philox
+from gpumc.device.constants import Stream
+from gpumc.device.philox import SEED_LIMIT, philox
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.messages.belief_propagation import BeliefPropagation, check_machine, possible

@@ -10,7 +10,8 @@ import numpy as np
 
 from gpumc import observables
 from gpumc.device import Device, to_host
-from gpumc.device.philox import Stream, random_bits
+from gpumc.device.constants import Stream
+from gpumc.device.philox import random_bits
 from gpumc.errors import ConfigError
 from gpumc.measures import LocalEntropy
 from gpumc.observables import StabilityBins

@@ -80,8 +80,8 @@ def sample(
     -------
     Dataset
         Over (instance, parameters, chain, replica, draw): energies in units of the loss (not times beta), error rates, overlaps in
-        [-1, 1]; the last configurations; acceptance; the density of stabilities. Its bits depend on the arguments and on nothing else (of
-        spherical weights, on the device too).
+        [-1, 1]; the last configurations; acceptance; how many stabilities fall in each bin. Its bits depend on the arguments and on
+        nothing else (of spherical weights, on the device too).
 
     Raises
     ------

@@ -13,8 +13,8 @@ import numpy as np
 
 from gpumc import launch
 from gpumc.device import Device
-from gpumc.device.constants import Centre
-from gpumc.device.philox import Stream, philox, site_orders
+from gpumc.device.constants import Centre, Stream
+from gpumc.device.philox import philox, site_orders
 from gpumc.launch import Sizes
 from gpumc.measures import Measure
 from gpumc.sampling import acceptance

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from gpumc.device import Device, kernel
-from gpumc.device.constants import TOUCHING
-from gpumc.device.philox import Stream, philox, uniform
+from gpumc.device.constants import TOUCHING, Stream
+from gpumc.device.philox import philox, uniform
 from gpumc.sampling.spheres.geometry import normalised, tangent
 from gpumc.volumes.regions import Region
 

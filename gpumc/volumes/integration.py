@@ -16,7 +16,8 @@ from scipy.interpolate import CubicSpline
 
 from gpumc.checks import keep, whole
 from gpumc.device import Device, to_host
-from gpumc.device.philox import SEED_LIMIT, Stream, philox
+from gpumc.device.constants import Stream
+from gpumc.device.philox import SEED_LIMIT, philox
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine, require_binary

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from gpumc.device import Device, array_module, to_host
+from gpumc.device.constants import Stream
 from gpumc.device.normals import normals
-from gpumc.device.philox import Stream
 from gpumc.machines import Machine
 
 #: A least margin that is none, of patterns of norm 1 and weights of norm 1.

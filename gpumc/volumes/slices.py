@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from gpumc.device import Device, array_module
-from gpumc.device.philox import Stream, philox, uniform
+from gpumc.device.constants import Stream
+from gpumc.device.philox import philox, uniform
 from gpumc.sampling.spheres.geometry import normalised, tangent
 from gpumc.volumes.regions import Region
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from gpumc.checks import keep, whole
 from gpumc.device import Device, array_module, to_host
-from gpumc.device.philox import SEED_LIMIT, Stream, philox
+from gpumc.device.constants import Stream
+from gpumc.device.philox import SEED_LIMIT, philox
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs

@@ -8,7 +8,8 @@ from scipy.special import gammaln, ive
 
 import gpumc
 from gpumc.device import choose, to_host
-from gpumc.device.philox import Stream, philox, uniform
+from gpumc.device.constants import Stream
+from gpumc.device.philox import philox, uniform
 from gpumc.errors import ConfigError, RunError
 from gpumc.sampling import Part
 from gpumc.sampling.spheres.centre import draw_below_one, draw_centre

@@ -8,7 +8,8 @@ import pytest
 
 import gpumc
 from gpumc import theory
-from gpumc.device.philox import Stream, random_normals
+from gpumc.device.constants import Stream
+from gpumc.device.philox import random_normals
 from gpumc.errors import ConfigError
 
 CPU = {"device": "cpu"}

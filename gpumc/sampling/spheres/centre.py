@@ -6,7 +6,8 @@ import numpy as np
 from scipy.special import betaincinv
 
 from gpumc.device import array_module, to_host
-from gpumc.device.philox import Stream, philox, random_normals, uniform
+from gpumc.device.constants import Stream
+from gpumc.device.philox import philox, random_normals, uniform
 from gpumc.sampling.spheres.geometry import normalised, norms, tangent
 
 #: Attempts of the rejection that are made at once.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import Device
+from gpumc.device.constants import Stream
 from gpumc.device.normals import normals
-from gpumc.device.philox import Stream, philox, uniform
+from gpumc.device.philox import philox, uniform
 from gpumc.sampling.spheres import hmc
 from gpumc.sampling.spheres.geometry import normalised
 from gpumc.sampling.spheres.target import Pull, Target, TracedPull

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpumc.device import to_host
-from gpumc.device.philox import Stream, random_normals
+from gpumc.device.constants import Stream
+from gpumc.device.philox import random_normals
 from gpumc.errors import RunError
 from gpumc.observables import StabilityBins
 from gpumc.sampling import acceptance
