@@ -30,7 +30,7 @@ def item_chains(device: Device, model: Model) -> int:
 def share(device: Device, model: Model, traced: bool, beta: np.ndarray | None) -> int:
     """The patterns that each lane of a warp keeps in registers (SHARE of kernels/registers.cuh), 0 where they stay in memory:
     ``beta`` is the rule's, in fixed point."""
-    if device.kind != "cuda" or not model.dense or model.machine.readout.rectified or traced:
+    if device.kind != "cuda" or not model.dense or model.machine.readout.summed or traced:
         return 0
     if beta is None or beta.max() >= 2**31:
         return 0
@@ -155,7 +155,7 @@ def measure_kernel(device: Device, model: Model, field_dtype: np.dtype) -> Kerne
     """Energies, errors and stabilities in kernels/observe.cu, one item a walker."""
     pointer = f"const {field_pointer(field_dtype)}"
     signature = (
-        *("const int64*", pointer, "const int8*", "const int64*", "const int8*", "int64", "int64"),
+        *("const int64*", pointer, "const int8*", "const int32*", "const int64*", "const int8*", "int64", "int64"),
         *("int64*", "int64*", "int64*"),
     )
     return kernel(device, "observe.cu", "measure", signature, machine_variant(model, field_dtype))

@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gpumc.activations import ACTIVATIONS, ODD, activated, activation_slope
-from gpumc.checks import keep, one_of, real, text, whole
+from gpumc.checks import keep, one_of, real, series, text, whole
 from gpumc.device import array_module
 from gpumc.errors import ConfigError
-from gpumc.readouts import Linear, Product, Readout, Rectified
+from gpumc.readouts import Linear, Majority, Product, Readout, Rectified, Weighted, balanced
 
 #: The kinds of weights.
 WEIGHTS = ("binary", "spherical")
@@ -33,6 +33,7 @@ MOST_PATTERNS = 2**32
 #: The flattest and the steepest activation: within, squares of preactivations neither overflow nor vanish.
 SLOPES = 1e-50, 1e50
 STEEPNESS = f"a number from {SLOPES[0]:g} to {SLOPES[1]:g}"
+OUTPUT = f"numbers of absolute value {SLOPES[0]:g} to {SLOPES[1]:g}"
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,12 @@ class Machine:
             raise ConfigError(
                 f"{self.kind}: n = {self.n} and k = {self.k} are {self.weight_count} weights: fewer than {MOST_WEIGHTS} are possible"
             )
-        if self.readout.rectified and self.k % 2:
-            raise ConfigError(
-                f"{self.kind}: k = {self.k} is odd, and half of the ReLU units have output weight -1: use {self.k + 1}"
-            )
 
     def _odd(self, name: str, value: int, why: str) -> None:
         if value % 2 == 0:
             raise ConfigError(
                 f"{self.kind}: {name} = {value} is even, and {why} would tie: use {value - 1 or 1} or {value + 1}"
             )
-
-    def _majority_without_ties(self) -> None:
-        if self.activation == "sign":
-            self._odd("k", self.k, "the hidden units")
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -108,8 +101,7 @@ class Machine:
     @property
     def readout(self) -> Readout:
         """What the output makes of the hidden units."""
-        kind = Rectified if self.activation == "relu" else Readout
-        return kind(self.k, self.weight_count)
+        return Majority(self.k, self.weight_count)
 
     @property
     def weight_count(self) -> int:
@@ -157,7 +149,7 @@ class Machine:
     def stabilities(self, weights: np.ndarray, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Stabilities Delta, float64 (C, M), of weights (C, weight_count) on patterns xi (M, n) with labels (M,)."""
         if self.spherical:
-            return self.output(self.preactivations(weights, xi)) * labels
+            return self.outputs(self.preactivations(weights, xi)) * labels
         readout = self.readout
         of_fields = readout.of(self.fields(weights, readout.gauge(xi, labels)))
         return of_fields * readout.remaining(labels) * readout.scale
@@ -174,7 +166,7 @@ class Machine:
         inputs = self.unit_inputs(xi).astype(weights.dtype)
         return array_module(weights).matmul(per_unit, inputs.swapaxes(1, 2)).swapaxes(0, 1) / np.sqrt(self.fan_in)
 
-    def output(self, preactivations: np.ndarray) -> np.ndarray:
+    def outputs(self, preactivations: np.ndarray) -> np.ndarray:
         """The output (..., M) of real preactivations (..., k, M), which is the stability for a label of +1."""
         return self.readout.output(self._activated(preactivations))
 
@@ -205,7 +197,7 @@ class Perceptron(Machine):
     def readout(self) -> Readout:
         return Linear(1, self.n)
 
-    def output(self, preactivations: np.ndarray) -> np.ndarray:
+    def outputs(self, preactivations: np.ndarray) -> np.ndarray:
         return preactivations[..., 0, :]
 
     def differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,23 +205,74 @@ class Perceptron(Machine):
 
 
 @dataclass(frozen=True)
-class TreeCommittee(Machine):
-    """``k`` hidden units on disjoint inputs, ``n/k`` each; Delta = sigma sum_l c_l tau_l / sqrt(k), tau_l the activation.
+class Committee(Machine):
+    """What committees share: Delta = sigma sum_l c_l tau_l / |c|, tau_l being the activation of the preactivation.
 
-    ``k`` is odd for signs and even for ReLU, ``n/k`` odd for binary weights; c_l = 1, for ReLU -1 in the second half.
+    ``output`` gives c_l, a number for each unit; by default 1, of ReLU units -1 in the second half, which are even in number. Those of
+    signs are whole numbers of odd sum, so that nothing ties (by default ``k`` is odd); those of ReLU units with binary weights are whole.
     """
+
+    output: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output is not None:
+            keep(self, output=self._checked_output(self.output))
+        elif self.activation == "sign":
+            self._odd("k", self.k, "the hidden units")
+        elif self.activation == "relu" and self.k % 2:
+            raise ConfigError(
+                f"{self.kind}: k = {self.k} is odd, and half of the ReLU units have output weight -1: use {self.k + 1}, or give output"
+            )
+
+    def _checked_output(self, given: object) -> tuple[float, ...]:
+        name = f"{self.kind}: output"
+        values = np.atleast_1d(series(name, given, lambda c: (abs(c) >= SLOPES[0]) & (abs(c) <= SLOPES[1]), OUTPUT))
+        if values.shape != (self.k,):
+            raise ConfigError(
+                f"{name} has {values.size} numbers, and there are {self.k} hidden units: one each is needed"
+            )
+        if self.activation == "sign" or not self.spherical:
+            if not np.array_equal(values, np.rint(values)):
+                raise ConfigError(
+                    f"{name}: whole numbers are needed for {self.activation} units of {self.weights} weights"
+                )
+            if self.activation == "sign" and values.sum() % 2 == 0:
+                raise ConfigError(
+                    f"{name} has the even sum {values.sum():g}, and the hidden units would tie: an odd one is needed"
+                )
+            total, limit = np.abs(values).sum(), MOST_INPUTS / 2 / self.fan_in
+            if total >= limit:
+                raise ConfigError(f"{name}: the sum of absolute values is {total:g}: less than {limit:g} is possible")
+        return tuple(values.tolist())
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return super().attributes | ({} if self.output is None else {"output": list(self.output)})
+
+    @property
+    def readout(self) -> Readout:
+        rectified = self.activation == "relu"
+        default = balanced(self.k) if rectified else (1.0,) * self.k
+        if not rectified and self.output in (None, default):
+            return Majority(self.k, self.weight_count)
+        return (Rectified if rectified else Weighted)(self.k, self.weight_count, self.output or default)
+
+
+@dataclass(frozen=True)
+class TreeCommittee(Committee):
+    """A committee whose ``k`` hidden units have disjoint inputs, ``n/k`` each (odd for binary weights)."""
 
     kind: ClassVar[str] = "tree-committee"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._majority_without_ties()
         _check_tree(self)
 
 
 @dataclass(frozen=True)
-class FullCommittee(Machine):
-    """``k`` hidden units on the same ``n`` (odd for binary weights) inputs, n k weights, unit by unit; all else as for the tree."""
+class FullCommittee(Committee):
+    """A committee whose ``k`` hidden units have the same ``n`` (odd for binary weights) inputs: n k weights, unit by unit."""
 
     kind: ClassVar[str] = "full-committee"
 
@@ -237,7 +280,6 @@ class FullCommittee(Machine):
         super().__post_init__()
         if not self.spherical:
             self._odd("n", self.n, "binary weights")
-        self._majority_without_ties()
 
     @property
     def weight_count(self) -> int:
@@ -286,7 +328,7 @@ def require_binary(machine: Machine, what: str) -> None:
 
 def check_machine(machine: object) -> None:
     """Raise ConfigError for what is no machine."""
-    one_of("machine", machine, tuple(MACHINES.values()), "a Perceptron, TreeCommittee, FullCommittee or TreeParity")
+    one_of("machine", machine, (Machine,), "a Perceptron, TreeCommittee, FullCommittee or TreeParity")
 
 
 #: Every machine by the name that a config gives it.

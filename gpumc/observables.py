@@ -33,7 +33,9 @@ class StabilityBins:
         Where stabilities are real, those beyond ``FARTHEST`` count in the last bins.
         """
         if machine.spherical and machine.differentiable:
-            farthest = FARTHEST if machine.readout.linear or machine.activation == "relu" else 1 / machine.readout.scale
+            farthest = (
+                FARTHEST if machine.readout.linear or machine.activation == "relu" else machine.readout.largest_output
+            )
             edges = np.linspace(-farthest, farthest, 2 * round(farthest / BIN_WIDTH) + 1)
             return cls((edges[:-1] + edges[1:]) / 2, np.diff(edges), 0)
         step = 2 * machine.readout.scale
@@ -71,7 +73,7 @@ def measure(device: Device, model: Model, population: Population, bins: Stabilit
     sizes = Sizes.of(model, population).array(device)
     run = launch.measure_kernel(device, model, population.fields.dtype)
     tables = model.on(device)
-    constants = tables.labels, tables.losses, tables.in_error
+    constants = tables.labels, tables.places, tables.losses, tables.in_error
     run(energy.size, sizes, population.fields, *constants, size, bins.stride, energy, errors, histogram)
     return Measured(to_host(energy), to_host(errors), to_host(histogram))
 

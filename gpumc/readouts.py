@@ -1,11 +1,12 @@
 """What the output of a machine makes of its hidden units.
 
-With binary weights it is an integer, the *readout*: a field, a sum or a product of hidden signs, or twice a weighted sum of ReLU. The
-stability is the readout times ``scale``, for a label of +1. With real weights it is a real number, the output.
+With binary weights it is an integer, the *readout*: a field, a weighted sum or a product of hidden signs, or twice a weighted sum of ReLU.
+The stability is the readout times ``scale``, for a label of +1. With real weights it is a real number, the output.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -18,11 +19,12 @@ Number = TypeVar("Number", int, np.ndarray)
 
 @dataclass(frozen=True)
 class Readout:
-    """Of ``units`` hidden units with ``weights`` in all: the majority of hidden signs, unless a class below says otherwise.
+    """Of ``units`` hidden units with ``weights`` in all: their sum over sqrt(units), unless a class below says otherwise.
 
     ``linear``: the readout is the field of the one unit. ``rectified``: hidden units are ReLU, which are not odd, so that labels stay
-    beside the patterns. ``by_unit``: the output is odd in each unit, and not only in all of them together. ``macro`` chooses the header
-    in kernels/machines.
+    beside the patterns. ``by_unit``: the output is odd in each unit, and not only in all of them together. ``summed``: hidden units are
+    not exchangeable, or have more than two values, so that kernels follow the readout itself. ``plain``: fused kernels, belief
+    propagation and theory know it. ``macro`` chooses the header in kernels/machines.
     """
 
     units: int
@@ -32,6 +34,8 @@ class Readout:
     linear: ClassVar[bool] = False
     rectified: ClassVar[bool] = False
     by_unit: ClassVar[bool] = False
+    summed: ClassVar[bool] = False
+    plain: ClassVar[bool] = False
 
     @property
     def largest(self) -> int:
@@ -45,13 +49,21 @@ class Readout:
 
     @property
     def macros(self) -> dict[str, int]:
-        """The definitions that kernels of this readout are compiled with."""
         return {self.macro: 1, "PLANES": self.units.bit_length()}
 
     @property
     def output_weights(self) -> np.ndarray:
         """c_l of the hidden units, float64 (units,)."""
         return np.ones(self.units)
+
+    @property
+    def gains(self) -> np.ndarray:
+        """What each hidden unit adds to the readout for a value of 1: int64 (units,)."""
+        return np.ones(self.units, np.int64)
+
+    def values(self, fields: np.ndarray) -> np.ndarray:
+        """The hidden units' values at integer ``fields``, of their dtype."""
+        return np.where(fields > 0, 1, -1).astype(fields.dtype)
 
     @property
     def rests(self) -> np.ndarray:
@@ -88,15 +100,13 @@ class Readout:
         return self.units**-0.5
 
     @property
-    def plain(self) -> bool:
-        """Whether output weights are those that kernels know: 1, of ReLU units -1 in the second half, over sqrt(units)."""
-        first = np.arange(self.units) < self.units / 2
-        known = np.where(first | (not self.rectified), 1.0, -1.0)
-        return self.scale_of_output == self.units**-0.5 and np.array_equal(self.output_weights, known)
+    def largest_output(self) -> float:
+        """The largest output of units that are at most 1."""
+        return 1 / self.scale
 
-    def along(self, signs: np.ndarray, falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of hidden ``signs`` (rows, units, M), the sum or product before, (rows, M, 1), and after each of the flips ``falls`` (rows, M,
-        flips), which are +1 where a sign falls and -1 where it rises."""
+    def along(self, signs: np.ndarray, falls: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of hidden ``signs`` (rows, units, M), the weighted sum or product before, (rows, M, 1), and after each of the flips ``falls``
+        (rows, M, flips) of ``units``, which are +1 where a sign falls and -1 where it rises."""
         before = signs.sum(axis=1)[:, :, None]
         return before, before - 2 * array_module(signs).cumsum(falls, axis=2)
 
@@ -114,10 +124,78 @@ class Readout:
         return np.ones_like(labels, np.int8)
 
 
-class Linear(Readout):
+class Majority(Readout):
+    """The majority of hidden signs, or the sum of real units over sqrt(units)."""
+
+    plain = True
+
+
+@dataclass(frozen=True)
+class Weighted(Majority):
+    """The sum of hidden signs with ``given`` output weights, which are whole numbers, over their norm."""
+
+    given: tuple[float, ...]
+
+    macro = "WEIGHTED"
+    summed = True
+
+    @property
+    def plain(self) -> bool:  # type: ignore[override]
+        """Whether output weights are the default ones: 1, of ReLU units -1 in the second half."""
+        return self.given == (balanced(self.units) if self.rectified else (1.0,) * self.units)
+
+    @property
+    def largest(self) -> int:
+        return int(np.abs(self.gains).sum())
+
+    @property
+    def scale(self) -> float:
+        return self.scale_of_output
+
+    @property
+    def macros(self) -> dict[str, int]:
+        return {self.macro: 1}
+
+    @property
+    def output_weights(self) -> np.ndarray:
+        return np.array(self.given)
+
+    @property
+    def scale_of_output(self) -> float:
+        return math.fsum(c * c for c in self.given) ** -0.5
+
+    @property
+    def largest_output(self) -> float:
+        return math.fsum(map(abs, self.given)) * self.scale_of_output
+
+    @property
+    def gains(self) -> np.ndarray:
+        return self.output_weights.astype(np.int64)
+
+    def of(self, fields: np.ndarray) -> np.ndarray:
+        return np.einsum("l,...lm->...m", self.gains, self.values(fields))
+
+    def along(self, signs: np.ndarray, falls: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        xp = array_module(signs)
+        gains = xp.asarray(self.gains)
+        before = xp.einsum("l,rlm->rm", gains, signs)[:, :, None]
+        return before, before - 2 * xp.cumsum(falls * gains[units], axis=2)
+
+    def margin(self, fields: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Here that of the unit at which the weighted sum of signs changes its own, as a threshold of all units rises."""
+        xp = array_module(fields)
+        c = xp.asarray(self.output_weights)[:, None]
+        fields = fields * labels * xp.sign(c)
+        order = xp.argsort(fields, axis=-2)
+        share = xp.take_along_axis(xp.broadcast_to(xp.abs(c), fields.shape), order, axis=-2)
+        below = (2 * xp.cumsum(share, axis=-2) < xp.abs(c).sum()).sum(axis=-2, keepdims=True)
+        return xp.take_along_axis(xp.take_along_axis(fields, order, axis=-2), below, axis=-2)[..., 0, :]
+
+
+class Linear(Majority):
     """The field of the one unit."""
 
-    linear: ClassVar[bool] = True
+    linear = True
 
     @property
     def largest(self) -> int:
@@ -138,30 +216,28 @@ class Linear(Readout):
         return values[..., 0, :]
 
 
-class Rectified(Readout):
-    """Twice the sum of ReLU units, the second half with a minus."""
+class Rectified(Weighted):
+    """Twice the sum of ReLU units with ``given`` output weights, which are whole numbers where weights are binary."""
 
-    macro: ClassVar[str] = "RECTIFIED"
-    rectified: ClassVar[bool] = True
+    macro = "RECTIFIED"
+    rectified = True
 
     @property
     def largest(self) -> int:
-        return self.weights
+        return int(max(np.abs(self.gains[self.gains * sign > 0]).sum() for sign in (1, -1))) * (
+            self.weights // self.units
+        )
 
     @property
     def scale(self) -> float:
-        return 0.5 * self.weights**-0.5
+        return 0.5 * (self.weights // self.units * math.fsum(c * c for c in self.given)) ** -0.5
 
     @property
-    def macros(self) -> dict[str, int]:
-        return {self.macro: 1}
+    def gains(self) -> np.ndarray:
+        return (2 * self.output_weights).astype(np.int64)
 
-    @property
-    def output_weights(self) -> np.ndarray:
-        return np.where(np.arange(self.units) < self.units / 2, 1.0, -1.0)
-
-    def of(self, fields: np.ndarray) -> np.ndarray:
-        return np.einsum("l,...lm->...m", 2 * self.output_weights.astype(np.int64), np.maximum(fields, 0))
+    def values(self, fields: np.ndarray) -> np.ndarray:
+        return np.maximum(fields, 0)
 
     def gauge(self, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return np.array(xi)
@@ -173,8 +249,9 @@ class Rectified(Readout):
 class Product(Readout):
     """The product of the hidden units; labels are folded into the inputs of the first."""
 
-    macro: ClassVar[str] = "PARITY"
-    by_unit: ClassVar[bool] = True
+    macro = "PARITY"
+    by_unit = True
+    plain = True
 
     @property
     def largest(self) -> int:
@@ -183,10 +260,6 @@ class Product(Readout):
     @property
     def scale(self) -> float:
         return 1.0
-
-    @property
-    def macros(self) -> dict[str, int]:
-        return {self.macro: 1}
 
     @property
     def rests(self) -> np.ndarray:
@@ -209,14 +282,7 @@ class Product(Readout):
         others = xp.stack([xp.delete(values, unit, axis=-2).prod(axis=-2) for unit in range(self.units)], axis=-2)
         return values.prod(axis=-2), slopes * others
 
-    @property
-    def plain(self) -> bool:
-        """Whether output weights are those that kernels know: 1, of ReLU units -1 in the second half, over sqrt(units)."""
-        first = np.arange(self.units) < self.units / 2
-        known = np.where(first | (not self.rectified), 1.0, -1.0)
-        return self.scale_of_output == self.units**-0.5 and np.array_equal(self.output_weights, known)
-
-    def along(self, signs: np.ndarray, falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def along(self, signs: np.ndarray, falls: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         before = signs.prod(axis=1)[:, :, None]
         return before, before * (-1) ** array_module(signs).arange(1, falls.shape[2] + 1)
 
@@ -229,3 +295,8 @@ class Product(Readout):
         gauged = np.array(xi)
         gauged[..., : gauged.shape[-1] // self.units] *= labels[..., None].astype(gauged.dtype)
         return gauged
+
+
+def balanced(units: int) -> tuple[float, ...]:
+    """The default output weights of ReLU units: 1, and -1 in the second half."""
+    return tuple(1.0 if unit < units / 2 else -1.0 for unit in range(units))

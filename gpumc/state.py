@@ -96,10 +96,10 @@ class Model:
     def classes(self) -> np.ndarray:
         """The sums (or products) of the other units' signs at which flipping one unit's sign changes the loss.
 
-        int64 (classes,). A unit whose readout is linear or rectified has none to speak of: of the perceptron they are its ``crossings``.
+        int64 (classes,). The perceptron, which has its ``crossings``, and readouts that are followed have none to speak of.
         """
         readout = self.machine.readout
-        if readout.linear or readout.rectified:
+        if readout.linear or readout.summed:
             return np.zeros(self.crossings.shape[1], np.int64)
         rest = readout.rests
         matter = rest[np.any(self.class_values_at(rest), axis=0)]
@@ -146,7 +146,7 @@ class Model:
     def dense(self) -> bool:
         """Whether every pattern, and not only those near where the loss jumps, feels the flip of a weight."""
         if not self.machine.readout.linear:
-            return self.machine.readout.rectified
+            return self.machine.readout.summed
         return not self.loss.counts or int(np.count_nonzero(self._steps, axis=1).max()) > MOST_CROSSINGS
 
     @cached_property
@@ -159,7 +159,7 @@ class Model:
         """The most that a pattern's loss changes by in the flip of a weight, in units of ``loss.unit``."""
         if not self.dense:
             return int(np.abs(self.class_values).max())
-        return int(np.abs(self._steps).max()) * (2 if self.machine.readout.rectified else 1)
+        return int(np.abs(self._steps).max()) * int(np.abs(self.machine.readout.gains).max())
 
     def on(self, device: Device) -> Tables:
         """What kernels read of it on ``device``, copied once."""
@@ -230,7 +230,8 @@ def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 @dataclass(frozen=True)
 class Tables:
     """What kernels read of a model, on a device: ``patterns`` uint32 (instances, n, words), bits of ``xi``; ``labels`` int8 (instances, M);
-    ``places`` int32, where slopes are, the perceptron's crossings (grid, classes), or what the other units' signs give (classes,);
+    ``places`` int32: where slopes are, the perceptron's crossings (grid, classes), or what the other units' signs give (classes,), or
+    what units add to a readout that is followed (units,);
     ``values`` int64 and ``slopes`` int32, what slopes are made of, (grid, ...) or None; ``losses`` int64 and ``in_error`` int8 (grid,
     readouts)."""
 
@@ -248,13 +249,13 @@ class Tables:
         readout = model.machine.readout
         values: np.ndarray | None = None
         slopes: np.ndarray | None = None
-        if readout.rectified:
+        if readout.summed:
             slopes = model.tables
         elif model.dense:
             values, slopes = model.differences
         else:
             values = model.class_values
-        places = model.crossings if readout.linear else model.classes
+        places = model.crossings if readout.linear else readout.gains if readout.summed else model.classes
 
         def copied(array: np.ndarray, dtype: type) -> np.ndarray:
             return device.asarray(np.ascontiguousarray(array, dtype=dtype))

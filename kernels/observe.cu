@@ -3,7 +3,7 @@
 
 // One item is a walker: its energy summed from scratch, its errors, and its stabilities added to the histogram of its instance
 // and grid point, `stride` readouts a bin.
-extern "C" __global__ void measure(int64 begin, int64 end, const Sizes* sizes, const field_t* fields, const int8* labels, const int64* tables,
+extern "C" __global__ void measure(int64 begin, int64 end, const Sizes* sizes, const field_t* fields, const int8* labels, const int32* gains, const int64* tables,
                                    const int8* in_error, int64 bins, int64 stride, int64* energy, int64* errors, int64* histogram) {
     const Sizes& s = *sizes;
     for (int64 item = first_item(begin); item < end; item += item_stride()) {
@@ -15,7 +15,7 @@ extern "C" __global__ void measure(int64 begin, int64 end, const Sizes* sizes, c
         int64 sum = 0, wrong = 0;
         for (int64 w = 0; w < s.pattern_words; ++w)
             for_lanes(32 * w, s.patterns, [&](int64 m) {
-                int64 readout = readout_of(s, f, m) * label[m];
+                int64 readout = readout_of(s, f, m, gains) * label[m];
                 int64 row = (readout + s.readouts - 1) / 2;
                 sum += table[row];
                 wrong += is_wrong[row];

@@ -1,14 +1,14 @@
 // Sweeps of single flips: the twin of gpumc/sampling/sweep.py. One item is a few chains with their replicas.
 //
-// Variants: DENSE (differences of every pattern, or ReLU units that are RECTIFIED) or margins of COMMITTEE (with PLANES) / PARITY / perceptron; ERROR_COUNT (thresholds)
+// Variants: DENSE (differences of every pattern, or sums of units that are RECTIFIED or WEIGHTED) or margins of COMMITTEE (with PLANES) / PARITY / perceptron; ERROR_COUNT (thresholds)
 // or variates; ERROR_COUNT_OF_ONE_CLASS; HEAT_BATH or Metropolis; WIDE (int32 fields);
 // sizes as arguments or as constants (gpumc/device/constants.py).
 #include "acceptance.cuh"
 #include "chains.cuh"
 #include "signs.cuh"
 
-#if defined(RECTIFIED)
-#include "rectified.cuh"
+#if defined(RECTIFIED) || defined(WEIGHTED)
+#include "sums.cuh"
 #elif defined(DENSE)
 #include "differences.cuh"
 #ifdef SHARE

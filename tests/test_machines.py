@@ -9,7 +9,7 @@ import gpumc
 from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.machines import MACHINES
-from gpumc.readouts import Readout
+from gpumc.readouts import Majority
 from gpumc.sampling.spheres.slopes import has_kernel
 
 SMALL = [
@@ -21,6 +21,12 @@ SMALL = [
     gpumc.TreeParity(5, k=1),
 ]
 RECTIFIED = [gpumc.TreeCommittee(20, k=4, activation="relu"), gpumc.FullCommittee(5, k=2, activation="relu")]
+#: Given output weights.
+WEIGHTED = [
+    gpumc.TreeCommittee(9, k=3, output=[3, -1, 1]),
+    gpumc.FullCommittee(5, k=4, output=[1, 2, -3, 1]),
+    gpumc.TreeCommittee(15, k=3, activation="relu", output=[2, -1, 3]),
+]
 by_name = pytest.mark.parametrize("machine", SMALL, ids=lambda m: f"{m.kind}-{m.n}-{m.k}")
 
 
@@ -29,17 +35,25 @@ def stability(machine, weights, pattern, label) -> float:
     if machine.kind == "perceptron":
         return label * sum(int(w) * int(x) for w, x in zip(weights, pattern, strict=True)) / sqrt(machine.n)
     inputs = machine.n if machine.kind == "full-committee" else machine.n // machine.k
-    signs, rectified = [], 0
+    signs, values = [], []
     for unit in range(machine.k):
         first = 0 if machine.kind == "full-committee" else unit * inputs
         total = 0
         for j in range(inputs):
             total += int(weights[unit * inputs + j]) * int(pattern[first + j])
         signs.append(1 if total > 0 else -1)
-        rectified += (1 if unit < machine.k / 2 else -1) * max(0, total)
-    if machine.activation == "relu":
-        return label * rectified / sqrt(inputs * machine.k)
-    return label * (prod(signs) if machine.kind == "tree-parity" else sum(signs) / sqrt(machine.k))
+        values.append(max(0, total) if machine.activation == "relu" else signs[-1])
+    if machine.kind == "tree-parity":
+        return label * prod(signs)
+    return label * weighted_sum(machine, values) / (sqrt(inputs) if machine.activation == "relu" else 1)
+
+
+def weighted_sum(machine, values) -> float:
+    """A committee's output in plain Python."""
+    c = machine.output
+    if c is None:
+        c = [-1 if machine.activation == "relu" and unit >= machine.k / 2 else 1 for unit in range(machine.k)]
+    return sum(a * b for a, b in zip(c, values, strict=True)) / sqrt(sum(a * a for a in c))
 
 
 def draw(machine, count=20, patterns=30):
@@ -48,7 +62,7 @@ def draw(machine, count=20, patterns=30):
     return tuple(rng.choice(np.array([-1, 1], np.int8), shape) for shape in shapes)
 
 
-@pytest.mark.parametrize("machine", SMALL + RECTIFIED, ids=lambda m: f"{m.kind}-{m.n}-{m.k}-{m.activation}")
+@pytest.mark.parametrize("machine", SMALL + RECTIFIED + WEIGHTED, ids=lambda m: f"{m.kind}-{m.n}-{m.k}-{m.activation}")
 def test_stabilities(machine):
     weights, xi, labels = draw(machine)
     expected = [[stability(machine, w, x, s) for x, s in zip(xi, labels, strict=True)] for w in weights]
@@ -73,6 +87,28 @@ def test_readouts_are_odd_and_bounded(machine):
     assert np.all((readout + machine.readout.largest) % 2 == 0)
     assert np.all(readout != 0)
     assert np.abs(readout).max() == machine.readout.largest
+
+
+def test_given_output_weights():
+    """Those of +-1 are a gauge: a unit with -1 is one with opposite weights. Weights of 1 are the default."""
+    given, default = gpumc.TreeCommittee(15, k=3, output=[1, -1, -1]), gpumc.TreeCommittee(15, k=3)
+    weights, xi, labels = draw(default)
+    opposite = weights * np.repeat([1, -1, -1], 5).astype(np.int8)
+    assert np.array_equal(given.stabilities(weights, xi, labels), default.stabilities(opposite, xi, labels))
+    assert gpumc.TreeCommittee(15, k=3, output=[1, 1, 1]).readout == default.readout
+    assert given.attributes["output"] == [1.0, -1.0, -1.0]
+
+
+def test_the_margin_of_a_weighted_majority():
+    """It is above 0 exactly where the pattern is right, and is the threshold of all units at which that turns."""
+    machine = gpumc.TreeCommittee(25, k=5, weights="spherical", output=[3, -1, 2, 4, -3])
+    fields, labels = np.random.default_rng(1).normal(size=(40, 5, 6)), np.array([1, -1, 1, 1, -1, -1])
+    margin = machine.readout.margin(fields, labels)
+    assert np.array_equal(margin > 0, machine.outputs(np.sign(fields)) * labels > 0)
+    turned = np.sign(machine.output)[:, None] * labels
+    for shift in (-1e-9, 1e-9):
+        rightness = machine.outputs(np.sign(fields * turned - margin[:, None] - shift) * turned) * labels
+        assert np.all((rightness > 0) == (shift < 0))
 
 
 @by_name
@@ -129,6 +165,12 @@ def test_kinds():
         (lambda: gpumc.FullCommittee(9, k=2), "k = 2 is even"),
         (lambda: gpumc.TreeParity(8, k=2), "n/k = 4 is even"),
         (lambda: gpumc.TreeParity(9, k=0), "k = 0"),
+        (lambda: gpumc.TreeCommittee(15, k=3, output=[1, 2]), "output has 2 numbers.* 3 hidden units"),
+        (lambda: gpumc.TreeCommittee(15, k=3, output=[1, 2, 3]), "even sum 6"),
+        (lambda: gpumc.TreeCommittee(15, k=3, output=[1, 0.5, 1]), "whole numbers"),
+        (lambda: gpumc.TreeCommittee(15, k=3, output=[1, 0, 2]), "output"),
+        (lambda: gpumc.TreeCommittee(15, k=3, output=[1, "a", 2]), "output"),
+        (lambda: gpumc.TreeCommittee(15, k=3, output=[1, 1, 2**23 + 1]), "sum of absolute values"),
         (lambda: gpumc.Perceptron(7).pattern_count(0.01), "no pattern.*0.14"),
         (lambda: gpumc.Perceptron(7).pattern_count(float("nan")), "alpha"),
         (lambda: gpumc.Perceptron(7).pattern_count(-0.4), "alpha"),
@@ -148,8 +190,11 @@ SPHERICAL = [
     gpumc.FullCommittee(6, k=2, weights="spherical", activation="relu"),
     gpumc.TreeParity(12, k=3, weights="spherical"),
     gpumc.TreeParity(12, k=4, weights="spherical", activation="tanh"),
+    gpumc.TreeCommittee(12, k=3, weights="spherical", output=[2, -2, 1]),
+    gpumc.FullCommittee(6, k=2, weights="spherical", activation="tanh", output=[1.5, -0.3]),
+    gpumc.TreeCommittee(12, k=3, weights="spherical", activation="relu", output=[0.2, -1.0, 1.5]),
 ]
-spherical = pytest.mark.parametrize("machine", SPHERICAL, ids=lambda m: f"{m.kind}-{m.activation}")
+spherical = pytest.mark.parametrize("machine", SPHERICAL, ids=lambda m: f"{m.kind}-{m.activation}-{m.readout.plain}")
 
 
 def real_stability(machine, weights, pattern, label) -> float:
@@ -164,9 +209,8 @@ def real_stability(machine, weights, pattern, label) -> float:
         b = machine.slope
         value = {"sign": lambda x: 1 if x > 0 else -1, "relu": lambda x: max(0, x)}
         value |= {"erf": lambda x, b=b: erf(b * x), "tanh": lambda x, b=b: tanh(b * x)}
-        output = value[machine.activation](x)
-        outputs.append(-output if machine.activation == "relu" and 2 * unit >= machine.k else output)
-    return label * (prod(outputs) if machine.kind == "tree-parity" else sum(outputs) / sqrt(machine.k))
+        outputs.append(value[machine.activation](x))
+    return label * (prod(outputs) if machine.kind == "tree-parity" else weighted_sum(machine, outputs))
 
 
 def draw_real(machine, count=5, patterns=8):
@@ -187,30 +231,20 @@ def test_slopes_of_the_output(machine):
     """Against finite differences, 1e-6 to either side."""
     fields = np.random.default_rng(3).normal(size=(4, machine.k, 10))
     output, slopes = machine.differentiated(fields)
-    np.testing.assert_allclose(output, machine.output(fields), atol=1e-14)
+    np.testing.assert_allclose(output, machine.outputs(fields), atol=1e-14)
     for unit in range(machine.k):
         step = np.zeros_like(fields)
         step[:, unit] = 1e-6
-        differences = (machine.output(fields + step) - machine.output(fields - step)) / 2e-6
+        differences = (machine.outputs(fields + step) - machine.outputs(fields - step)) / 2e-6
         np.testing.assert_allclose(slopes[:, unit], differences, atol=1e-8)
     assert machine.differentiable == bool(np.any(slopes != 0))
 
 
-class Given(Readout):
-    """The sum of units with output weights of its own."""
-
-    output_weights = np.array([1.0, 2.0, -1.0])
-
-
 def test_output_weights_that_kernels_do_not_know():
-    """They take the way over arrays, whose derivatives are those of finite differences."""
+    """They take the way over arrays."""
     host = choose("cpu")
     plain = gpumc.TreeCommittee(21, k=3, weights="spherical", activation="tanh")
     assert host.kind == "numpy" or has_kernel(host, plain, gpumc.CrossEntropy(1.0))
-    assert Readout(3, 21).plain
-    assert not Given(3, 21).plain
-    values, steps = np.random.default_rng(1).normal(size=(2, 3, 5))
-    slopes = 1 - np.tanh(values) ** 2
-    output, derivatives = Given(3, 21).differentiated(np.tanh(values), slopes.copy())
-    moved = Given(3, 21).output(np.tanh(values + 1e-6 * steps))
-    np.testing.assert_allclose((moved - output) / 1e-6, (derivatives * steps).sum(axis=0), atol=1e-5)
+    assert Majority(3, 21).plain
+    given = gpumc.TreeCommittee(21, k=3, weights="spherical", activation="tanh", output=[1.0, 2.0, -1.0])
+    assert not has_kernel(host, given, gpumc.CrossEntropy(1.0))

@@ -1,4 +1,4 @@
-"""What a flip would cost: the NumPy side of ``kernels/margins.cuh``, ``differences.cuh`` and ``rectified.cuh``.
+"""What a flip would cost: the NumPy side of ``kernels/margins.cuh``, ``differences.cuh`` and ``sums.cuh``.
 
 Flipping weight i of unit l moves the field of every pattern by -2 w_i xi_i: down where w_i xi_i = +1, else up. Let ``down`` and
 ``up`` be what the loss would gain if all fields of the unit went down, or all up, and D what it would gain if those with
@@ -193,8 +193,8 @@ class Differences:
         return places
 
 
-class Rectified:
-    """ReLU units: a pattern's readout follows each field above 0, so that a proposal looks its loss up twice.
+class Sums:
+    """Weighted sums of ReLU units, or of signs: a pattern's readout is followed, so that a proposal looks its loss up twice.
 
     Fields are int (k, walkers, M) here, readouts (walkers, M).
     """
@@ -205,13 +205,15 @@ class Rectified:
         machine = model.machine
         self._xi, self._n, self._fan_in = model.xi[instances].astype(fields.dtype), machine.n, machine.fan_in
         self._instance = np.repeat(np.arange(len(self._xi)), len(fields) // len(self._xi))
-        # What a unit's output adds to the readout: twice its output weight, with the pattern's label.
-        self._gain = 2 * np.multiply.outer(machine.readout.output_weights.astype(np.int64), model.labels[instances])
+        readout = machine.readout
+        # What a unit's value adds to the readout, with the pattern's label.
+        self._gain = np.multiply.outer(readout.gains, model.labels[instances])
+        self._values = readout.values
         self._fields = fields.swapaxes(0, 1).copy()
         by_instance = fields.reshape(len(self._xi), -1, *fields.shape[1:])
         labels = model.labels[instances].astype(np.int64)[:, None]
-        self._readout = (labels * machine.readout.of(by_instance)).reshape(len(fields), -1)
-        self._losses, self._middle = model.tables.ravel(), machine.readout.largest
+        self._readout = (labels * readout.of(by_instance)).reshape(len(fields), -1)
+        self._losses, self._middle = model.tables.ravel(), readout.largest
         self._first = (model.tables.shape[1] * grid_of)[:, None]
 
     @property
@@ -241,19 +243,19 @@ class Rectified:
         """What the flip adds to the readouts: (A, M)."""
         unit = site // self._fan_in
         field = self._fields[unit, who]
-        output = np.maximum(field + self._step(who, site, old), 0) - np.maximum(field, 0)
-        return self._gain[unit, self._instance[who]] * output
+        rise = self._values(field + self._step(who, site, old)) - self._values(field)
+        return self._gain[unit, self._instance[who]] * rise
 
     def _loss(self, who: np.ndarray, readout: np.ndarray) -> np.ndarray:
         return self._losses.take(self._first[who] + ((readout + self._middle) >> 1))
 
 
-Slopes = Margins | Differences | Rectified
+Slopes = Margins | Differences | Sums
 
 
 def slopes_of(model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray) -> Slopes:
     """The slopes of walkers with ``fields`` (walkers, k, M), which are followed; ``grid_of`` int (walkers,)."""
-    kind = Rectified if model.machine.readout.rectified else Differences if model.dense else Margins
+    kind = Sums if model.machine.readout.summed else Differences if model.dense else Margins
     return kind(model, instances, grid_of, fields)
 
 

@@ -78,6 +78,10 @@ class Limit:
         machine = one_of("theory: machine", machine, (Machine, Limit), wanted)
         if isinstance(machine, Limit):
             return machine
+        if not machine.readout.plain:
+            raise ConfigError(
+                f"theory: output weights of this {machine.kind}: the theory is of the default ones, leave output out"
+            )
         return cls(machine.kind, machine.weights, machine.k, machine.activation)
 
     @property

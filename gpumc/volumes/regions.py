@@ -130,7 +130,7 @@ class Region:
 def margins(machine: Machine, fields: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Of preactivations (..., units, M), a continuous number for each pattern, (..., M), above 0 where it is right: the stability, or
     where that counts signs what their readout says."""
-    return machine.output(fields) * labels if machine.differentiable else machine.readout.margin(fields, labels)
+    return machine.outputs(fields) * labels if machine.differentiable else machine.readout.margin(fields, labels)
 
 
 def fields_of(u: Any, inputs: Any) -> Any:

@@ -34,7 +34,7 @@ struct Readout {
 };
 
 // The readout of pattern m from the `fields` of a walker.
-__device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 m) {
+__device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 m, const int32*) {
     int64 sum = 0;
     for (int64 unit = 0; unit < s.units; ++unit) sum += fields[unit * s.patterns + m] > 0 ? 1 : -1;
     return sum;

@@ -17,7 +17,7 @@ struct Readout {
 };
 
 // The readout of pattern m from the `fields` of a walker.
-__device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 m) {
+__device__ inline int64 readout_of(const Sizes& s, const field_t* fields, int64 m, const int32*) {
     int64 product = 1;
     for (int64 unit = 0; unit < s.units; ++unit) product *= fields[unit * s.patterns + m] > 0 ? 1 : -1;
     return product;

@@ -12,6 +12,6 @@ struct Readout {
 };
 
 // The readout of pattern m from the `fields` of a walker.
-__device__ inline int64 readout_of(const Sizes&, const field_t* fields, int64 m) {
+__device__ inline int64 readout_of(const Sizes&, const field_t* fields, int64 m, const int32*) {
     return fields[m];
 }

@@ -18,6 +18,7 @@ MACHINES = (
     TreeParity(9, k=3),
     TreeParity(6, k=2),
     TreeCommittee(6, k=2, activation="relu"),
+    TreeCommittee(9, k=3, output=[3, -1, 1]),
 )
 LOSSES = (ErrorCount(), CrossEntropy(gamma=1.0))
 FIELDS = (np.dtype(np.int16), np.dtype(np.int32))
@@ -52,7 +53,7 @@ VARIANTS = {
             sweep_variant(*case, share)
             for share in (0, 13)
             for case in product(MODELS, FIELDS, (False, True))
-            if not (share and case[0].machine.readout.rectified)
+            if not (share and case[0].machine.readout.summed)
         ]
         + [sweep_variant(model, FIELDS[0], False, 0) | CONSTANTS for model in MODELS]
     ),

@@ -18,6 +18,7 @@ TINY = (
     gpumc.TreeParity(6, k=2),
     gpumc.TreeCommittee(6, k=2, activation="relu"),
     gpumc.FullCommittee(3, k=2, activation="relu"),
+    gpumc.TreeCommittee(9, k=3, output=[3, -1, 1]),
 )
 #: Odd sizes on purpose: words of bits that are partly filled, more than one word, and more than 64 patterns.
 SMALL = (
@@ -30,6 +31,7 @@ SMALL = (
     gpumc.TreeCommittee(33, k=1),
     gpumc.TreeCommittee(66, k=6, activation="relu"),
     gpumc.FullCommittee(35, k=2, activation="relu"),
+    gpumc.TreeCommittee(66, k=6, output=[1, 2, -3, 2, 4, -1]),
 )
 LOSSES = (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7))
 METROPOLIS, HEAT_BATH = SAMPLERS = gpumc.Metropolis(), gpumc.HeatBath()
@@ -47,7 +49,7 @@ class Case:
 
     def __str__(self) -> str:
         activation = "" if self.machine.activation == "sign" else f"-{self.machine.activation}"
-        shape = f"{self.machine.kind}-{self.machine.n}-{self.machine.k}{activation}"
+        shape = f"{self.machine.kind}-{self.machine.n}-{self.machine.k}{activation}{'' if self.machine.readout.plain else '-weighted'}"
         return f"{shape}-{self.loss.kind}-{self.sampler.kind}-{self.centre or 'gibbs'}"
 
     def measure(self, beta=1.2, coupling=0.4, replicas=2) -> Measure:
@@ -77,6 +79,7 @@ KERNELS = [
     Case(gpumc.TreeCommittee(6, k=2, activation="relu"), ERRORS, METROPOLIS, "explicit"),
     Case(gpumc.FullCommittee(3, k=2, activation="relu"), CROSS_ENTROPY, HEAT_BATH, "explicit"),
     Case(gpumc.FullCommittee(3, k=2, activation="relu"), ERRORS, HEAT_BATH, "traced"),
+    Case(gpumc.TreeCommittee(9, k=3, output=[3, -1, 1]), CROSS_ENTROPY, METROPOLIS, "explicit"),
 ]
 
 

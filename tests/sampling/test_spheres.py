@@ -28,6 +28,7 @@ ALLOWED = 4.9
 CIRCLE = gpumc.Perceptron(2, weights="spherical")
 GLOBE = gpumc.Perceptron(3, weights="spherical")
 SIGNS = gpumc.TreeCommittee(6, k=3, weights="spherical")
+WEIGHTED = gpumc.TreeCommittee(6, k=3, weights="spherical", output=[2, -2, 1])
 PARITY = gpumc.TreeParity(6, k=3, weights="spherical")
 RELU = gpumc.TreeCommittee(4, k=2, weights="spherical", activation="relu")
 TANH = gpumc.FullCommittee(2, k=3, weights="spherical", activation="tanh", slope=1.5)
@@ -81,7 +82,7 @@ GIBBS = [
     *((machine, gpumc.SquaredHinge(0.5), 3.0, HMC) for machine in (GLOBE, RELU)),
     *((machine, gpumc.CrossEntropy(1.0), 3.0, ROTATIONS) for machine in (GLOBE, RELU, SIGNS, PARITY)),
     *((machine, gpumc.ErrorCount(), 1.5, ROTATIONS) for machine in (CIRCLE, GLOBE, SIGNS, PARITY, TANH)),
-    *((machine, gpumc.ErrorCount(), 1.5, HIT_AND_RUN) for machine in (CIRCLE, GLOBE, SIGNS, PARITY)),
+    *((machine, gpumc.ErrorCount(), 1.5, HIT_AND_RUN) for machine in (CIRCLE, GLOBE, SIGNS, WEIGHTED, PARITY)),
     *((machine, gpumc.ErrorCount(), np.inf, HIT_AND_RUN) for machine in (GLOBE, SIGNS, PARITY)),
 ]
 

@@ -48,7 +48,7 @@ class Target:
 
     def stabilities(self, fields: np.ndarray) -> np.ndarray:
         """Delta: (rows, M)."""
-        return self.machine.output(fields) * self.labels
+        return self.machine.outputs(fields) * self.labels
 
     def under(self, loss: Loss) -> Target:
         """The same with another loss."""

@@ -1,4 +1,5 @@
-// What a flip would cost where hidden units are ReLU (gpumc/sampling/slopes.py, Rectified): readouts follow, losses are looked up.
+// What a flip would cost where the readout is a weighted sum of signs or ReLU units (gpumc/sampling/slopes.py, Sums): readouts follow,
+// losses are looked up.
 #pragma once
 #include "chains.cuh"
 #include "machine.cuh"
@@ -16,6 +17,7 @@ struct Slopes {
     const Sizes& s;
     const Chains& chains;
     const int8* labels;   // of the instance
+    const int32* gains;   // what a unit's value adds to the readout
     const int32* losses;  // (grid, readouts)
     field_t* fields;      // of the first chain; the next one's are `apart` further
     int64 apart;
@@ -23,16 +25,16 @@ struct Slopes {
 
     __device__ static int64 bytes(const Sizes& s) { return CHAINS * 4 * 32 * s.pattern_words; }
 
-    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared&, const int8* labels, const int32*, const int64*,
+    __device__ Slopes(const Sizes& s, const Chains& chains, const Shared&, const int8* labels, const int32* gains, const int64*,
                       const int32* losses, field_t* fields, unsigned char* space)
-        : s(s), chains(chains), labels(labels + chains.instance * s.patterns), losses(losses), fields(fields),
+        : s(s), chains(chains), labels(labels + chains.instance * s.patterns), gains(gains), losses(losses), fields(fields),
           apart(s.replicas * s.units * s.patterns), readout((int32*)space) {}
 
     __device__ void prepare() {
         for (int c = 0; c < chains.live; ++c)
             for_range(0, s.patterns, [&](int64 m) {
                 int32 sum = 0;
-                for (int64 unit = 0; unit < s.units; ++unit) sum += gain(unit, m) * rectified(fields_of(c, unit)[m]);
+                for (int64 unit = 0; unit < s.units; ++unit) sum += gain(unit, m) * value_of(fields_of(c, unit)[m]);
                 readouts(c)[m] = sum;
             });
         lane_sync();
@@ -48,7 +50,7 @@ struct Slopes {
                 const field_t* f = fields_of(c, unit);
                 const int32 *own = readouts(c), step = bit(signs, j) ? 2 : -2, middle = (int32)s.readouts - 1;
                 for_range(0, s.patterns, [&](int64 m) {
-                    const int32 moved = own[m] + gain(unit, m) * (rectified(stepped(f[m], inputs.at(m), step)) - rectified(f[m]));
+                    const int32 moved = own[m] + gain(unit, m) * (value_of(stepped(f[m], inputs.at(m), step)) - value_of(f[m]));
                     sum += row[(moved + middle) >> 1] - row[(own[m] + middle) >> 1];
                 });
             }
@@ -61,7 +63,7 @@ struct Slopes {
         field_t* f = fields_of(c, unit);
         for_range(0, s.patterns, [&](int64 m) {
             const int32 moved = stepped(f[m], inputs.at(m), 2 * sign);
-            readouts(c)[m] += gain(unit, m) * (rectified(moved) - rectified(f[m]));
+            readouts(c)[m] += gain(unit, m) * (value_of(moved) - value_of(f[m]));
             f[m] = (field_t)moved;
         });
         lane_sync();
@@ -70,8 +72,8 @@ struct Slopes {
     // The field with `step` added where the mask is 0, and taken from it where all its bits are set.
     __device__ static int32 stepped(int32 field, int32 mask, int32 step) { return field + step - (mask & 2 * step); }
 
-    // What a unit's output adds to the readout, with the pattern's label.
-    __device__ int32 gain(int64 unit, int64 m) const { return output_of(s, unit) * labels[m]; }
+    // What a unit's value adds to the readout, with the pattern's label.
+    __device__ int32 gain(int64 unit, int64 m) const { return gains[unit] * labels[m]; }
 
     __device__ field_t* fields_of(int c, int64 unit) const { return fields + c * apart + unit * s.patterns; }
 

@@ -1,0 +1,6 @@
+// Committees of signs with given output weights.
+#pragma once
+#include "../population.cuh"
+
+// A hidden unit's value.
+__device__ inline int32 value_of(int32 field) { return field > 0 ? 1 : -1; }
