@@ -25,7 +25,7 @@ SMALL = [
     (gpumc.Perceptron(5, weights="spherical"), 5),
     (gpumc.Perceptron(7, weights="spherical"), 7),
     (gpumc.TreeCommittee(9, k=3, weights="spherical"), 8),
-    (gpumc.TreeCommittee(9, k=3, weights="spherical", output=[2, -2, 1]), 8),
+    (gpumc.TreeCommittee(9, k=3, weights="spherical", output=[2, -2, 1]), 4),
     (gpumc.FullCommittee(3, k=3, weights="spherical"), 5),
     (gpumc.TreeCommittee(6, k=2, weights="spherical", activation="relu"), 3),
     (gpumc.TreeParity(9, k=3, weights="spherical"), 5),
