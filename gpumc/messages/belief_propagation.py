@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import entr
 
+from gpumc.channels.formulae import check_values
 from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
 from gpumc.errors import ConfigError
@@ -20,7 +21,6 @@ from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.edges import Exact, Relaxed
 from gpumc.messages.factors import channel, takes_fields
-from gpumc.messages.formulae import check_values
 from gpumc.messages.graph import Graph
 from gpumc.messages.priors import Distance, Pull
 from gpumc.messages.spheres import SphericalDistance, SphericalPull

@@ -84,7 +84,7 @@ def many_patterns(limit: Limit, delta: np.ndarray, q1: np.ndarray) -> Patterns:
         moments = factor.moments(outer + spread * x, 1 - whole)
         x = x + (spread * moments.slope - x) / (1 - spread**2 * moments.curvature)
     moments = factor.moments(outer + spread * x, 1 - whole)
-    highest = moments.log_g - x**2 / 2
+    highest = moments.log_z - x**2 / 2
     free = average(highest)
     return Patterns(kernel.slope(q1) * average(moments.slope**2), free, free, average_error(highest))
 

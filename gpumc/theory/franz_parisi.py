@@ -118,9 +118,9 @@ class Problem:
             given = (part * values[:, ::every, ::every]).sum(axis=2) / part.sum(axis=2)
             return self.alpha * (given @ DZ2[::every]) / DZ2[::every].sum()
 
-        free = mean(moments.log_g)
+        free = mean(moments.log_z)
         r, along_t, along_s = (mean(moments.slope * factor) for factor in (moments.slope, across, direct))
-        return Patterns(r, along_t, along_s, free, np.abs(free - mean(moments.log_g, 2)))
+        return Patterns(r, along_t, along_s, free, np.abs(free - mean(moments.log_z, 2)))
 
     def field(self, r: np.ndarray, across: np.ndarray) -> np.ndarray:
         """The field toward the reference at which the overlap is s."""
