@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.messages.factors import IMPOSSIBLE, Channel
+from gpumc.channels.counting import IMPOSSIBLE
+from gpumc.messages.factors import Channel
 from gpumc.messages.graph import Graph
 
 #: The strongest message that is passed on, so that two certainties that contradict each other leave a number.

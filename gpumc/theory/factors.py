@@ -6,14 +6,12 @@ E. Gardner, B. Derrida, J. Phys. A 21, 271 (1988), section 2, has the error coun
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy.special import log_ndtr
 
-from gpumc.channels import FINE, Average, Formula, Rule, piecewise, tilted_average
+from gpumc.channels import FINE, Average, Formula, Rule, log_boltzmann, piecewise, tilted_average
 from gpumc.losses import Loss, between
 
 
@@ -70,12 +68,7 @@ class Factor:
 
     def log_boltzmann(self, field: np.ndarray) -> np.ndarray:
         """-beta f at the Gaussian output ``field`` (rows, ...)."""
-        return log_boltzmann(beside(self.beta, field), self.loss.beside(field).values(self.scale * field))
-
-
-def log_boltzmann(beta: np.ndarray | float, loss: np.ndarray) -> np.ndarray:
-    """-beta times the loss, 0 where the loss is."""
-    return np.where(loss == 0, 0.0, -beta * np.where(loss == 0, 1.0, loss))
+        return log_boltzmann(np, beside(self.beta, field), self.loss.beside(field).values(self.scale * field))
 
 
 def wrong_intervals(loss: Loss) -> list[tuple[float, float]]:
@@ -84,37 +77,6 @@ def wrong_intervals(loss: Loss) -> list[tuple[float, float]]:
     wrong = loss.wrong(np.array(between(tuple(cuts))))
     ends = [-np.inf, *cuts.tolist(), np.inf]
     return [pair for pair, error in zip(pairwise(ends), wrong, strict=True) if error]
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """How the overlap of the hidden fields becomes that of a committee's output as k -> infinity, the output's variance being
-    ``scale`` squared: ``overlap(q)`` in [0, 1], its derivative and its second derivative."""
-
-    scale: float
-    overlap: Callable[[np.ndarray], np.ndarray]
-    slope: Callable[[np.ndarray], np.ndarray]
-    curvature: Callable[[np.ndarray], np.ndarray]
-
-
-#: The perceptron, which has none.
-IDENTITY = Kernel(1.0, lambda q: q, np.ones_like, np.zeros_like)
-#: Hidden signs: (2/pi) arcsin q (E. Barkai, D. Hansel, H. Sompolinsky, Phys. Rev. A 45, 4146 (1992)).
-SIGN = Kernel(
-    1.0,
-    lambda q: 2 / np.pi * np.arcsin(q),
-    lambda q: 2 / np.pi / np.sqrt(1 - q**2),
-    lambda q: 2 / np.pi * q / (1 - q**2) ** 1.5,
-)
-#: E max(0, x)^2 - (E max(0, x))^2, the variance of a ReLU unit with output weights of mean zero.
-RELU_VARIANCE = 0.5 - 0.5 / np.pi
-#: ReLU units (C. Baldassi, E. M. Malatesta, R. Zecchina, Phys. Rev. Lett. 123, 170602 (2019), eq. 8 with balanced output weights).
-RELU = Kernel(
-    float(np.sqrt(RELU_VARIANCE)),
-    lambda q: ((np.sqrt(1 - q**2) + q * (np.pi - np.arccos(q)) - 1) / (2 * np.pi)) / RELU_VARIANCE,
-    lambda q: (np.pi - np.arccos(q)) / (2 * np.pi) / RELU_VARIANCE,
-    lambda q: 1 / (2 * np.pi * np.sqrt(1 - q**2)) / RELU_VARIANCE,
-)
 
 
 def beside(rows: np.ndarray, array: np.ndarray) -> np.ndarray:
