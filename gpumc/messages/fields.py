@@ -47,12 +47,12 @@ class _Fields(ABC):
     def pushed(
         self, mean: np.ndarray, variance: np.ndarray, rest_mean: np.ndarray, rest_variance: np.ndarray
     ) -> np.ndarray:
-        """See :meth:`gpumc.messages.factors.Signs.pushed`."""
+        """See :meth:`gpumc.messages.likelihoods.Signs.pushed`."""
         up, down = (self._averages(rest_mean + sign, rest_variance).log_z for sign in (1, -1))
         return (up - down) / 2
 
     def counted(self, log_counts: np.ndarray) -> Counted:
-        """See :meth:`gpumc.messages.factors.Signs.counted`."""
+        """See :meth:`gpumc.messages.likelihoods.Signs.counted`."""
         xp = self.device.xp
         fan_in = log_counts.shape[-1] - 1
         fields = (2 * np.arange(fan_in + 1) - fan_in) * self.machine.readout.scale

@@ -30,11 +30,11 @@ from gpumc.schema import Started
 from gpumc.theory.capacity import capacity
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
-from gpumc.theory.group_weights import NEWTON_STEPS, FewBinary, FewSpherical, ManyBinary, ManySpherical
-from gpumc.theory.inner import group_patterns
-from gpumc.theory.limits import Limit
+from gpumc.theory.group_entropic import NEWTON_STEPS, FewBinary, FewSpherical, ManyBinary, ManySpherical
+from gpumc.theory.groups import group_patterns
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import ALLOWED_ERROR, Z, average, average_error
 from gpumc.theory.parity import log_right_together
-from gpumc.theory.quadrature import ALLOWED_ERROR, Z, average, average_error
 from gpumc.theory.saddle_points import FROZEN, possible_points
 from gpumc.theory.solve import FixedPoint, fixed_point
 

@@ -1,6 +1,6 @@
 """Replica-symmetric saddle points at any beta.
 
-phi = extr_q G_S(q) + alpha G_E(q), per weight; G_S is in :mod:`weights`. Where the output is Gaussian, G_E = E log g(sqrt(Q) z, 1 - Q)
+phi = extr_q G_S(q) + alpha G_E(q), per weight; G_S is in `entropic.py`. Where the output is Gaussian, G_E = E log g(sqrt(Q) z, 1 - Q)
 with Q the output's overlap (q for the perceptron: H. Gutfreund, Y. Stein, J. Phys. A 23, 2613 (1990)); a tree of k units has k fields
 (E. Barkai, D. Hansel, I. Kanter, Phys. Rev. Lett. 65, 2312 (1990) for parities, E. Barkai, D. Hansel, H. Sompolinsky, Phys. Rev. A 45,
 4146 (1992) for committees). The replicon is 1 - alpha (curvature of a pattern's factor) (response of a weight); symmetry is
@@ -18,12 +18,12 @@ from scipy.optimize import brentq
 from gpumc.channels import Average
 from gpumc.device import Device
 from gpumc.losses import Loss
+from gpumc.theory.entropic import WEIGHTS
 from gpumc.theory.factors import Factor, wrong_intervals
-from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import ALLOWED_ERROR, Z, average, average_error, log_normal, trapezoid
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import ALLOWED_ERROR, Z, average, average_error, log_normal, trapezoid
 from gpumc.theory.solve import fixed_point
 from gpumc.theory.units import Units
-from gpumc.theory.weights import WEIGHTS
 
 #: The overlaps that iterations start from.
 STARTS = (0.3, 0.7, 0.02)

@@ -17,8 +17,8 @@ from gpumc.channels.counting import distributions
 from gpumc.device import Device
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
-from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import LOG_2PI
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import LOG_2PI
 
 #: Points of the rule of each field for k = 1, 2, ..., and how many fewer the rule has that tells the error.
 POINTS = (0, 201, 141, 101, 45, 29, 22, 18, 15, 13)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpumc.channels.counting import distributions, expectations
-from gpumc.channels.kernels import RELU, SIGN
+from gpumc.channels.effective_kernels import RELU, SIGN
 
 
 def test_units_are_counted_as_by_enumeration():

@@ -12,11 +12,11 @@ from gpumc import theory
 from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.losses import BandCount, LogBarrier
+from gpumc.theory.entropic import WEIGHTS
 from gpumc.theory.factors import Factor
-from gpumc.theory.limits import Limit
+from gpumc.theory.infinite_machines import Limit
 from gpumc.theory.saddle_points import GaussianOutput, TreeOutput
 from gpumc.theory.units import Units
-from gpumc.theory.weights import WEIGHTS
 
 
 @dataclass(frozen=True)

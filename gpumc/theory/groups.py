@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 
 from gpumc.theory.factors import Factor
-from gpumc.theory.quadrature import DZ2, Z2, halving_error, log_normal
+from gpumc.theory.normal_averages import DZ2, Z2, halving_error, log_normal
 
 #: Steps of the rule, in units of 1 and of the width within which f bends; and its most points.
 STEP, STEP_BEND, MOST_POINTS = 1 / 12, 1 / 3, 6001

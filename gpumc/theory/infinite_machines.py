@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpumc.channels.kernels import IDENTITY, RELU, SIGN, Kernel
+from gpumc.channels.effective_kernels import IDENTITY, RELU, SIGN, Kernel
 from gpumc.checks import keep, one_of, real, text
 from gpumc.errors import ConfigError
 from gpumc.machines import WEIGHTS, Machine
