@@ -15,7 +15,7 @@ from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, 
 from gpumc.machines import WEIGHTS
 from gpumc.measures import Gibbs, LocalEntropy
 from gpumc.schema import described
-from gpumc.theory.limits import KINDS
+from gpumc.theory.infinite_machines import KINDS
 
 #: One number, or several.
 Numbers = float | list[float]

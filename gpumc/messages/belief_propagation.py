@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import entr
 
+from gpumc.channels.formulae import check_values
 from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
 from gpumc.errors import ConfigError
@@ -19,11 +20,10 @@ from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.edges import Exact, Relaxed
-from gpumc.messages.factors import channel, takes_fields
-from gpumc.messages.formulae import check_values
 from gpumc.messages.graph import Graph
+from gpumc.messages.likelihoods import channel, takes_fields
 from gpumc.messages.priors import Distance, Pull
-from gpumc.messages.spheres import SphericalDistance, SphericalPull
+from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull
 from gpumc.problems import Problems
 
 FORMS: dict[str, type[Amp] | type[Relaxed] | type[Exact]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}

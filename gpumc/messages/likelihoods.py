@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpumc.channels.counting import distributions, expectations
 from gpumc.device import Device
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.messages.fields import Linear, Steps
-from gpumc.messages.nodes import IMPOSSIBLE, Counted, Node, log_factors
+from gpumc.messages.nodes import Counted, Node, log_factors
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Signs:
         ``log_p``, ``log_q`` (rows, units, patterns): log probabilities that a unit is positive and that it is not.
         """
         log_p, log_q = (np.swapaxes(a, 0, 1) for a in (log_p, log_q))
-        before, after = self._before(log_p, log_q), self._after(log_p, log_q)
+        before, after = distributions(log_p, log_q), expectations(log_p, log_q, self._log_factors())
         xp = self.device.xp
         up = [self._log_sum(b + a[1:]) for b, a in zip(before[:-1], after[1:], strict=True)]
         down = [self._log_sum(b + a[:-1]) for b, a in zip(before[:-1], after[1:], strict=True)]
@@ -103,7 +104,7 @@ class Signs:
     def _mean_loss(self, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
         xp = self.device.xp
         log_p, log_q = (np.swapaxes(a, 0, 1) for a in (log_p, log_q))
-        log_weight = self._before(log_p, log_q)[-1] + self._log_factors()
+        log_weight = distributions(log_p, log_q)[-1] + self._log_factors()
         weight = xp.exp(log_weight - self._log_sum(log_weight))
         return xp.sum(weight * xp.moveaxis(self.losses, -1, 0), axis=(0, 2))
 
@@ -114,24 +115,6 @@ class Signs:
 
     def _log_sum(self, terms: np.ndarray) -> np.ndarray:
         return functools.reduce(self.device.xp.logaddexp, terms)
-
-    def _before(self, log_p: np.ndarray, log_q: np.ndarray) -> list[np.ndarray]:
-        """For each unit, log P(so many units before it are positive): (count, rows, patterns)."""
-        xp = self.device.xp
-        all_counts = [xp.zeros_like(log_p[:1])]
-        for p, q in zip(log_p, log_q, strict=True):
-            counts = all_counts[-1]
-            never = xp.full_like(counts[:1], IMPOSSIBLE)
-            all_counts.append(xp.logaddexp(xp.concatenate([counts + q, never]), xp.concatenate([never, counts + p])))
-        return all_counts
-
-    def _after(self, log_p: np.ndarray, log_q: np.ndarray) -> list[np.ndarray]:
-        """For each unit, log of what it and those after it give, where so many before it are positive: (count, rows, patterns)."""
-        xp = self.device.xp
-        found = [xp.broadcast_to(self._log_factors(), (len(log_p) + 1, *log_p.shape[1:]))]
-        for p, q in zip(log_p[::-1], log_q[::-1], strict=True):
-            found.append(xp.logaddexp(found[-1][:-1] + q, found[-1][1:] + p))
-        return found[::-1]
 
 
 Channel = Signs | Steps | Linear
