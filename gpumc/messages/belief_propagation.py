@@ -128,10 +128,6 @@ def check_machine(machine: Machine) -> None:
         raise ConfigError(
             f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"
         )
-    if not machine.readout.plain:
-        raise ConfigError(
-            f"belief propagation is for output weights of 1, and this {machine.kind} has others: use 'ti' or 'splitting'"
-        )
     if machine.spherical and (machine.activation != "sign" or machine.kind == "full-committee"):
         what = machine.kind if machine.kind == "full-committee" else f"{machine.activation} units"
         raise ConfigError(

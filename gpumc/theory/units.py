@@ -84,7 +84,11 @@ class Rule:
         x = self.device.asarray(z * np.sqrt(q / (1 - q)))
         up, down = log_ndtr(x), log_ndtr(-x)
         places = self.device.asarray(self.places[kept].T)
-        counts = distributions(up[places], down[places])[-1] if len(places) else xp.zeros((1, int(kept.sum())))
+        counts = (
+            distributions(up[places], down[places], (1,) * len(places))[-1]
+            if len(places)
+            else xp.zeros((1, int(kept.sum())))
+        )
         density = -(x**2) / 2 - (LOG_2PI + np.log(1 - q)) / 2
         columns = (up, down, density, -x / np.sqrt(1 - q), self.device.asarray(weight))
         return Fields(*(column[:, None] for column in columns)), Others(counts, self.device.asarray(together[kept]))

@@ -1,4 +1,4 @@
-"""The number of positive units against the sum over all signs; effective kernels against averages over correlated normal variables."""
+"""The votes of positive units against the sum over all signs; effective kernels against averages over correlated normal variables."""
 
 from itertools import product
 
@@ -10,12 +10,13 @@ from gpumc.channels.effective_kernels import RELU, SIGN
 
 
 def test_units_are_counted_as_by_enumeration():
-    chance, values = np.random.default_rng(1).uniform(0.05, 0.95, 4), np.array([-1.0, 0.3, 0.0, -2.0, 0.7])
+    votes, rng = (1, 3, 1, 2), np.random.default_rng(1)
+    chance, values = rng.uniform(0.05, 0.95, 4), rng.normal(size=8)
     log_p, log_q = np.log(chance), np.log1p(-chance)
-    before, after = distributions(log_p, log_q), expectations(log_p, log_q, values)
-    whole = np.zeros(5)
+    before, after = distributions(log_p, log_q, votes), expectations(log_p, log_q, votes, values)
+    whole = np.zeros(8)
     for signs in product((0, 1), repeat=4):
-        whole[sum(signs)] += np.prod(np.where(signs, chance, 1 - chance))
+        whole[np.dot(votes, signs)] += np.prod(np.where(signs, chance, 1 - chance))
     np.testing.assert_allclose(np.exp(before[-1]), whole, rtol=1e-13)
     for counts, means in zip(before, after, strict=True):
         assert np.logaddexp.reduce(counts + means) == pytest.approx(np.log(whole @ np.exp(values)), rel=1e-12)
