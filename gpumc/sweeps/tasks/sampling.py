@@ -171,7 +171,7 @@ class Sampling(RunConfig):
             "loss": self.loss.kind,
             "patterns": self.patterns.kind,
         }
-        arrays = ARRAYS | {"weights": "f" if machine.spherical else "i"}
+        arrays = ARRAYS | {"weights": np.dtype(machine.weight_kind.dtype).kind}
         return Content(arrays, coordinates, {"weight": machine.weight_count}, attributes)
 
     def least_bytes(self) -> int:
@@ -183,7 +183,7 @@ class Sampling(RunConfig):
         """Bytes of the merged results of one machine (`gpumc.sampling.dataset.Records`)."""
         measure, sampler = self.measure, self.sampler
         replicas, draws = max(listed(measure.replicas)), sampler.sweeps // sampler.every
-        weight = machine.weight_count * (8 if machine.spherical else 1)
+        weight = machine.weight_count * np.dtype(machine.weight_kind.dtype).itemsize
         coupled = measure.coupling is not None
         replica = weight + 8 * (1 + (3 + coupled) * draws)
         chain = replicas * replica + coupled * weight + (replicas > 1) * 8 * draws
