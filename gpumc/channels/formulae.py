@@ -11,8 +11,8 @@ from gpumc.errors import ConfigError
 from gpumc.losses import Loss, checked_values
 from gpumc.machines import Machine
 
-#: Where formulae are looked at, if a stability may be any number.
-LOOKED_AT = np.linspace(-10, 10, 2001)
+#: Stabilities at which a loss is tried, where they may be any number.
+TRIED = np.linspace(-10, 10, 2001)
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def check_values(machine: Machine, loss: Loss) -> None:
         if not continuous(machine):
             checked_values(point, machine.possible_stabilities)
             continue
-        values = checked_values(point, LOOKED_AT)
+        values = checked_values(point, TRIED)
         if point.counts:
             edges, levels = Formula(point).steps(machine)
-            wrong = (levels[np.searchsorted(edges, LOOKED_AT)] != values) & ~np.isin(LOOKED_AT, edges)
+            wrong = (levels[np.searchsorted(edges, TRIED)] != values) & ~np.isin(TRIED, edges)
             if wrong.any():
                 raise ConfigError(
-                    f"the loss {loss.kind!r} counts errors, and changes near the stability {LOOKED_AT[wrong][0]:g} where it has no kink: "
+                    f"the loss {loss.kind!r} counts errors, and changes near the stability {TRIED[wrong][0]:g} where it has no kink: "
                     "give it the kinks at which its values change"
                 )

@@ -15,7 +15,7 @@ import numpy as np
 from gpumc.device import array_module
 
 #: Halvings of the bracket of a search, which begins as these bounds of lambda plus the least A.
-HALVINGS, LOWEST, HIGHEST = 70, 1e-12, 1e12
+LAMBDA_HALVINGS, LOWEST_LAMBDA, HIGHEST_LAMBDA = 70, 1e-12, 1e12
 
 
 @dataclass(frozen=True)
@@ -29,27 +29,27 @@ class SphericalPull:
         """The same for some of the rows."""
         return SphericalPull(self.reference[chosen], self.h[chosen])
 
-    def fields(self, said: np.ndarray) -> np.ndarray:
+    def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total messages: (rows, 2, units, fan_in)."""
-        linear = said[:, 0] + (self.h / 2)[:, None, None] * self.reference
+        linear = incoming[:, 0] + (self.h / 2)[:, None, None] * self.reference
 
         def excess(lam: np.ndarray) -> np.ndarray:
-            return _norm(linear, said[:, 1] + lam[:, None, None]) - linear[0].size
+            return _norm(linear, incoming[:, 1] + lam[:, None, None]) - linear[0].size
 
-        return _with_lambda(linear, said[:, 1], _root(excess, said[:, 1]))
+        return _with_lambda(linear, incoming[:, 1], _root(excess, incoming[:, 1]))
 
-    def log_partition(self, said: np.ndarray) -> np.ndarray:
+    def log_partition(self, incoming: np.ndarray) -> np.ndarray:
         """log of the mean over the sphere of exp(B W - A W^2 / 2 - h N D): (rows,), in nats, lambda being integrated over at its saddle
         point."""
-        fields = self.fields(said)
-        lam = (fields[:, 1] - said[:, 1]).mean(axis=(1, 2))
+        fields = self.fields(incoming)
+        lam = (fields[:, 1] - incoming[:, 1]).mean(axis=(1, 2))
         count = self.reference[0].size
-        weights = 0.5 * (fields[:, 0] ** 2 / fields[:, 1] - array_module(said).log(fields[:, 1]))
+        weights = 0.5 * (fields[:, 0] ** 2 / fields[:, 1] - array_module(incoming).log(fields[:, 1]))
         return weights.sum(axis=(1, 2)) + (lam - 1 - self.h) * count / 2
 
-    def distance(self, said: np.ndarray) -> np.ndarray:
+    def distance(self, incoming: np.ndarray) -> np.ndarray:
         """The mean normalised distance D from the reference: (rows,)."""
-        fields = self.fields(said)
+        fields = self.fields(incoming)
         return (1 - (self.reference * fields[:, 0] / fields[:, 1]).mean(axis=(1, 2))) / 2
 
 
@@ -64,25 +64,25 @@ class SphericalDistance:
         """The same for some of the rows."""
         return SphericalDistance(self.reference[chosen], self.wanted[chosen])
 
-    def fields(self, said: np.ndarray) -> np.ndarray:
+    def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total messages: (rows, 2, units, fan_in)."""
-        return self.pull(said).fields(said)
+        return self.pull(incoming).fields(incoming)
 
-    def pull(self, said: np.ndarray) -> SphericalPull:
+    def pull(self, incoming: np.ndarray) -> SphericalPull:
         """The field toward the reference at which the mean distance is the wanted one."""
         reference, overlap = self.reference, (1 - 2 * self.wanted) * self.reference[0].size
 
         def strength(lam: np.ndarray) -> np.ndarray:
             """h / 2: given lambda, the overlap is linear in it."""
-            precision = said[:, 1] + lam[:, None, None]
-            alone = (reference * said[:, 0] / precision).sum(axis=(1, 2))
+            precision = incoming[:, 1] + lam[:, None, None]
+            alone = (reference * incoming[:, 0] / precision).sum(axis=(1, 2))
             return (overlap - alone) / (reference**2 / precision).sum(axis=(1, 2))
 
         def excess(lam: np.ndarray) -> np.ndarray:
-            linear = said[:, 0] + strength(lam)[:, None, None] * reference
-            return _norm(linear, said[:, 1] + lam[:, None, None]) - linear[0].size
+            linear = incoming[:, 0] + strength(lam)[:, None, None] * reference
+            return _norm(linear, incoming[:, 1] + lam[:, None, None]) - linear[0].size
 
-        return SphericalPull(reference, 2 * strength(_root(excess, said[:, 1])))
+        return SphericalPull(reference, 2 * strength(_root(excess, incoming[:, 1])))
 
 
 @dataclass(frozen=True)
@@ -100,49 +100,49 @@ class SphericalReplicas:
         """The same for some of the rows."""
         return SphericalReplicas(self.replicas[chosen], self.coupling[chosen])
 
-    def fields(self, said: np.ndarray) -> np.ndarray:
+    def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total messages of the weights of a replica: (rows, 2, units, fan_in)."""
-        cavity = self._cavity(said)
+        cavity = self._cavity(incoming)
         precision = cavity + self._heard(cavity)
-        return array_module(said).stack([said[:, 0] / cavity * precision, precision], axis=1)
+        return array_module(incoming).stack([incoming[:, 0] / cavity * precision, precision], axis=1)
 
-    def centre_mean(self, said: np.ndarray) -> np.ndarray:
+    def centre_mean(self, incoming: np.ndarray) -> np.ndarray:
         """The means of the centre's weights, which are those of a replica's: (rows, units, fan_in)."""
-        return said[:, 0] / self._cavity(said)
+        return incoming[:, 0] / self._cavity(incoming)
 
-    def local_partition(self, said: np.ndarray) -> np.ndarray:
+    def local_partition(self, incoming: np.ndarray) -> np.ndarray:
         """The mean over centres of log of the mean over the sphere of exp(B W - A W^2 / 2 + c W W~): (rows,); NaN where c is inf."""
-        xp = array_module(said)
+        xp = array_module(incoming)
         y, c = self.replicas[:, None, None], self.coupling[:, None, None]
-        cavity = self._cavity(said)
-        lam = (cavity - said[:, 1]).mean(axis=(1, 2))
+        cavity = self._cavity(incoming)
+        lam = (cavity - incoming[:, 1]).mean(axis=(1, 2))
         with np.errstate(invalid="ignore"):
             # The square of c W~ has the variance c^2 (1 / cavity + 1 / c) / y beyond its mean's.
-            linear = (said[:, 0] + c * said[:, 0] / cavity) ** 2 + c * (c / cavity + 1) / y
+            linear = (incoming[:, 0] + c * incoming[:, 0] / cavity) ** 2 + c * (c / cavity + 1) / y
             weights = 0.5 * (linear / (cavity + c) - xp.log(cavity + c))
-            return weights.sum(axis=(1, 2)) + (lam + self.coupling - 1) * said[0, 0].size / 2
+            return weights.sum(axis=(1, 2)) + (lam + self.coupling - 1) * incoming[0, 0].size / 2
 
-    def overlap_centre(self, said: np.ndarray) -> np.ndarray:
+    def overlap_centre(self, incoming: np.ndarray) -> np.ndarray:
         """The mean of W W~ over weights, (rows,)."""
         y, t = self._parameters()
-        cavity = self._cavity(said)
+        cavity = self._cavity(incoming)
         others = (y - 1) / (t / cavity + 1 - t)
         shared = 1 / ((1 - t) * others * cavity + cavity + t * others)
-        return ((said[:, 0] / cavity) ** 2 + shared).mean(axis=(1, 2))
+        return ((incoming[:, 0] / cavity) ** 2 + shared).mean(axis=(1, 2))
 
     def pull_of(self, overlap: np.ndarray) -> np.ndarray:
         """c W W~ for each weight: (rows,)."""
         return self.coupling * overlap
 
-    def _cavity(self, said: np.ndarray) -> np.ndarray:
+    def _cavity(self, incoming: np.ndarray) -> np.ndarray:
         """The precision of every weight without the other replicas, at which all have their norm with them."""
 
         def excess(lam: np.ndarray) -> np.ndarray:
-            cavity = said[:, 1] + lam[:, None, None]
-            mean = said[:, 0] / cavity
+            cavity = incoming[:, 1] + lam[:, None, None]
+            mean = incoming[:, 0] / cavity
             return (mean**2 + 1 / (cavity + self._heard(cavity))).sum(axis=(1, 2)) - mean[0].size
 
-        return said[:, 1] + _root(excess, said[:, 1])[:, None, None]
+        return incoming[:, 1] + _root(excess, incoming[:, 1])[:, None, None]
 
     def _heard(self, cavity: np.ndarray) -> np.ndarray:
         """The precision of what the others say, given that of a weight without them."""
@@ -175,8 +175,8 @@ def _root(excess: Callable[[np.ndarray], np.ndarray], precision: np.ndarray) -> 
     """lambda (rows,), above minus the least ``precision`` of a row, at which the falling function ``excess`` is 0; halved in logarithms."""
     xp = array_module(precision)
     least = precision.min(axis=(1, 2))
-    low, high = (xp.full(len(precision), np.log(bound)) for bound in (LOWEST, HIGHEST))
-    for _ in range(HALVINGS):
+    low, high = (xp.full(len(precision), np.log(bound)) for bound in (LOWEST_LAMBDA, HIGHEST_LAMBDA))
+    for _ in range(LAMBDA_HALVINGS):
         middle = (low + high) / 2
         beyond = excess(xp.exp(middle) - least) < 0
         low, high = xp.where(beyond, low, middle), xp.where(beyond, middle, high)

@@ -29,14 +29,14 @@ from gpumc.measures import Gibbs
 from gpumc.schema import Started
 from gpumc.theory.capacity import capacity
 from gpumc.theory.factors import Factor
-from gpumc.theory.grid import Grid
 from gpumc.theory.group_entropic import NEWTON_STEPS, FewBinary, FewSpherical, ManyBinary, ManySpherical
 from gpumc.theory.groups import group_patterns
 from gpumc.theory.infinite_machines import Limit
 from gpumc.theory.normal_averages import ALLOWED_ERROR, Z, average, average_error
 from gpumc.theory.parity import log_right_together
-from gpumc.theory.saddle_points import FROZEN, possible_points
+from gpumc.theory.saddle_points import ENTROPY_ROUNDING, possible_points
 from gpumc.theory.solve import FixedPoint, fixed_point
+from gpumc.theory.theory_grid import dataset, theory_grid
 
 #: Beyond so many replicas the limit of infinitely many is to be asked for.
 MOST_REPLICAS = 100
@@ -144,9 +144,9 @@ def dense_clusters(
     parity = limit.kind == "tree-parity"
     if not parity and (not limit.gaussian or (limit.weights == "binary" and limit.many)):
         raise ConfigError("theory.dense_clusters is for perceptrons, spherical committees of k = inf, and parities")
-    grid = Grid.of(ErrorCount(), alpha=alpha, replicas=replicas, distance=distance)
+    grid = theory_grid(ErrorCount(), alpha=alpha, replicas=replicas, distance=distance)
     asked = limit.attributes, Gibbs(ErrorCount(), np.inf).attributes
-    own = grid.columns
+    own = {name: grid.column(name) for name in grid.parameters}
     y = own["replicas"]
     if np.any((y < 2) | ((y > MOST_REPLICAS) & np.isfinite(y))):
         raise ConfigError(f"theory: replicas = {replicas!r}: numbers from 2 to {MOST_REPLICAS}, or inf, are needed")
@@ -158,7 +158,7 @@ def dense_clusters(
         raise ConfigError(f"theory: replicas = {replicas!r}: of parities with finite k whole numbers are needed")
     q1 = 1 - 2 * own["distance"]
     if parity:
-        return grid.dataset(_parity(limit, own["alpha"], q1, y), *asked, started=started)
+        return dataset(grid, _parity(limit, own["alpha"], q1, y), *asked, started=started)
     closer = q1 > _typical_overlap(limit, own["alpha"])
     columns = {name: np.full(len(y), np.nan) for name in VARIABLES}
     for few in (True, False):
@@ -169,7 +169,7 @@ def dense_clusters(
                 columns[name][chosen] = values
     columns["converged"] = columns["converged"] == 1
     columns["log_volume"] = columns["entropy"] - columns["entropy_bound"]
-    return grid.dataset(columns, *asked, started=started)
+    return dataset(grid, columns, *asked, started=started)
 
 
 def _typical_overlap(limit: Limit, alpha: np.ndarray) -> np.ndarray:
@@ -207,7 +207,7 @@ def _parity_capacity(limit: Limit) -> float:
 
 def _possible(limit: Limit, entropy: np.ndarray) -> np.ndarray:
     """Where ``entropy`` (rows,) is not negative, which that of binary weights cannot be."""
-    return entropy >= (-FROZEN if limit.weights == "binary" else -np.inf)
+    return entropy >= (-ENTROPY_ROUNDING if limit.weights == "binary" else -np.inf)
 
 
 def _bound(limit: Limit, q1: np.ndarray, y: np.ndarray) -> np.ndarray:

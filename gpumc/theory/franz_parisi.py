@@ -29,18 +29,18 @@ from gpumc.machines import Machine
 from gpumc.measures import Gibbs
 from gpumc.schema import Started
 from gpumc.theory.factors import Factor
-from gpumc.theory.grid import Grid
 from gpumc.theory.infinite_machines import Limit
 from gpumc.theory.normal_averages import ALLOWED_ERROR, DZ2, DZ_FIELD, Z2, Z_FIELD, log_2cosh
-from gpumc.theory.saddle_points import FROZEN
+from gpumc.theory.saddle_points import ENTROPY_ROUNDING
 from gpumc.theory.solve import fixed_point, root
+from gpumc.theory.theory_grid import dataset, theory_grid
 from gpumc.theory.typical_reference import Reference
 
 #: The smallest variance that is told from 0, and the largest field toward the reference that is tried.
-SMALLEST, FARTHEST = 1e-12, 1e4
+SMALLEST_VARIANCE, LARGEST_FIELD = 1e-12, 1e4
 #: Of squared overlaps.
-ROUNDING = 1e-9
-LIMIT = Limit("perceptron", "binary")
+OVERLAP_ROUNDING = 1e-9
+BINARY_PERCEPTRON = Limit("perceptron", "binary")
 #: The configurations without error.
 SOLUTIONS = Gibbs(ErrorCount(), np.inf)
 VARIABLES = (
@@ -106,7 +106,7 @@ class Problem:
         spread = np.sqrt(q - t**2 / own.q)
         # The reference's field given u: its mean, and what is left of its variance.
         shared = (self.s - t) / spread
-        parts = own.parts(np.maximum(1 - own.q - shared**2, SMALLEST))
+        parts = own.parts(np.maximum(1 - own.q - shared**2, SMALLEST_VARIANCE))
         points = zip(*(part.points(np.sqrt(own.q)[:, None] * Z2, shared) for part in parts), strict=True)
         z, log_weight, direct = (np.concatenate(kind, axis=2) for kind in points)
         weight = np.exp(log_weight - log_weight.max(axis=2, keepdims=True))
@@ -124,7 +124,7 @@ class Problem:
 
     def field(self, r: np.ndarray, across: np.ndarray) -> np.ndarray:
         """The field toward the reference at which the overlap is s."""
-        ends = np.full(len(r), FARTHEST)
+        ends = np.full(len(r), LARGEST_FIELD)
 
         def excess(field: np.ndarray, rows: np.ndarray) -> np.ndarray:
             fields = Fields.of(self.reference.rows(rows), r[rows], across[rows], field)
@@ -153,7 +153,7 @@ class Problem:
     def possible(self, q: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Whether configurations can have these overlaps: a reference, another one, and two around the first."""
         own = self.reference.q
-        return (q - t**2 / own) * (1 - own) >= (self.s - t) ** 2 - ROUNDING
+        return (q - t**2 / own) * (1 - own) >= (self.s - t) ** 2 - OVERLAP_ROUNDING
 
     def start(self, share: float) -> np.ndarray:
         """(q, t): q between what the overlap with the reference forces on it, and 1; t of configurations that differ from it anywhere."""
@@ -214,13 +214,13 @@ def franz_parisi(
     ('distance',)
     """
     started = Started.now()
-    if Limit.of(machine) != LIMIT:
+    if Limit.of(machine) != BINARY_PERCEPTRON:
         raise ConfigError("theory.franz_parisi is for the binary perceptron")
     loss = one_of("reference", reference, Gibbs, "a Gibbs(loss, beta)").loss
     counted = _counted(measure)
-    grid = Grid.of(loss, alpha=alpha, reference_beta=reference.beta, distance=distance)
-    own = grid.columns
-    typical = Reference.of(LIMIT, grid.losses(loss), own["alpha"], own["reference_beta"])
+    grid = theory_grid(loss, alpha=alpha, reference_beta=reference.beta, distance=distance)
+    own = {name: grid.column(name) for name in grid.parameters}
+    typical = Reference.of(BINARY_PERCEPTRON, grid.losses(loss), own["alpha"], own["reference_beta"])
     rows = len(own["alpha"])
     around = Factor(counted.rows(rows), np.full(rows, np.inf))
     there = np.flatnonzero(np.isfinite(typical.q))
@@ -236,7 +236,7 @@ def franz_parisi(
     columns["log_volume"] = columns["entropy"] - columns["entropy_bound"]
     asked = {"measure": "gibbs", "loss": counted.kind, "beta": np.inf, "reference_loss": loss.kind}
     asked |= {f"loss_{name}": value for name, value in counted.parameters.items()}
-    return grid.dataset(columns, LIMIT.attributes, asked, started=started)
+    return dataset(grid, columns, BINARY_PERCEPTRON.attributes, asked, started=started)
 
 
 def _counted(measure: Gibbs) -> Loss:
@@ -262,7 +262,7 @@ def _solved(problem: Problem) -> dict[str, np.ndarray]:
     answers[:2, good] = found.x[good].T
     with np.errstate(all="ignore"):  # rows that are not resolved
         answers[2:, good] = problem.rows(good).entropy(*answers[:2, good])
-    converged &= (answers[4] < ALLOWED_ERROR) & (answers[2] >= -FROZEN)
+    converged &= (answers[4] < ALLOWED_ERROR) & (answers[2] >= -ENTROPY_ROUNDING)
     answers[:4, ~converged] = np.nan
     names = ("overlap", "overlap_references", "entropy", "field", "quadrature_error")
     answered = dict(zip(names, answers, strict=True))

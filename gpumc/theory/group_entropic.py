@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpumc.theory.groups import Inner, by_row
+from gpumc.theory.groups import GroupRule, by_row
 from gpumc.theory.normal_averages import DZ_FIELD, Z_FIELD, Z, average, average_error, halving_error, log_2cosh
 from gpumc.theory.solve import root
 
@@ -50,10 +50,10 @@ class FewBinary:
 
         def row(own: int) -> tuple[float, ...]:
             spread, y = np.sqrt(between[own]), self.y[own]
-            inner = Inner.of(y * spread, 1 / spread if spread > 0 else np.inf)
-            h = np.sqrt(r0[own]) * Z_FIELD[:, None] + spread * inner.z
+            rule = GroupRule.of(y * spread, 1 / spread if spread > 0 else np.inf)
+            h = np.sqrt(r0[own]) * Z_FIELD[:, None] + spread * rule.z
             log_cosh, tanh = log_2cosh(h), np.tanh(h)
-            log_z, weight, half = inner.tilted(y * log_cosh)
+            log_z, weight, half = rule.tilted(y * log_cosh)
             averages = (
                 (weight * tanh).sum(axis=-1) ** 2,
                 (weight * tanh**2).sum(axis=-1),

@@ -13,24 +13,24 @@ from gpumc.theory.factors import Factor
 from gpumc.theory.normal_averages import DZ2, Z2, halving_error, log_normal
 
 #: Steps of the rule, in units of 1 and of the width within which f bends; and its most points.
-STEP, STEP_BEND, MOST_POINTS = 1 / 12, 1 / 3, 6001
+LARGEST_STEP, STEP_PER_WIDTH, MOST_POINTS = 1 / 12, 1 / 3, 6001
 #: Steps of tables of factors: at most, and in units of the width that smooths them.
-TABLE, TABLE_WIDTH = 0.015, 0.08
+TABLE_STEP, TABLE_STEP_PER_WIDTH = 0.015, 0.08
 #: Where the variable would be without a pull.
-REACH = 8.0
+DEVIATIONS = 8.0
 
 
-class Inner(NamedTuple):
+class GroupRule(NamedTuple):
     """Points ``z`` of averages over z1, and the logs of their weights."""
 
     z: np.ndarray
     log_weight: np.ndarray
 
     @classmethod
-    def of(cls, pull: float, width: float) -> Inner:
+    def of(cls, pull: float, width: float) -> GroupRule:
         """For functions that pull z1 as far as ``pull`` and bend within ``width``."""
-        reach = REACH + pull
-        steps = min(int(np.ceil(reach / min(STEP, STEP_BEND * width))), MOST_POINTS // 2)
+        reach = DEVIATIONS + pull
+        steps = min(int(np.ceil(reach / min(LARGEST_STEP, STEP_PER_WIDTH * width))), MOST_POINTS // 2)
         z = np.linspace(-reach, reach, 2 * steps + 1)
         return cls(z, log_normal(z) + np.log(z[1] - z[0]))
 
@@ -61,10 +61,10 @@ def group_patterns(factor: Factor, q0: np.ndarray, q1: np.ndarray, y: np.ndarray
         outer, whole, count = q0[own], q1[own], y[own]
         between, left = max(whole - outer, 0.0), 1 - whole
         pull = 6 * np.sqrt(outer * between) * count / (left + count * between)
-        inner = Inner.of(pull, np.sqrt(left / between) if between > 0 else np.inf)
-        u = np.sqrt(outer) * Z2[:, None] + np.sqrt(between) * inner.z
+        rule = GroupRule.of(pull, np.sqrt(left / between) if between > 0 else np.inf)
+        u = np.sqrt(outer) * Z2[:, None] + np.sqrt(between) * rule.z
         log_g, slope, loss = _moments(factor.rows(np.array([own])), u, left)
-        log_z, weight, half = inner.tilted(count * log_g)
+        log_z, weight, half = rule.tilted(count * log_g)
         averages = ((weight * slope).sum(-1) ** 2, (weight * slope**2).sum(-1), log_z, (weight * log_g).sum(-1))
         error = abs((log_z - half) @ DZ2) + halving_error(log_z, DZ2)
         return *(values @ DZ2 for values in averages), (weight * loss).sum(-1) @ DZ2, error
@@ -79,7 +79,7 @@ def _moments(factor: Factor, u: np.ndarray, variance: float) -> tuple[np.ndarray
         found = factor.moments(means[None], np.array([variance]))
         return found.log_z[0], found.slope[0], found.energy[0]
 
-    table = np.arange(u.min(), u.max() + TABLE, min(TABLE, TABLE_WIDTH * np.sqrt(variance)))
+    table = np.arange(u.min(), u.max() + TABLE_STEP, min(TABLE_STEP, TABLE_STEP_PER_WIDTH * np.sqrt(variance)))
     if factor.closed or len(table) > u.size:
         return at(u)
     log_g, slope, loss = (CubicSpline(table, values)(u) for values in at(table))

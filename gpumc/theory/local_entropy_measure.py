@@ -21,12 +21,12 @@ from gpumc.measures import LocalEntropy
 from gpumc.schema import Started
 from gpumc.theory.clusters import MOST_REPLICAS
 from gpumc.theory.factors import Factor
-from gpumc.theory.grid import Grid
-from gpumc.theory.groups import Inner, by_row, group_patterns
+from gpumc.theory.groups import GroupRule, by_row, group_patterns
 from gpumc.theory.infinite_machines import Limit
 from gpumc.theory.normal_averages import ALLOWED_ERROR, DZ_FIELD, Z_FIELD, halving_error, log_2cosh
-from gpumc.theory.saddle_points import FROZEN
+from gpumc.theory.saddle_points import ENTROPY_ROUNDING
 from gpumc.theory.solve import fixed_point
+from gpumc.theory.theory_grid import dataset, theory_grid
 
 
 def replicated(limit: Limit, measure: LocalEntropy, alpha: ArrayLike, started: Started) -> xr.Dataset:
@@ -38,8 +38,10 @@ def replicated(limit: Limit, measure: LocalEntropy, alpha: ArrayLike, started: S
         raise ConfigError("theory of a LocalEntropy has no fixed centre: use centre = 'explicit'")
     if y > MOST_REPLICAS:
         raise ConfigError(f"theory: replicas = {y}: numbers up to {MOST_REPLICAS} are needed")
-    grid = Grid.of(loss, alpha=alpha, beta=measure.beta, coupling=measure.coupling)
-    own = grid.columns | {"replicas": np.full(len(grid.columns["alpha"]), float(y))}
+    grid = theory_grid(loss, alpha=alpha, beta=measure.beta, coupling=measure.coupling)
+    own = {name: grid.column(name) for name in grid.parameters} | {
+        "replicas": np.full(len(grid.column("alpha")), float(y))
+    }
     if np.isinf(own["beta"]).any() and not loss.counts:
         raise ConfigError(f"theory: beta = inf: of the loss {loss.kind!r} a finite beta is needed")
     problem = _Problem(own["alpha"], own["coupling"], own["replicas"], Factor(grid.losses(loss), own["beta"]))
@@ -58,7 +60,7 @@ def replicated(limit: Limit, measure: LocalEntropy, alpha: ArrayLike, started: S
     # Given its replicas' sum s, the centre's mean is tanh(coupling s), and its entropy log(2) (1 - E tanh^2) or more.
     pull = own["coupling"] ** 2 * own["replicas"] * (1 + (own["replicas"] - 1) * q1)
     least = np.log(2) / own["replicas"] * np.maximum(1 - pull, 0.0)
-    converged = found.converged & (error < ALLOWED_ERROR) & (entropy >= least - FROZEN)
+    converged = found.converged & (error < ALLOWED_ERROR) & (entropy >= least - ENTROPY_ROUNDING)
     answers = {
         "free_entropy": free,
         "entropy": entropy,
@@ -73,7 +75,7 @@ def replicated(limit: Limit, measure: LocalEntropy, alpha: ArrayLike, started: S
         "residual": found.residual,
         "iterations": found.iterations,
     }
-    return grid.dataset(variables, limit.attributes, measure.attributes, started=started)
+    return dataset(grid, variables, limit.attributes, measure.attributes, started=started)
 
 
 class _Problem:
@@ -106,12 +108,12 @@ class _Problem:
         def row(own: int) -> tuple[float, ...]:
             y, coupling = self.y[own], self.coupling[own]
             spread = np.sqrt(max(r1[own] - r0[own], 0.0))
-            inner = Inner.of(y * spread, 1 / spread if spread > 0 else np.inf)
-            h = np.sqrt(r0[own]) * Z_FIELD[:, None] + spread * inner.z
+            rule = GroupRule.of(y * spread, 1 / spread if spread > 0 else np.inf)
+            h = np.sqrt(r0[own]) * Z_FIELD[:, None] + spread * rule.z
             fields = np.stack([h + coupling, h - coupling])
             exponent = y * log_2cosh(fields)
             either = logsumexp(exponent, axis=0)
-            log_z, weight, half = inner.tilted(either)
+            log_z, weight, half = rule.tilted(either)
             share, tanh = np.exp(exponent - either), np.tanh(fields)
             mean, square = (share * tanh).sum(axis=0), (share * tanh**2).sum(axis=0)
             towards = share[0] * tanh[0] - share[1] * tanh[1]

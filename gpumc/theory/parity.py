@@ -8,7 +8,7 @@ from scipy.special import binom, logsumexp, ndtr
 from gpumc.theory.normal_averages import Z, average
 
 #: Weights of moments, which are 1 at most, below this are left out.
-SMALLEST = 1e-300
+SMALLEST_MOMENT = 1e-300
 
 
 def log_right_together(q1: float, y: int, k: float) -> float:
@@ -22,4 +22,4 @@ def log_right_together(q1: float, y: int, k: float) -> float:
     t = 2 * ndtr(np.sqrt(q1 / (1 - q1)) * Z) - 1
     powers = np.arange(0, y + 1, 2)
     moments = average(t ** powers[:, None])
-    return float(logsumexp(k * np.log(np.maximum(moments, SMALLEST)) + np.log(binom(y, powers))) - y * np.log(2))
+    return float(logsumexp(k * np.log(np.maximum(moments, SMALLEST_MOMENT)) + np.log(binom(y, powers))) - y * np.log(2))

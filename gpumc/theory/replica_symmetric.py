@@ -14,10 +14,10 @@ from gpumc.machines import Machine
 from gpumc.measures import Gibbs, LocalEntropy, Measure
 from gpumc.schema import Started
 from gpumc.theory.factors import Factor
-from gpumc.theory.grid import Grid
 from gpumc.theory.infinite_machines import Limit
 from gpumc.theory.local_entropy_measure import replicated
 from gpumc.theory.saddle_points import STABILITY, GaussianOutput, frozen_beta, possible_points
+from gpumc.theory.theory_grid import dataset, theory_grid
 from gpumc.theory.zero_temperature import check_ground, ground_state, stability_density
 
 #: The configurations without error.
@@ -93,8 +93,8 @@ def replica_symmetric(
 def _gibbs(limit: Limit, measure: Gibbs, alpha: ArrayLike, device: Device, started: Started) -> xr.Dataset:
     """The dataset of :func:`replica_symmetric` under a `Gibbs`."""
     loss = measure.loss
-    grid = Grid.of(loss, alpha=alpha, beta=measure.beta)
-    alpha, beta, rows = grid.columns["alpha"], grid.columns["beta"], grid.losses(loss)
+    grid = theory_grid(loss, alpha=alpha, beta=measure.beta)
+    alpha, beta, rows = grid.column("alpha"), grid.column("beta"), grid.losses(loss)
     cold = np.isinf(beta) & (not loss.counts)
     frozen = np.where(cold, _frozen(limit, rows, alpha, cold, device), beta)
     points = possible_points(limit, rows, alpha, frozen, device)
@@ -123,7 +123,7 @@ def _gibbs(limit: Limit, measure: Gibbs, alpha: ArrayLike, device: Device, start
         _lowest(variables, density, rows, alpha, cold)
     whole = {"stability_density": density} if limit.gaussian else {}
     asked = limit.attributes, measure.attributes
-    return grid.dataset(variables, *asked, started=started, device=device, stability=STABILITY, densities=whole)
+    return dataset(grid, variables, *asked, started=started, device=device, stability=STABILITY, densities=whole)
 
 
 def _frozen(limit: Limit, loss: Loss, alpha: np.ndarray, cold: np.ndarray, device: Device) -> np.ndarray:
@@ -207,11 +207,11 @@ def zero_entropy(
         raise ConfigError(
             "theory.zero_entropy is for binary weights: the entropy of spherical weights has no lowest value"
         )
-    grid, on = Grid.of(loss, alpha=alpha), choose(device)
+    grid, on = theory_grid(loss, alpha=alpha), choose(device)
     rows = grid.losses(loss)
-    found = np.array([frozen_beta(limit, rows.take(row), own, on) for row, own in enumerate(grid.columns["alpha"])])
+    found = np.array([frozen_beta(limit, rows.take(row), own, on) for row, own in enumerate(grid.column("alpha"))])
     asked = limit.attributes, {"loss": loss.kind}
-    return grid.dataset({"beta_frozen": found}, *asked, started=started, device=on).beta_frozen
+    return dataset(grid, {"beta_frozen": found}, *asked, started=started, device=on).beta_frozen
 
 
 def _solvable(machine: Machine | Limit) -> Limit:

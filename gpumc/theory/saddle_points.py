@@ -26,19 +26,19 @@ from gpumc.theory.solve import fixed_point
 from gpumc.theory.units import Units
 
 #: The overlaps that iterations start from.
-STARTS = (0.3, 0.7, 0.02)
+START_OVERLAPS = (0.3, 0.7, 0.02)
 #: An overlap below this is none.
-NONE = 1e-9
+ZERO_OVERLAP = 1e-9
 #: At an overlap above 1 less this, nothing is left of the measure.
-FULL = 1e-6
+OVERLAP_GAP = 1e-6
 #: How far an entropy may be below 0 by rounding.
-FROZEN = 1e-6
+ENTROPY_ROUNDING = 1e-6
 #: The largest beta at which zero entropy is looked for.
-FARTHEST = 1e12
+LARGEST_BETA = 1e12
 #: Of the rule for the distribution of stabilities: its largest step, and its most points.
-COARSEST, FINEST = 1 / 30, 40_001
+LARGEST_STEP, MOST_POINTS = 1 / 30, 40_001
 #: How far the Gaussian output is integrated, and stabilities of the distribution.
-FARTHEST_OUTPUT = 8.0
+LARGEST_OUTPUT = 8.0
 STABILITY = np.linspace(-6.0, 8.0, 281)
 
 
@@ -122,8 +122,8 @@ class GaussianOutput:
     def density(self, row: int, overlap: float, output: np.ndarray) -> np.ndarray:
         """The distribution of the Gaussian output at points (points,) in a row. NaN where it needs too fine a rule."""
         spread = np.sqrt(1 - overlap)
-        z, weight = trapezoid(2 * int(10 / min(COARSEST, spread / 3)) + 1, 10.0)
-        if len(z) > FINEST:
+        z, weight = trapezoid(2 * int(10 / min(LARGEST_STEP, spread / 3)) + 1, 10.0)
+        if len(z) > MOST_POINTS:
             return np.full(len(output), np.nan)
         own = self.factor.rows(np.array([row]))
         log_g = own.moments(np.sqrt(overlap) * z[None], np.array([1 - overlap])).log_z
@@ -138,7 +138,7 @@ class GaussianOutput:
         points, weights = np.polynomial.legendre.leggauss(80)
         found = 0.0
         for ends in wrong_intervals(loss):
-            low, high = np.clip(np.array(ends) / scale, -FARTHEST_OUTPUT, FARTHEST_OUTPUT)
+            low, high = np.clip(np.array(ends) / scale, -LARGEST_OUTPUT, LARGEST_OUTPUT)
             output = (low + high) / 2 + (high - low) / 2 * points
             found += float(self.density(row, overlap, output) @ weights * (high - low) / 2)
         return found
@@ -194,9 +194,9 @@ def saddle_points(limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarray,
         return weights.overlap(alpha[rows] * patterns.field(q, rows))[:, None]
 
     with np.errstate(all="ignore"):  # where q -> 1 factors underflow, and the row does not converge
-        found = fixed_point(step, [np.full((len(alpha), 1), start) for start in STARTS], -1e-9, 1 - 1e-9)
-    converged = asked & found.converged & (found.x[:, 0] < 1 - FULL)
-    q = np.where(found.x[:, 0] < NONE, 0.0, found.x[:, 0])
+        found = fixed_point(step, [np.full((len(alpha), 1), start) for start in START_OVERLAPS], -1e-9, 1 - 1e-9)
+    converged = asked & found.converged & (found.x[:, 0] < 1 - OVERLAP_GAP)
+    q = np.where(found.x[:, 0] < ZERO_OVERLAP, 0.0, found.x[:, 0])
     known = np.where(converged, q, 0.0)
     with np.errstate(invalid="ignore"):  # of trees, where no stability is allowed
         energetic = patterns.energetic(known)
@@ -214,7 +214,7 @@ def possible_points(limit: Limit, loss: Loss, alpha: np.ndarray, beta: np.ndarra
     points = saddle_points(limit, loss, alpha, beta, device)
     if limit.weights != "binary":
         return points
-    return points.where(points.converged & (points.entropy(alpha, beta) >= -FROZEN))
+    return points.where(points.converged & (points.entropy(alpha, beta) >= -ENTROPY_ROUNDING))
 
 
 def frozen_beta(limit: Limit, loss: Loss, alpha: float, device: Device) -> float:
@@ -231,6 +231,6 @@ def frozen_beta(limit: Limit, loss: Loss, alpha: float, device: Device) -> float
         cold -= step
     while (found := entropy(cold)) > 0:
         cold += step
-        if cold > np.log(FARTHEST):
+        if cold > np.log(LARGEST_BETA):
             return np.inf
     return float(np.exp(brentq(entropy, cold - step, cold, xtol=1e-11))) if np.isfinite(found) else np.nan

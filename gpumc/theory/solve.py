@@ -12,11 +12,11 @@ from scipy.optimize.elementwise import find_root
 Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
 TOLERANCE = 1e-10
 #: How near to the upper end unknowns are lost.
-EDGE = 1e-8
+EDGE_WIDTH = 1e-8
 #: The part of a change that an iteration makes.
 DAMPING = 0.5
 #: Iterations before Newton's method, and in all.
-DAMPED, ITERATIONS = 6, 150
+DAMPED_ITERATIONS, MOST_ITERATIONS = 6, 150
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class FixedPoint:
     iterations: np.ndarray
 
 
-def fixed_point(step: Step, starts: Sequence[np.ndarray], low: float, high: float, *, edge: float = EDGE) -> FixedPoint:
+def fixed_point(
+    step: Step, starts: Sequence[np.ndarray], low: float, high: float, *, edge: float = EDGE_WIDTH
+) -> FixedPoint:
     """Solve step(x) = x within ``low`` < x < ``high`` for all rows, from each of ``starts`` (rows, unknowns) until one leads there, then
     from neighbouring rows.
 
@@ -66,7 +68,7 @@ def _from(step: Step, x: np.ndarray, rows: np.ndarray, low: float, high: float, 
     residual, iterations = np.full(len(x), np.inf), np.zeros(len(x), int)
     left = np.arange(len(x))
     moved = step(x, rows)
-    for iteration in range(ITERATIONS):
+    for iteration in range(MOST_ITERATIONS):
         change = moved - x[left]
         residual[left] = np.where(np.isfinite(change).all(axis=1), np.abs(change).max(axis=1), np.inf)
         # Who reaches the upper end, where replicas are one, stays there.
@@ -78,7 +80,7 @@ def _from(step: Step, x: np.ndarray, rows: np.ndarray, low: float, high: float, 
         iterations[left] += 1
         here, own = x[left], rows[left]
         guess, ahead = here + DAMPING * change, None
-        if iteration >= DAMPED:
+        if iteration >= DAMPED_ITERATIONS:
             newton = here + _newton(step, here, change, own)
             inside = np.isfinite(newton).all(axis=1) & ((newton > low) & (newton < high)).all(axis=1)
             guess = np.where(inside[:, None], newton, guess)

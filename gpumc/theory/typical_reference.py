@@ -22,9 +22,9 @@ from gpumc.theory.saddle_points import frozen_beta, possible_points
 from gpumc.theory.zero_temperature import convex
 
 #: Means at which a factor is tabulated.
-TABLE = np.linspace(-18.0, 18.0, 2401)
+TABLE_MEANS = np.linspace(-18.0, 18.0, 2401)
 #: Places of an average around its mode, from -1 to 1, how far they reach in standard deviations, and bisections to the mode.
-PLACES, REACH, BISECTIONS = np.linspace(-1.0, 1.0, 101), 9.0, 30
+PLACES_AROUND_MODE, DEVIATIONS_AROUND_MODE, BISECTIONS = np.linspace(-1.0, 1.0, 101), 9.0, 30
 #: How much lower the log of a density is at its standard deviation.
 DROP = 0.5
 #: An overlap that stands for none.
@@ -71,8 +71,8 @@ class Reference:
         """Functions of means (rows, ...) whose exponentials sum to g~ at variances (rows,); each is concave."""
         if self.factor.loss.counts:
             return self._counted(variance)
-        table = self.factor.moments(np.broadcast_to(TABLE, (len(variance), len(TABLE))), variance)
-        value, slope = ([CubicSpline(TABLE, row) for row in kind] for kind in table[:2])
+        table = self.factor.moments(np.broadcast_to(TABLE_MEANS, (len(variance), len(TABLE_MEANS))), variance)
+        value, slope = ([CubicSpline(TABLE_MEANS, row) for row in kind] for kind in table[:2])
 
         def interpolated(splines: list[CubicSpline], mean: np.ndarray) -> np.ndarray:
             return np.stack([spline(m) for spline, m in zip(splines, mean, strict=True)])
@@ -107,7 +107,7 @@ class Part(NamedTuple):
 
     def points(self, alone: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of averages over a standard normal z under the part at means alone (rows, Z2) + shared (rows,) z: z, log weights and slopes,
-        (rows, Z2, PLACES), around the mode and denser near to it."""
+        (rows, Z2, PLACES_AROUND_MODE), around the mode and denser near to it."""
         column = (slice(None), None, None)
         z, width = self._around_mode(alone, shared[:, None])
         log_weight, slope = self.of(alone[:, :, None] + shared[column] * z)
@@ -122,11 +122,13 @@ class Part(NamedTuple):
 
         mode, _ = _bisect(lambda z: z < slope(z), *np.sort([0 * alone, slope(0 * alone)], axis=0))
         low = height(mode) - DROP
-        _, left = _bisect(lambda d: height(mode - d) > low, 0 * mode, 0 * mode + REACH)
-        _, right = _bisect(lambda d: height(mode + d) > low, 0 * mode, 0 * mode + REACH)
+        _, left = _bisect(lambda d: height(mode - d) > low, 0 * mode, 0 * mode + DEVIATIONS_AROUND_MODE)
+        _, right = _bisect(lambda d: height(mode + d) > low, 0 * mode, 0 * mode + DEVIATIONS_AROUND_MODE)
         narrow = np.minimum(left, right)[:, :, None]
-        stretch = np.arcsinh(REACH / narrow)
-        return mode[:, :, None] + narrow * np.sinh(stretch * PLACES), narrow * stretch * np.cosh(stretch * PLACES)
+        stretch = np.arcsinh(DEVIATIONS_AROUND_MODE / narrow)
+        return mode[:, :, None] + narrow * np.sinh(stretch * PLACES_AROUND_MODE), narrow * stretch * np.cosh(
+            stretch * PLACES_AROUND_MODE
+        )
 
 
 def _bisect(

@@ -22,10 +22,10 @@ from gpumc.theory.normal_averages import LOG_2PI
 
 #: Points of the rule of each field for k = 1, 2, ..., and how many fewer the rule has that tells the error.
 POINTS = (0, 201, 141, 101, 45, 29, 22, 18, 15, 13)
-FEWER = 2
+FEWER_POINTS = 2
 #: How far the rule reaches, within how many of the widths sqrt(1 - q) of a unit's step its points are dense, and the weight below which a
 #: product of points is left out.
-REACH, DENSE, SMALLEST = 6.5, 2.5, 1e-15
+LARGEST_FIELD, DENSE_WIDTHS, SMALLEST_WEIGHT = 6.5, 2.5, 1e-15
 
 
 class Averages(NamedTuple):
@@ -73,13 +73,13 @@ class Rule:
 
     def at(self, q: float) -> tuple[Fields, Others]:
         """One unit and the others at the overlap ``q``."""
-        narrow = DENSE * np.sqrt(1 - q)
-        t = np.linspace(-1, 1, self.points) * np.arcsinh(REACH / narrow)
+        narrow = DENSE_WIDTHS * np.sqrt(1 - q)
+        t = np.linspace(-1, 1, self.points) * np.arcsinh(LARGEST_FIELD / narrow)
         z = narrow * np.sinh(t)
         weight = np.exp(-(z**2) / 2) * np.cosh(t)
         weight /= weight.sum()
         together = weight[self.places].prod(axis=1) * self.orders
-        kept = together > SMALLEST
+        kept = together > SMALLEST_WEIGHT
         xp, log_ndtr = self.device.xp, self.device.special.log_ndtr
         x = self.device.asarray(z * np.sqrt(q / (1 - q)))
         up, down = log_ndtr(x), log_ndtr(-x)
@@ -111,7 +111,7 @@ class Units:
         else:
             self.stability = (2 * positive - self.k) / np.sqrt(self.k)
         points = POINTS[self.k]
-        self._rules = [Rule(device, count, self.k - 1) for count in (points, points - FEWER)]
+        self._rules = [Rule(device, count, self.k - 1) for count in (points, points - FEWER_POINTS)]
         self._pairs = Rule(device, points, self.k - 2) if self.k > 1 else None
 
     def error(self, log_z: float, q: float, beta: float, loss: Loss) -> float:
@@ -120,7 +120,7 @@ class Units:
         rule = self._rules[1]
         one, others = rule.at(q)
         coarser = _average(one, self._mixed(one, *self._given(others, self._log_boltzmann(beta, loss))), others)
-        return abs(log_z - coarser) * rule.points / (2 * FEWER)
+        return abs(log_z - coarser) * rule.points / (2 * FEWER_POINTS)
 
     def slope(self, q: float, beta: float, loss: Loss) -> float:
         """The sum over units of E (d_l log Z)^2."""

@@ -15,16 +15,16 @@ from scipy.special import ndtr
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.theory.factors import wrong_intervals
-from gpumc.theory.grid import TRIED
 from gpumc.theory.normal_averages import NARROW, clustered, log_normal
 from gpumc.theory.solve import root
+from gpumc.theory.theory_grid import TRIED_STABILITIES
 
 #: The smallest and the largest log x that are tried.
-SOFTEST, STIFFEST = -12.0, 500.0
+LEAST_LOG_STIFFNESS, MOST_LOG_STIFFNESS = -12.0, 500.0
 #: Points, reach, and within what of its centre the average's rule is dense.
 RULE = (800, 10.0, NARROW)
 #: How near to a kink slopes are compared, the part by which they then differ where they jump, and what convexity may miss by rounding.
-TINY, JUMP, ROUNDING = 1e-9, 0.01, 1e-9
+KINK_OFFSET, SLOPE_JUMP, CONVEXITY_ROUNDING = 1e-9, 0.01, 1e-9
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ def check_ground(loss: Loss) -> None:
 
 
 def _smooth(loss: Loss, kink: float) -> bool:
-    way = TINY * (1 + abs(kink))
+    way = KINK_OFFSET * (1 + abs(kink))
     below, above = loss.slopes(np.array([kink - way, kink + way]))
-    return bool(abs(above - below) <= JUMP * max(abs(above), abs(below)) + way)
+    return bool(abs(above - below) <= SLOPE_JUMP * max(abs(above), abs(below)) + way)
 
 
 def convex(loss: Loss) -> bool:
     """Whether ``loss``, parameters being numbers, is convex where it is tried."""
-    values = loss.values(TRIED)
-    return bool((np.diff(values, 2) >= -ROUNDING * (1 + np.abs(values[1:-1]))).all())
+    values = loss.values(TRIED_STABILITIES)
+    return bool((np.diff(values, 2) >= -CONVEXITY_ROUNDING * (1 + np.abs(values[1:-1]))).all())
 
 
 def ground_state(alpha: float, loss: Loss) -> GroundState | None:
@@ -68,9 +68,9 @@ def ground_state(alpha: float, loss: Loss) -> GroundState | None:
     high = 0.0
     while excess(high) < 0:
         high += 4.0
-        if high > STIFFEST:
+        if high > MOST_LOG_STIFFNESS:
             return None
-    x = float(np.exp(brentq(excess, SOFTEST, high, xtol=1e-12)))
+    x = float(np.exp(brentq(excess, LEAST_LOG_STIFFNESS, high, xtol=1e-12)))
     u, weight = clustered(*RULE, _bend(x, loss))
     v = moved(u, x, loss)
     stiff = x * loss.curvatures(v)
@@ -99,7 +99,7 @@ def moved(u: np.ndarray, x: float, loss: Loss) -> np.ndarray:
     # Ends beyond the root, the farther the longer they are not.
     rows, ends = np.arange(len(u)), []
     for sign in (-1.0, 1.0):
-        way = np.full(len(u), TINY)
+        way = np.full(len(u), KINK_OFFSET)
         while (short := sign * excess(u + sign * way, rows) < 0).any():
             way = np.where(short, 4 * way, way)
         ends.append(u + sign * way)

@@ -20,7 +20,8 @@ from gpumc.patterns import Patterns, check_together
 from gpumc.problems import Problems, entropy_bound
 from gpumc.schema import VARIABLES, Started, described, provenance
 from gpumc.volumes.integration import ThermodynamicIntegration
-from gpumc.volumes.places import Grid, distances, fields, instances, references
+from gpumc.volumes.problem_grid import ProblemGrid
+from gpumc.volumes.references import distances, fields, instances, references
 from gpumc.volumes.splitting import Splitting
 
 Method = BeliefPropagation | ThermodynamicIntegration | Splitting
@@ -87,7 +88,7 @@ def entropy(
     """
     started, how = Started.now(), _method(method)
     _check(machine, patterns, measure, how, None)
-    grid, on = Grid.of(measure, instance=instances(patterns)), choose(device)
+    grid, on = ProblemGrid.of(measure, instance=instances(patterns)), choose(device)
     solvable = ~_contradictory(machine, patterns, measure, grid)
     rows = np.flatnonzero(solvable)
     problems = _problems(machine, patterns, measure, grid, rows, None)
@@ -168,7 +169,7 @@ def local_entropy(
     vectors, places = references(machine, patterns, reference)
     for taken in (VARIABLES.keys() - {place}) & set(places["reference"].dims):
         raise ConfigError(f"the reference has a dimension {taken!r}, which is a variable of the result: rename it")
-    grid = Grid.of(measure, **places, **{place: along})
+    grid = ProblemGrid.of(measure, **places, **{place: along})
     on = choose(device)
     right = vectors[grid.flat("reference")].any(axis=1)
     solvable = right & ~_contradictory(machine, patterns, measure, grid)
@@ -204,7 +205,7 @@ def _check(machine: Machine, patterns: Patterns, measure: Gibbs, method: Method,
     method.supports(machine, measure, place)
 
 
-def _contradictory(machine: Machine, patterns: Patterns, measure: Gibbs, grid: Grid) -> np.ndarray:
+def _contradictory(machine: Machine, patterns: Patterns, measure: Gibbs, grid: ProblemGrid) -> np.ndarray:
     """The problems that no configuration solves, since their patterns contradict each other, with one warning."""
     number, loss = grid.flat("instance"), measure.loss
     empty = patterns.contradictions(machine)[number] & np.isinf(grid.flat("beta"))
@@ -224,14 +225,19 @@ def _contradictory(machine: Machine, patterns: Patterns, measure: Gibbs, grid: G
 
 
 def _problems(
-    machine: Machine, patterns: Patterns, measure: Gibbs, grid: Grid, rows: np.ndarray, vectors: np.ndarray | None
+    machine: Machine,
+    patterns: Patterns,
+    measure: Gibbs,
+    grid: ProblemGrid,
+    rows: np.ndarray,
+    vectors: np.ndarray | None,
 ) -> Problems:
     """The problems of a grid at ``rows``, around the references ``vectors`` (references, weights) where there are any."""
     distance, field = (grid.flat(name)[rows] if name in grid.arrays else None for name in ("distance", "field"))
     return Problems(
         machine,
         patterns,
-        grid.rows_of(measure.loss).take(rows),
+        grid.losses(measure.loss).take(rows),
         grid.flat("instance")[rows],
         grid.flat("beta")[rows],
         None if vectors is None else vectors[grid.flat("reference")[rows]],
@@ -251,7 +257,7 @@ def _answers(method: Method, problems: Problems, device: Device, measure: Gibbs)
     return columns
 
 
-def _dataset(grid: Grid, solvable: np.ndarray, columns: dict[str, np.ndarray]) -> xr.Dataset:
+def _dataset(grid: ProblemGrid, solvable: np.ndarray, columns: dict[str, np.ndarray]) -> xr.Dataset:
     """The answers to the problems that are ``solvable`` among all of the grid; of the others NaN, False or 0."""
     variables = {}
     for name, values in columns.items():

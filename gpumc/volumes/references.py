@@ -1,8 +1,6 @@
-"""All problems of a call as one grid: references and parameters broadcast against each other by the names of their dimensions."""
+"""Where entropies are asked for: around references, at distances or fields, on instances."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -10,89 +8,12 @@ from numpy.typing import ArrayLike
 
 from gpumc.checks import numbers, series, shown
 from gpumc.errors import ConfigError
-from gpumc.losses import Loss
 from gpumc.machines import Machine
-from gpumc.measures import Gibbs
 from gpumc.named import named, places
 from gpumc.patterns import Patterns
-from gpumc.ramps import Parameter, Ramp, values_of
 
 #: The dimensions of a reference given as a plain array, by how many it has.
 PLAIN = {1: ("weight",), 2: ("instance", "weight"), 3: ("instance", "reference", "weight")}
-#: What runs fastest.
-LAST = ("distance", "field")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Arrays by name, all of the same dimensions, the first of which is ``instance``: of every problem, its ``instance`` (a
-    place in the patterns), ``beta``, the parameters of the loss, and, around references, ``reference`` (a row) and ``distance`` or
-    ``field``."""
-
-    arrays: dict[str, xr.DataArray]
-
-    @classmethod
-    def of(cls, measure: Gibbs, **places: xr.DataArray) -> Grid:
-        """The problems at ``places`` ("instance" first; then what runs slowest), every parameter of ``measure``. Raises ConfigError."""
-        for name, value in measure.parameters.items():
-            if isinstance(value, Ramp):
-                raise ConfigError(f"{name} is a ramp: an entropy needs a number, or a list of them")
-        if not measure.loss.counts and np.any(np.isinf(values_of(measure.beta))):
-            raise ConfigError(
-                f"beta = inf is for losses that count errors: the loss {measure.loss.kind!r} needs a finite beta, such as beta = 5.0"
-            )
-        last = [name for name in places if name in LAST]
-        arrays = {name: array for name, array in places.items() if name not in last}
-        arrays |= {name: parameter(name, value) for name, value in measure.parameters.items()}
-        arrays |= {name: places[name] for name in last}
-        try:
-            placed = xr.align(*arrays.values(), join="exact", copy=False)
-        except ValueError:
-            raise ConfigError(
-                "the reference has a dimension of the name of a parameter, and other values along it: give both the same ones"
-            ) from None
-        return cls(dict(zip(arrays, xr.broadcast(*placed), strict=True)))
-
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """Names of the dimensions."""
-        return tuple(str(dim) for dim in self.arrays["instance"].dims)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes of the dimensions."""
-        return self.arrays["instance"].shape
-
-    @property
-    def size(self) -> int:
-        """The number of problems."""
-        return self.arrays["instance"].size
-
-    @property
-    def coords(self) -> dict:
-        """Coordinates that every array has."""
-        return dict(self.arrays["instance"].coords)
-
-    def flat(self, name: str) -> np.ndarray:
-        """An array in the order of all problems, instance by instance."""
-        return np.ascontiguousarray(self.arrays[name].values).reshape(-1)
-
-    def rows_of(self, loss: Loss) -> Loss:
-        """``loss`` with the parameters of every problem, as arrays."""
-        return loss.at(**{name: self.flat(name) for name in loss.axes})
-
-    def curves(self) -> np.ndarray:
-        """The number of the curve of every problem: those of a curve share their reference, or instance, their beta and loss."""
-        start = "reference" if "reference" in self.arrays else "instance"
-        names = [start, *(name for name in self.arrays if name not in ("instance", "reference", *LAST))]
-        keys = np.stack([self.flat(name) for name in names], axis=1)
-        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-
-
-def parameter(name: str, values: Parameter) -> xr.DataArray:
-    """A number, or the dimension that a list of numbers makes. Raises ConfigError for what is no number, but inf for beta."""
-    array = series(name, values, lambda v: np.isfinite(v) | (name == "beta"), "finite numbers")
-    return xr.DataArray(array, {name: array} if array.ndim else {}, [name] if array.ndim else [])
 
 
 def distances(values: ArrayLike) -> xr.DataArray:
