@@ -7,8 +7,8 @@ from matplotlib import rc_context
 
 import gpumc
 from gpumc.results.plots import plot
-from tests.promises.batch import outcome, outcomes
-from tests.promises.test_command_line import TINY
+from tests.promises.bad_input.batch import outcome, outcomes
+from tests.promises.bad_input.test_command_line import TINY
 
 
 @pytest.fixture(scope="module")

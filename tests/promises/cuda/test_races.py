@@ -10,8 +10,8 @@ import pytest
 
 from gpumc.device import host
 from tests.promises.cuda import raw
-from tests.sampling.cases import KERNELS, same_bits
-from tests.sampling.test_twins import run
+from tests.promises.same_bits.test_twins import run
+from tests.variants import KERNELS, same_bits
 
 pytestmark = [pytest.mark.gpu, pytest.mark.emulator]
 
@@ -59,6 +59,9 @@ def test_a_planted_race_is_named_by_the_sanitizer(tmp_path):
 
 @pytest.mark.long
 def test_the_sanitizer_finds_no_race(tmp_path):
-    others = ["tests/device/test_philox.py", "tests/sampling/test_spheres.py::test_slopes_of_the_kernel"]
+    others = [
+        "tests/units/device/test_philox.py",
+        "tests/promises/exact_distribution/test_spheres.py::test_slopes_of_the_kernel",
+    ]
     done = sanitized(f"{__file__}::test_the_order_of_lanes_does_not_show", *others, folder=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

@@ -12,8 +12,8 @@ import pytest
 import gpumc
 from gpumc.device import choose, kernel, kernels, source
 from tests.promises.cuda import raw
-from tests.sampling.cases import Case, same_bits
-from tests.sampling.test_twins import run
+from tests.promises.same_bits.test_twins import run
+from tests.variants import Case, same_bits
 
 pytestmark = [pytest.mark.gpu, pytest.mark.emulator]
 
@@ -131,7 +131,7 @@ def test_fibers_without_assembly(tmp_path):
         "raw.FLAGS = (*raw.FLAGS, '-DEMULATED_PORTABLE')\n"
         "modules.install()\n"
         "import numpy as np\n"
-        "from tests.device.test_philox import by_kernel, philox\n"
+        "from tests.units.device.test_philox import by_kernel, philox\n"
         "found = by_kernel('cuda', 5, 6, 7, range(3, 20), [1, 2**40])\n"
         "assert np.array_equal(found, philox(5, 6, 7, np.arange(3, 20)[None], np.array([[1], [2**40]], np.uint64)))\n"
     )
