@@ -24,6 +24,8 @@ _HOMES = {
         "focusing_bp",
     ),
     "gpumc.volumes": ("Splitting", "ThermodynamicIntegration", "entropy", "local_entropy"),
+    "gpumc.learning": ("learn", "LeastAction", "EntropicLeastAction"),
+    "gpumc.data": ("fashion_mnist",),
     "gpumc.results": ("save", "open_run"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -33,12 +35,14 @@ __all__ = [
     "BandCount",
     "BeliefPropagation",
     "CrossEntropy",
+    "EntropicLeastAction",
     "ErrorCount",
     "FreeScoping",
     "FullCommittee",
     "Gibbs",
     "HeatBath",
     "HitAndRun",
+    "LeastAction",
     "LocalEntropy",
     "LogBarrier",
     "Loss",
@@ -59,7 +63,9 @@ __all__ = [
     "dynamics",
     "entropy",
     "exact",
+    "fashion_mnist",
     "focusing_bp",
+    "learn",
     "load_patterns",
     "local_entropy",
     "open_run",
@@ -72,6 +78,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from gpumc import exact, theory
+    from gpumc.data import fashion_mnist
+    from gpumc.learning import EntropicLeastAction, LeastAction, learn
     from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
     from gpumc.measures import Gibbs, LocalEntropy
