@@ -24,7 +24,7 @@ _HOMES = {
         "focusing_bp",
     ),
     "gpumc.volumes": ("Splitting", "ThermodynamicIntegration", "entropy", "local_entropy"),
-    "gpumc.learning": ("learn", "LeastAction", "EntropicLeastAction"),
+    "gpumc.learning": ("learn", "LeastAction", "EntropicLeastAction", "CrossEntropySGD", "ReplicatedSGD"),
     "gpumc.data": ("fashion_mnist",),
     "gpumc.results": ("save", "open_run"),
 }
@@ -35,6 +35,7 @@ __all__ = [
     "BandCount",
     "BeliefPropagation",
     "CrossEntropy",
+    "CrossEntropySGD",
     "EntropicLeastAction",
     "ErrorCount",
     "FreeScoping",
@@ -51,6 +52,7 @@ __all__ = [
     "Perceptron",
     "PseudoReinforcement",
     "Ramp",
+    "ReplicatedSGD",
     "Rotations",
     "Scoping",
     "Splitting",
@@ -79,7 +81,7 @@ __all__ = [
 if TYPE_CHECKING:
     from gpumc import exact, theory
     from gpumc.data import fashion_mnist
-    from gpumc.learning import EntropicLeastAction, LeastAction, learn
+    from gpumc.learning import CrossEntropySGD, EntropicLeastAction, LeastAction, ReplicatedSGD, learn
     from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
     from gpumc.measures import Gibbs, LocalEntropy

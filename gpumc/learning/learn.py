@@ -27,6 +27,10 @@ class Learner(Protocol):
         """Where runs end that have not found a solution."""
 
     @property
+    def until(self) -> str:
+        """Whether runs end when they are "solved", or at the "end" of the epochs."""
+
+    @property
     def replicas(self) -> int:
         """Replicas of a start."""
 
@@ -122,7 +126,7 @@ def learn(
             kept = running.reshape(*running.shape, *[1] * (counts.ndim - 2))
             curves[name].append(np.where(kept, counts / patterns.count, np.nan))
         errors, steps = np.where(running, of_centre, errors), np.where(running, state.epoch, steps)
-        state.active = running & (errors > 0)
+        state.active = running & (errors > 0) if learner.until == "solved" else running
         if told:
             told(state.epoch, learner.epochs)
     settings = {"starts": starts, "seed": seed, "device": chosen.name}

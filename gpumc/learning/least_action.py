@@ -56,6 +56,7 @@ class LeastAction:
 
     kind: ClassVar[str] = "least-action"
     replicas: ClassVar[int] = 1
+    until: ClassVar[str] = "solved"
 
     rate: float = 0.03
     limit: float = 31.0
