@@ -23,8 +23,8 @@ import gpumc
 from gpumc.device import Device, choose
 from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints
-from gpumc.messages.factors import channel
 from gpumc.messages.graph import BLOCK, Graph
+from gpumc.messages.likelihoods import channel
 
 MACHINE, ALPHA, BATCH, DISTANCES = gpumc.Perceptron(1001), 0.4, 64, 20
 

@@ -22,9 +22,8 @@ from gpumc.checks import keep, one_of, real, series, text, whole
 from gpumc.device import array_module
 from gpumc.errors import ConfigError
 from gpumc.readouts import Linear, Majority, Product, Readout, Rectified, Weighted, balanced
+from gpumc.weights import WEIGHTS, Weights
 
-#: The kinds of weights.
-WEIGHTS = ("binary", "spherical")
 #: Inputs, hidden units and weights are fewer: single precision holds every sum of so many signs, and random numbers count units in 16
 #: bits and weights, four at a time, in 24.
 MOST_INPUTS, MOST_UNITS, MOST_WEIGHTS = 2**24, 2**16, 2**26
@@ -87,6 +86,11 @@ class Machine:
         if self.activation in ("erf", "tanh"):
             facts["slope"] = self.slope
         return facts
+
+    @property
+    def weight_kind(self) -> Weights:
+        """What all weights of this kind have in common."""
+        return WEIGHTS[self.weights]
 
     @property
     def spherical(self) -> bool:
@@ -154,11 +158,10 @@ class Machine:
         of_fields = readout.of(self.fields(weights, readout.gauge(xi, labels)))
         return of_fields * readout.remaining(labels) * readout.scale
 
-    def on_spheres(self, weights: np.ndarray) -> np.ndarray:
-        """Real weights (..., weight_count), of any norm, with every unit's vector, unless it is 0, scaled to the squared norm fan_in."""
-        units = within_range(weights.reshape(*weights.shape[:-1], self.k, self.fan_in))
-        length = np.sqrt((units**2).mean(axis=-1, keepdims=True))
-        return (units / np.where(length > 0, length, 1)).reshape(weights.shape)
+    def normalised(self, weights: np.ndarray) -> np.ndarray:
+        """Weights (..., weight_count) of the right direction as configurations: spherical ones are brought to their units' spheres."""
+        units = weights.reshape(*weights.shape[:-1], self.k, self.fan_in)
+        return self.weight_kind.normalised(units).reshape(weights.shape)
 
     def preactivations(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
         """w_l . xi_l / sqrt(fan_in) of real weights (C, weight_count) on patterns (M, n): (C, k, M)."""
@@ -310,14 +313,6 @@ def _check_tree(machine: Machine) -> None:
         raise ConfigError(f"{machine.kind}: k = {machine.k} does not divide n = {machine.n}: n must be a multiple of k")
     if not machine.spherical:
         machine._odd("n/k", machine.fan_in, "binary weights")
-
-
-def within_range(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (..., dimension) times powers of two that bring their largest entries near 1: nothing is rounded, and no square overflows or
-    vanishes."""
-    _, exponent = np.frexp(np.abs(vectors).max(axis=-1, keepdims=True))
-    with np.errstate(under="ignore"):  # of entries that vanish beside the largest
-        return np.ldexp(vectors, -exponent)
 
 
 def require_binary(machine: Machine, what: str) -> None:

@@ -18,7 +18,7 @@ import xarray as xr
 from gpumc.checks import a_path, keep, numbers, one_of, real, reals, signs, whole
 from gpumc.device import Device
 from gpumc.device.constants import Stream
-from gpumc.device.philox import SEED_LIMIT, philox, random_bits, random_normals
+from gpumc.device.philox import SEED_LIMIT, philox, random_bits
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine, check_machine
 from gpumc.named import by_name, named
@@ -237,10 +237,8 @@ def teacher_patterns(
     flip = real("flip", flip, lambda f: 0 <= f <= 1, "a probability from 0 to 1")
     count, instances, seed = _sizes(machine, alpha, instances, seed)
     xi = _random_inputs(machine, count, instances, seed)
-    draw = random_normals if teacher.spherical else random_bits
-    weights = draw(seed, Stream.TEACHER, 0, np.arange(instances), teacher.weight_count)
-    if teacher.spherical:
-        weights = teacher.on_spheres(weights)
+    drawn = teacher.weight_kind.drawn(seed, Stream.TEACHER, 0, np.arange(instances), teacher.weight_count)
+    weights = teacher.normalised(drawn)
     labels = np.stack([_taught(teacher, w, x, i, seed) for i, (w, x) in enumerate(zip(weights, xi, strict=True))])
     words = philox(seed, Stream.FLIPS, 0, np.arange((count + 3) // 4), np.arange(instances)[:, None])
     noise = np.moveaxis(words, 0, -1).reshape(instances, -1)[:, :count]

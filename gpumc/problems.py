@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr
 
 from gpumc.losses import Loss
 from gpumc.machines import Machine
@@ -63,7 +62,4 @@ class Problems:
 
 def entropy_bound(machine: Machine, distance: np.ndarray) -> np.ndarray:
     """The entropy per weight (nats) at distances D without patterns: of binary weights, or the log of the cap of the spheres."""
-    if machine.spherical:
-        with np.errstate(divide="ignore"):
-            return 0.5 * np.log(4 * distance * (1 - distance))
-    return entr(distance) + entr(1 - distance)
+    return machine.weight_kind.entropy_bound(distance)

@@ -78,6 +78,12 @@ class Readout:
         """The readout (..., M) of integer fields (..., units, M)."""
         return 2 * np.count_nonzero(fields > 0, axis=-2) - self.units
 
+    @property
+    def by_votes(self) -> np.ndarray:
+        """The readouts where 0, 1, ... votes are for +1, each unit having as many as its output weight in absolute value."""
+        positive = np.arange(self.units + 1) > np.arange(self.units)[:, None]
+        return self.of(np.where(positive, 1, -1))
+
     def followed(self, readout: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """The readout (A, M) after the fields of one unit went from ``before`` to ``after``, (A, M)."""
         return readout + 2 * ((after > 0).view(np.int8) - (before > 0).view(np.int8))
@@ -171,6 +177,10 @@ class Weighted(Majority):
     @property
     def gains(self) -> np.ndarray:
         return self.output_weights.astype(np.int64)
+
+    @property
+    def by_votes(self) -> np.ndarray:
+        return np.arange(-self.largest, self.largest + 1, 2)
 
     def of(self, fields: np.ndarray) -> np.ndarray:
         return np.einsum("l,...lm->...m", self.gains, self.values(fields))

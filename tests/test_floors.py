@@ -14,7 +14,7 @@ FLOORS: list[set[str]] = [
     {"checks", "reading", "schema"},
     {"named"},
     {"device"},
-    {"activations", "readouts"},
+    {"activations", "readouts", "weights"},
     {"machines", "ramps", "losses", "patterns", "measures", "grid", "state", "problems"},
     {"launch"},
     {"observables"},

@@ -114,7 +114,7 @@ def test_a_relu_teacher_has_a_label_for_every_input(kind, weights):
     draw = random_normals if weights == "spherical" else random_bits
     drawn = draw(5, Stream.TEACHER, 0, np.arange(2), teacher.weight_count)
     for w, xi, labels in zip(drawn, patterns.xi, patterns.labels, strict=True):
-        own = teacher.on_spheres(w) if teacher.spherical else w
+        own = teacher.normalised(w)
         assert np.all(teacher.stabilities(own[None], xi, labels) > 0)
 
 

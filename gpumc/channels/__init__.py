@@ -1,5 +1,7 @@
-"""Averages of a pattern's factor exp(-beta f(x)) over a Gaussian x, f being the loss: of theory and of messages."""
+"""What a pattern gives, exp(-beta f(x)) averaged over the preactivations x of its units, f being the loss: for messages and theory."""
 
-from gpumc.channels.gaussian import Average, piecewise
+from gpumc.channels.formulae import Formula
+from gpumc.channels.gaussian import Average, log_boltzmann, piecewise
+from gpumc.channels.quadrature import COARSE, FINE, Rule, tilted_average
 
-__all__ = ["Average", "piecewise"]
+__all__ = ["COARSE", "FINE", "Average", "Formula", "Rule", "log_boltzmann", "piecewise", "tilted_average"]

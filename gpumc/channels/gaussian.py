@@ -44,7 +44,7 @@ def piecewise(
         if places:
             inner = zip(pairwise(places), pairwise(below), pairwise(above), strict=True)
             chances = [below[0], *(_between(xp, *ends) for ends in inner), above[-1]]
-        allowed = [_log_boltzmann(xp, beta, energy) for energy in energies]
+        allowed = [log_boltzmann(xp, beta, energy) for energy in energies]
         shares = [chance + log_weight for chance, log_weight in zip(chances, allowed, strict=True)]
         log_z = shares[0]
         for share in shares[1:]:
@@ -54,8 +54,8 @@ def piecewise(
         for x, (left, right) in zip(places, pairwise(energies), strict=True):
             # The weight rises by exp(-beta lower) (1 - exp(-beta gap)) toward the lower energy.
             lower, gap = xp.minimum(left, right), xp.abs(left - right)
-            log_density = _log_boltzmann(xp, beta, lower) - (x**2 + LOG_2PI) / 2 - known
-            jump = -xp.expm1(_log_boltzmann(xp, beta, gap)) * xp.exp(log_density) * xp.sign(left - right)
+            log_density = log_boltzmann(xp, beta, lower) - (x**2 + LOG_2PI) / 2 - known
+            jump = -xp.expm1(log_boltzmann(xp, beta, gap)) * xp.exp(log_density) * xp.sign(left - right)
             slope = slope + jump / spread
             bend = bend + jump * (x / spread**2)
         for share, value in zip(shares, energies, strict=True):
@@ -64,7 +64,7 @@ def piecewise(
         return Average(log_z, slope, xp.maximum(bend - slope**2, -1 / spread**2), energy)
 
 
-def _log_boltzmann(xp: Any, beta: np.ndarray, energy: np.ndarray) -> np.ndarray:
+def log_boltzmann(xp: Any, beta: Any, energy: Any) -> Any:
     """-beta energy, 0 where the energy is."""
     return xp.where(energy == 0, 0.0, -beta * xp.where(energy == 0, 1.0, energy))
 

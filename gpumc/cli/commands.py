@@ -75,7 +75,7 @@ def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> N
     from gpumc.cli.progress import progress
     from gpumc.device import choose
     from gpumc.errors import RunError
-    from gpumc.sweeps.run import execute, prepare
+    from gpumc.sweeps.execution import execute, prepare
 
     folder = prepare(config, overrides, out)
     chosen = choose(device).name
@@ -97,7 +97,7 @@ def status(directory: Folder) -> None:
     """What is done, running and left, and how long it will take."""
     from gpumc.cli.progress import duration
     from gpumc.sweeps.folder import RunFolder
-    from gpumc.sweeps.plan import attempts_of
+    from gpumc.sweeps.plan import work_of
 
     folder = RunFolder.open(directory)
     config, done = folder.config, folder.done()
@@ -109,9 +109,9 @@ def status(directory: Folder) -> None:
     noted = folder.read_progress()
     if noted and noted.task not in done:
         left = noted.total - noted.done
-        left += sum(attempts_of(config, t) for i, t in enumerate(folder.tasks) if i not in done and i != noted.task)
+        left += sum(work_of(config, t) for i, t in enumerate(folder.tasks) if i not in done and i != noted.task)
         typer.echo(
-            f"task {noted.task + 1}: {noted.done / noted.total:.0%} at {noted.rate:.3g} attempts/s; "
+            f"task {noted.task + 1}: {noted.done / noted.total:.0%} at {noted.rate:.3g} {config.unit}/s; "
             f"about {duration(left / noted.rate)} left"
         )
     elif len(done) < len(folder.tasks) and not running:

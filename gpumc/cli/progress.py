@@ -16,11 +16,11 @@ LINE_EVERY = 10.0
 
 @contextmanager
 def progress(folder: RunFolder):
-    """A progress bar on a terminal, lines elsewhere: a callback (task, tasks, attempts done, attempts in all)."""
-    from gpumc.sweeps.plan import attempts_of
+    """A progress bar on a terminal, lines elsewhere: a callback (task, tasks, units of work done, and in all)."""
+    from gpumc.sweeps.plan import work_of
 
     config, before = folder.config, set(folder.done())
-    sizes = [0 if index in before else attempts_of(config, task) for index, task in enumerate(folder.tasks)]
+    sizes = [0 if index in before else work_of(config, task) for index, task in enumerate(folder.tasks)]
     total, started = sum(sizes), time.monotonic()
     if sys.stderr is not None and sys.stderr.isatty():
         from rich.console import Console
@@ -38,7 +38,7 @@ def progress(folder: RunFolder):
                 made = sum(sizes[:index]) + done
                 rate = made / max(time.monotonic() - started, 1e-9)
                 description = f"{config.name} task {index + 1}/{tasks}" if tasks > 1 else config.name
-                bar.update(row, completed=made, rate=f"{rate:.3g} attempts/s", description=description)
+                bar.update(row, completed=made, rate=f"{rate:.3g} {config.unit}/s", description=description)
 
             yield draw
         return
@@ -53,7 +53,8 @@ def progress(folder: RunFolder):
         rate = made / max(printed - started, 1e-9)
         left = duration((total - made) / rate)
         print(
-            f"gpumc: task {index + 1}/{tasks}, {made / total:.0%}, {rate:.3g} attempts/s, {left} left", file=sys.stderr
+            f"gpumc: task {index + 1}/{tasks}, {made / total:.0%}, {rate:.3g} {config.unit}/s, {left} left",
+            file=sys.stderr,
         )
 
     yield say

@@ -12,10 +12,10 @@ from gpumc import theory
 from gpumc.checks import evenly, shown, text
 from gpumc.errors import ConfigError, first_line
 from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge, loss_class
-from gpumc.machines import WEIGHTS
 from gpumc.measures import Gibbs, LocalEntropy
 from gpumc.schema import described
-from gpumc.theory.limits import KINDS
+from gpumc.theory.infinite_machines import KINDS
+from gpumc.weights import WEIGHTS
 
 #: One number, or several.
 Numbers = float | list[float]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.messages.factors import Channel
 from gpumc.messages.graph import Graph
+from gpumc.messages.likelihoods import Channel
 
 #: The variance of a uniform distribution between neighbouring fields, which are 2 apart: a narrower Gaussian tells nothing more.
 LATTICE = 1 / 3
@@ -35,7 +35,7 @@ class Amp:
         return graph.device.xp.zeros((len(graph.instance), graph.machine.k, graph.pattern_count), dtype)
 
     def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the patterns say of each weight, (rows, units, fan_in), or pairs of `gpumc.messages.spheres`, and the new memory, given the
+        """What the patterns say of each weight, (rows, units, fan_in), or pairs of `spherical_priors.py`, and the new memory, given the
         weights' total ``fields``."""
         graph = self.graph
         node = self.channel.gaussian(*self._moments(fields, memory))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import entr
 
+from gpumc.channels.formulae import check_values
 from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
 from gpumc.errors import ConfigError
@@ -19,11 +20,10 @@ from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.edges import Exact, Relaxed
-from gpumc.messages.factors import channel, takes_fields
-from gpumc.messages.formulae import check_values
 from gpumc.messages.graph import Graph
+from gpumc.messages.likelihoods import channel, takes_fields
 from gpumc.messages.priors import Distance, Pull
-from gpumc.messages.spheres import SphericalDistance, SphericalPull
+from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull
 from gpumc.problems import Problems
 
 FORMS: dict[str, type[Amp] | type[Relaxed] | type[Exact]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}
@@ -127,10 +127,6 @@ def check_machine(machine: Machine) -> None:
     if machine.readout.rectified and not machine.spherical:
         raise ConfigError(
             f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"
-        )
-    if not machine.readout.plain:
-        raise ConfigError(
-            f"belief propagation is for output weights of 1, and this {machine.kind} has others: use 'ti' or 'splitting'"
         )
     if machine.spherical and (machine.activation != "sign" or machine.kind == "full-committee"):
         what = machine.kind if machine.kind == "full-committee" else f"{machine.activation} units"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.messages.factors import IMPOSSIBLE, Channel
+from gpumc.channels.counting import IMPOSSIBLE
 from gpumc.messages.graph import Graph
+from gpumc.messages.likelihoods import Channel
 
 #: The strongest message that is passed on, so that two certainties that contradict each other leave a number.
 STRONGEST = 50.0

@@ -21,11 +21,11 @@ from gpumc.machines import Machine
 from gpumc.messages.belief_propagation import BeliefPropagation, check_machine, possible
 from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
-from gpumc.messages.factors import channel
 from gpumc.messages.graph import Graph
+from gpumc.messages.likelihoods import channel
 from gpumc.messages.priors import Replicas
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
-from gpumc.messages.spheres import SphericalReplicas, normalised
+from gpumc.messages.spherical_priors import SphericalReplicas, normalised
 from gpumc.patterns import Patterns, check_together
 from gpumc.schema import Started, described, provenance
 

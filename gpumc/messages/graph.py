@@ -75,7 +75,7 @@ class Graph:
 
     def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the weights, (rows, units, fan_in), of total ``fields``: of half log ratios, or of the pairs of
-        `gpumc.messages.spheres`."""
+        `gpumc.messages.spherical_priors`."""
         if self.machine.spherical:
             return fields[:, 0] / fields[:, 1], 1 / fields[:, 1]
         xp = self.device.xp

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-#: The logarithm of what cannot be; finite, so that differences are numbers.
-IMPOSSIBLE = -1e30
+from gpumc.channels import log_boltzmann
+from gpumc.channels.counting import IMPOSSIBLE
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,5 @@ class Counted:
 
 
 def log_factors(xp: Any, beta: Any, losses: Any) -> Any:
-    """log exp(-beta L), which is 0 where L is, whatever beta: it broadcasts against ``losses``."""
-    return xp.where(losses != 0, xp.maximum(-beta * xp.where(losses != 0, losses, 1), IMPOSSIBLE), 0)
+    """log exp(-beta L), finite at any beta, which broadcasts against ``losses``."""
+    return xp.maximum(log_boltzmann(xp, beta, losses), IMPOSSIBLE)

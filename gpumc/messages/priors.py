@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import array_module
-from gpumc.messages.spheres import SphericalDistance, SphericalPull, SphericalReplicas
+from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull, SphericalReplicas
 
 #: Steps of the search for a field, and the overlap that it leaves.
 SEARCH, CLOSE = 100, 1e-13

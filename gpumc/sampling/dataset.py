@@ -38,7 +38,7 @@ class Records:
         y, count = measure.replicas, machine.weight_count
         has_centre = isinstance(measure, LocalEntropy)
         bins = len(StabilityBins.of(machine).centres)
-        dtype = np.float64 if machine.spherical else np.int8
+        dtype = machine.weight_kind.dtype
         return cls(
             energy=np.empty((*shape, y, draws)),
             error_rate=np.empty((*shape, y, draws)),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpumc.checks import reals, shown, signs
+from gpumc.checks import shown
 from gpumc.errors import ConfigError
 from gpumc.grid import Grid
-from gpumc.machines import Machine, within_range
+from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.named import Check, placed
 from gpumc.sampling.parts import Part
@@ -26,7 +25,11 @@ class Starts(NamedTuple):
     @classmethod
     def of(cls, machine: Machine, instances: int, measure: Measure, chains: int, init: Any, part: Part) -> Starts:
         """Of a run of so many ``instances`` and ``chains``. Raises ConfigError for what has no place in it."""
-        check = partial(_vectors, machine) if machine.spherical else signs
+        shape = machine.k, machine.fan_in
+
+        def check(name: str, values: Any) -> np.ndarray:
+            return machine.weight_kind.checked(name, values, shape)
+
         weights, centre = None, measure.centre
         dims = _dims(machine, instances, measure, chains)
         if not isinstance(init, str):
@@ -68,17 +71,3 @@ def _over(name: str, given: Any, dims: dict[str, np.ndarray], part: Part, check:
     return np.broadcast_to(
         array, (instances, array.shape[1], chains, *[len(dims[name]) for name in names[chain + 1 :]])
     )
-
-
-def _vectors(machine: Machine, name: str, values: Any) -> np.ndarray:
-    """Real vectors that have a direction, as those whose squares neither overflow nor vanish."""
-    array = reals(name, values)
-    if array.shape[-1:] != (machine.weight_count,):
-        raise ConfigError(
-            f"{name} has shape {array.shape}: its last dimension must be the {machine.weight_count} weights"
-        )
-    units = array.reshape(*array.shape[:-1], machine.k, machine.fan_in)
-    zero = np.argwhere(~units.any(axis=-1))
-    if len(zero):
-        raise ConfigError(f"{name}: unit {zero[0][-1]} has the zero vector, which has no place on its sphere")
-    return within_range(units).reshape(array.shape)

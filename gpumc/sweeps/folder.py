@@ -20,11 +20,11 @@ from gpumc.errors import ConfigError, Damaged, RunError
 from gpumc.results import load, merge_shards, merged_label
 from gpumc.results.files import check_seal, replacing
 from gpumc.results.hdf5 import Layout
-from gpumc.sweeps.config import RunConfig
 from gpumc.sweeps.locks import held, locked
 from gpumc.sweeps.plan import Task
-from gpumc.sweeps.record import Record, files_of, with_files
+from gpumc.sweeps.record import Record
 from gpumc.sweeps.shards import check_shard
+from gpumc.sweeps.tasks import RunConfig
 
 RECORD = "run.json"
 CONFIG = "config.toml"
@@ -36,7 +36,7 @@ BROKEN = ".broken"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the running task is: its number, flip attempts done and in all, and attempts a second."""
+    """How far the running task is: its number, units of work done and in all, and units a second."""
 
     task: int
     done: int
@@ -66,7 +66,7 @@ class RunFolder:
         """
         folder = cls(path, record)
         try:
-            found: RunFolder | None = cls.open(path)
+            found: RunFolder | None = cls.open(path, record)
         except Damaged:
             found = None
             folder._check_remains(f"{path / RECORD} is damaged")
@@ -98,14 +98,17 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> RunFolder:
-        """The run in ``path``. Raises RunError where there is none or it cannot be read, and Damaged for a damaged record."""
+    def open(cls, path: str | os.PathLike, wanted: Record | None = None) -> RunFolder:
+        """The run in ``path``, perhaps that of the record that is ``wanted``.
+
+        Raises RunError where there is none or it cannot be read, and Damaged for a damaged record.
+        """
         path = a_path(path)
         if path.is_file():
             results = f": `gpumc show {path}` prints the results in it" if path.suffix == ".h5" else ""
             raise RunError(f"{path} is a file, not a run's folder{results}")
         try:
-            return cls(path, Record.read((path / RECORD).read_text(encoding="utf-8")))
+            return cls(path, Record.read((path / RECORD).read_text(encoding="utf-8"), wanted))
         except (FileNotFoundError, NotADirectoryError):
             raise NoRun(f"{path} holds no run of gpumc: `gpumc run CONFIG --out {path}` makes one") from None
         except OSError as error:
@@ -121,7 +124,7 @@ class RunFolder:
     def config(self) -> RunConfig:
         """The config, checked; the files that it names are those that the folder keeps."""
         config = self.record.config
-        return with_files(config, {name: self.kept(name) for name in files_of(config)})
+        return config.with_files({name: self.kept(name).absolute() for name in config.files})
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -130,7 +133,7 @@ class RunFolder:
 
     def kept(self, name: str) -> Path:
         """The folder's copy of an input."""
-        return kept_input(self.path, name, files_of(self.record.config)[name])
+        return kept_input(self.path, name, self.record.config.files[name])
 
     def shard(self, index: int) -> Path:
         """The file of task ``index``."""

@@ -7,18 +7,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpumc.grid import Grid
 from gpumc.sampling import Part
-from gpumc.sweeps.config import RunConfig, listed
-from gpumc.sweeps.sizes import MOST_TASKS
+from gpumc.sweeps.sections.values import listed
 
-#: Pattern updates after which a task is long enough that a kill should not lose it: minutes on a CPU, a second on a GPU.
+if TYPE_CHECKING:
+    from gpumc.sweeps.tasks import RunConfig
+
+#: Tasks of a run: each is a file.
+MOST_TASKS = 100_000
+#: Units of work, times patterns, after which a task is long enough that a kill should not lose it: minutes on a CPU, a second on a GPU.
 LONG = 2**40
-#: Chains, times grid points, of one wave on an H100, whose lanes step a chain of binary weights each where errors are counted, and whose
-#: warps one each of other losses; and of real weights. Tasks are not cut smaller, unless they would be this many times as long.
-FULL_COUNTS, FULL_LOSSES, FULL_SPHERES = 67_584, 4_224, 2**14
+#: Tasks are not cut smaller than what fills a device, unless they would be this many times as long.
 TOO_LONG = 16
 
 
@@ -41,8 +42,7 @@ class Task:
 
     def axes(self, config: RunConfig) -> dict[str, float]:
         """The values of the task axes that ``config`` sweeps."""
-        swept = {"alpha": config.patterns.alpha, "flip": config.patterns.flip, "replicas": config.measure.replicas}
-        return {name: getattr(self, name) for name, value in swept.items() if isinstance(value, tuple)}
+        return {name: getattr(self, name) for name, value in config.task_axes.items() if isinstance(value, tuple)}
 
     def record(self) -> dict[str, Any]:
         """The task as plain data; ``Task(**record)`` is its inverse."""
@@ -52,40 +52,21 @@ class Task:
 def plan(config: RunConfig, pattern_count: int | None = None, instances: int | None = None) -> list[Task]:
     """All tasks of ``config``, in a fixed order. ``pattern_count`` and ``instances`` are those of patterns from a file."""
     instances = instances or config.patterns.instances
-    axes = (config.patterns.alpha, config.patterns.flip, config.measure.replicas)
-    points = list(product(config.shapes, product(*map(listed, axes))))
+    axes = config.task_axes
+    points = list(product(config.machine.shapes, product(*map(listed, axes.values()))))
     tasks = []
-    for (n, k), (alpha, flip, replicas) in points:
-        machine = config.machine.machine(n, k)
-        patterns = pattern_count or machine.pattern_count(alpha)
-        walkers = _walkers_per_chain(config, replicas)
-        updates = walkers * _attempts_per_walker(config, n, k) * patterns
-        full = math.ceil(_full(config) * replicas / walkers)
-        for part in _parts(instances, config.sampler.chains, full, updates, MOST_TASKS // len(points)):
-            tasks.append(Task(n, k, alpha, flip, replicas, part.instances, part.chains))
+    for (n, k), values in points:
+        machine, point = config.machine.machine(n, k), dict(zip(axes, values, strict=True))
+        load = config.load(machine, point["replicas"])
+        updates = load.work * (pattern_count or machine.pattern_count(point["alpha"]))
+        for part in _parts(instances, load.chains, load.full, updates, MOST_TASKS // len(points)):
+            tasks.append(Task(n, k, **point, instances=part.instances, chains=part.chains))
     return tasks
 
 
-def attempts_of(config: RunConfig, task: Task) -> int:
-    """Flip attempts that a task makes."""
-    instances, chains = task.part.size
-    return instances * chains * _walkers_per_chain(config, task.replicas) * _attempts_per_walker(config, task.n, task.k)
-
-
-def _walkers_per_chain(config: RunConfig, replicas: int) -> int:
-    """Replicas times grid points, which a chain of an instance has."""
-    return replicas * Grid.of(config.measure.measure(config.loss.loss(), replicas, None)).size
-
-
-def _attempts_per_walker(config: RunConfig, n: int, k: int) -> int:
-    return config.machine.machine(n, k).weight_count * (config.sampler.burn_in + config.sampler.sweeps)
-
-
-def _full(config: RunConfig) -> int:
-    """Chains, times grid points, that fill a large device."""
-    if config.machine.weights != "binary":
-        return FULL_SPHERES
-    return FULL_COUNTS if config.loss.loss().counts else FULL_LOSSES
+def work_of(config: RunConfig, task: Task) -> int:
+    """Units of work of a task."""
+    return math.prod(task.part.size) * config.load(config.machine.machine(task.n, task.k), task.replicas).work
 
 
 def _parts(instances: int, chains: int, full: int, updates: int, most: int) -> Iterator[Part]:

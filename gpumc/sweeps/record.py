@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from gpumc._version import __version__
 from gpumc.errors import Damaged, RunError
-from gpumc.sweeps.config import RunConfig, read_config
+from gpumc.sweeps.config import read_config
+from gpumc.sweeps.config_text import parsed
 from gpumc.sweeps.plan import Task, plan
-from gpumc.sweeps.text import parsed
+from gpumc.sweeps.tasks import RunConfig
+from gpumc.sweeps.tasks.run_config import PLACES
 
 FORMAT = 2
-#: Inputs by their names in the folder, and the places in a config that name them.
-PLACES = {"patterns": ("patterns", "path"), "centre": ("measure", "centre")}
 
 
 @dataclass(frozen=True)
@@ -31,22 +30,29 @@ class FilePatterns:
 
 @dataclass(frozen=True)
 class Record:
-    """A run: ``text`` is its whole config as it runs, ``inputs`` the SHA-256 of each file that the config names."""
+    """A run: ``text`` is its whole config as it runs, ``inputs`` the SHA-256 of each file that the config names, and ``checked`` the
+    config itself where it was read before."""
 
     text: str
     inputs: dict[str, str]
     file_patterns: FilePatterns | None
     tasks: tuple[Task, ...]
     version: str = __version__
+    checked: RunConfig | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def planned(cls, text: str, inputs: dict[str, str], file_patterns: FilePatterns | None) -> Record:
-        """The record of a run that begins now."""
-        return cls(text, inputs, file_patterns, _planned(read_config(text), file_patterns))
+    def planned(
+        cls, text: str, config: RunConfig, inputs: dict[str, str], file_patterns: FilePatterns | None
+    ) -> Record:
+        """The record of a run that begins now; ``config`` is what ``text`` says."""
+        return cls(text, inputs, file_patterns, _planned(config, file_patterns), checked=config)
 
     @classmethod
-    def read(cls, content: str) -> Record:
-        """The record in the ``content`` of a file. Raises Damaged, and RunError for another format or plan."""
+    def read(cls, content: str, wanted: Record | None = None) -> Record:
+        """The record in the ``content`` of a file; of the run that is ``wanted`` it takes the config, which need not be checked again.
+
+        Raises Damaged, and RunError for another format or plan.
+        """
         try:
             stored = json.loads(content)
             if not isinstance(stored, dict) or not isinstance(stored["gpumc"], str):
@@ -66,7 +72,9 @@ class Record:
             )
             if stored["key"] != record.key:
                 raise ValueError("its content does not have its digest")
-            planned = _planned(read_config(record.text), record.file_patterns)
+            if wanted and not record.difference(wanted):
+                record = replace(record, checked=wanted.config.with_files(record._named_files()))
+            planned = _planned(record.config, record.file_patterns)
         except KeyError as error:
             raise Damaged(f"it has no {error}") from None
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -94,7 +102,12 @@ class Record:
     @cached_property
     def config(self) -> RunConfig:
         """The config, checked."""
-        return read_config(self.text)
+        return self.checked or read_config(self.text)
+
+    def _named_files(self) -> dict[str, str]:
+        """The files that the text names."""
+        table = parsed(self.text)
+        return {name: table[PLACES[name][0]][PLACES[name][1]] for name in self.inputs}
 
     @cached_property
     def key(self) -> str:
@@ -119,21 +132,6 @@ class Record:
                 was, now = (f"'{key[1]} = {side[key]}'" if key in side else "absent" for side in (old, new))
                 return f"[{key[0]}] was {was} and is now {now}" if key[0] else f"{was} is now {now}"
         return ""
-
-
-def files_of(config: RunConfig) -> dict[str, str]:
-    """The files that a config names, by their names in `PLACES`."""
-    files = {"patterns": config.patterns.path, "centre": config.measure.centre_file}
-    return {name: file for name, file in files.items() if file}
-
-
-def with_files(config: RunConfig, files: dict[str, Path]) -> RunConfig:
-    """``config`` with other paths for the files that it names."""
-    for name, file in files.items():
-        section, key = PLACES[name]
-        changed = getattr(config, section).model_copy(update={key: str(file.absolute())})
-        config = config.model_copy(update={section: changed})
-    return config
 
 
 def _planned(config: RunConfig, patterns: FilePatterns | None) -> tuple[Task, ...]:

@@ -6,7 +6,7 @@ Every function says which ansatz it makes. Where a saddle point was not found it
 from gpumc.theory.capacity import capacity
 from gpumc.theory.clusters import dense_clusters
 from gpumc.theory.franz_parisi import franz_parisi
-from gpumc.theory.limits import Limit
+from gpumc.theory.infinite_machines import Limit
 from gpumc.theory.replica_symmetric import replica_symmetric, zero_entropy
 
 __all__ = [

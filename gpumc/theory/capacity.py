@@ -7,11 +7,11 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import binom
 
+from gpumc.channels.effective_kernels import RELU_VARIANCE
 from gpumc.device import choose
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
-from gpumc.theory.factors import RELU_VARIANCE
-from gpumc.theory.limits import Limit
+from gpumc.theory.infinite_machines import Limit
 from gpumc.theory.saddle_points import saddle_points
 
 #: Points of integrals over |z|.

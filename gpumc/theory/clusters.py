@@ -30,11 +30,11 @@ from gpumc.schema import Started
 from gpumc.theory.capacity import capacity
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
-from gpumc.theory.group_weights import NEWTON_STEPS, FewBinary, FewSpherical, ManyBinary, ManySpherical
-from gpumc.theory.inner import group_patterns
-from gpumc.theory.limits import Limit
+from gpumc.theory.group_entropic import NEWTON_STEPS, FewBinary, FewSpherical, ManyBinary, ManySpherical
+from gpumc.theory.groups import group_patterns
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import ALLOWED_ERROR, Z, average, average_error
 from gpumc.theory.parity import log_right_together
-from gpumc.theory.quadrature import ALLOWED_ERROR, Z, average, average_error
 from gpumc.theory.saddle_points import FROZEN, possible_points
 from gpumc.theory.solve import FixedPoint, fixed_point
 
@@ -84,7 +84,7 @@ def many_patterns(limit: Limit, delta: np.ndarray, q1: np.ndarray) -> Patterns:
         moments = factor.moments(outer + spread * x, 1 - whole)
         x = x + (spread * moments.slope - x) / (1 - spread**2 * moments.curvature)
     moments = factor.moments(outer + spread * x, 1 - whole)
-    highest = moments.log_g - x**2 / 2
+    highest = moments.log_z - x**2 / 2
     free = average(highest)
     return Patterns(kernel.slope(q1) * average(moments.slope**2), free, free, average_error(highest))
 

@@ -6,49 +6,28 @@ E. Gardner, B. Derrida, J. Phys. A 21, 271 (1988), section 2, has the error coun
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr
 
-from gpumc.channels import piecewise
+from gpumc.channels import FINE, Average, Formula, Rule, log_boltzmann, piecewise, tilted_average
 from gpumc.losses import Loss, between
-from gpumc.theory.panels import panels
-
-#: Integrals of losses that say within what they bend are trapezoids as far to either side of the mode of their integrand; their steps are
-#: the smaller of these, the second in units of what the loss bends within. Panels need fewer points where that is below FINEST.
-REACH, STEP, STEP_BEND, FINEST = 8.0, 0.1, 0.5, 0.03
-#: How near to the mode the points' middle is.
-NEAR = 0.01
-#: Means whose integrals are taken at a time.
-BLOCK = 512
-
-
-class Moments(NamedTuple):
-    """Arrays of one shape: log g, its first and second derivative by u, and the mean loss <f>."""
-
-    log_g: np.ndarray
-    slope: np.ndarray
-    curvature: np.ndarray
-    loss: np.ndarray
 
 
 class Factor:
     """The factor of a loss of rows, whose parameters are (rows,) as ``beta`` is; ``scale`` times the Gaussian output is the stability."""
 
-    def __init__(self, loss: Loss, beta: np.ndarray, scale: float = 1.0, coarse: float = 1.0):
-        self.loss, self.beta, self.scale, self.coarse = loss, np.asarray(beta, float), scale, coarse
+    def __init__(self, loss: Loss, beta: np.ndarray, scale: float = 1.0, rule: Rule = FINE):
+        self.loss, self.beta, self.scale, self.rule = loss, np.asarray(beta, float), scale, rule
 
     def rows(self, chosen: np.ndarray) -> Factor:
         """The same for some of the rows."""
-        return Factor(self.loss.take(chosen), self.beta[chosen], self.scale, self.coarse)
+        return Factor(self.loss.take(chosen), self.beta[chosen], self.scale, self.rule)
 
     def coarser(self) -> Factor:
         """The same with half of the points, which tells the error of the integrals."""
-        return Factor(self.loss, self.beta, self.scale, 2 * self.coarse)
+        return Factor(self.loss, self.beta, self.scale, self.rule.coarser())
 
     @property
     def closed(self) -> bool:
@@ -56,13 +35,13 @@ class Factor:
         none = np.empty((0, 1))
         return self.loss.counts or self.loss.take(slice(0, 0)).beside(none).gaussian(none, none, none, 1.0) is not None
 
-    def moments(self, u: np.ndarray, v: np.ndarray) -> Moments:
+    def moments(self, u: np.ndarray, v: np.ndarray) -> Average:
         """At means ``u`` (rows, ...) and variances ``v`` (rows,)."""
         spread, beta = np.sqrt(beside(v, u)), beside(self.beta, u)
         if self.loss.counts:
-            return Moments(*piecewise(u, spread, beta, self.edges(u), self.energies(u), log_ndtr))
+            return piecewise(u, spread, beta, self.edges(u), self.energies(u), log_ndtr)
         found = self.loss.beside(u).gaussian(u, spread, beta, self.scale)
-        return self._integrals(u, spread) if found is None else Moments(*found)
+        return self._integrals(u, spread) if found is None else Average(*found)
 
     def edges(self, u: np.ndarray) -> list[np.ndarray]:
         """Gaussian outputs at which a loss jumps or bends, rising; each broadcasts against ``u`` (rows, ...)."""
@@ -73,64 +52,23 @@ class Factor:
         loss, ones = self.loss.beside(u), np.ones((len(u), *[1] * (u.ndim - 1)))
         return [loss.values(place * ones) for place in between(loss.kinks)]
 
-    def _integrals(self, u: np.ndarray, spread: np.ndarray) -> Moments:
+    def _integrals(self, u: np.ndarray, spread: np.ndarray) -> Average:
         """Row by row, as their rules differ."""
         rows = [
             self._row(u[row], float(spread[row].flat[0]), self.beta[row], self.loss.take(row)) for row in range(len(u))
         ]
-        return Moments(*(np.stack(part) for part in zip(*rows, strict=True))) if rows else Moments(u, u, u, u)
+        return Average(*(np.stack(part) for part in zip(*rows, strict=True))) if rows else Average(u, u, u, u)
 
-    def _row(self, u: np.ndarray, spread: float, beta: float, loss: Loss) -> list[np.ndarray]:
-        means = u.reshape(-1)
-        blocks = [self._block(means[i : i + BLOCK], spread, beta, loss) for i in range(0, len(means), BLOCK)]
-        return [np.concatenate(part).reshape(u.shape) for part in zip(*blocks, strict=True)]
-
-    def _block(self, u: np.ndarray, spread: float, beta: float, loss: Loss) -> tuple[np.ndarray, ...]:
-        """Integrals at means (points,)."""
-
-        def values(x: np.ndarray) -> np.ndarray:
-            return loss.values(self.scale * (u[:, None] + spread * x))
-
-        bend = 0.0 if loss.bend is None else STEP_BEND * loss.bend / (self.scale * spread)
-        if bend > FINEST:
-            steps = int(np.ceil(REACH / (self.coarse * min(STEP, bend))))
-            points = np.linspace(-REACH, REACH, 2 * steps + 1)
-            x, log_dx = self._mode(u, spread, beta, loss)[:, None] + points, np.log(points[1] - points[0])
-        else:
-            places = loss.kinks if loss.bend is None else (0.0, *loss.kinks)
-            kinks = [(place / self.scale - u) / spread for place in places]
-            x, log_dx = panels(lambda x: -beta * values(x), kinks, len(u), self.coarse)
-        energy = values(x)
-        log_weight = -beta * energy - x**2 / 2 + log_dx
-        highest = log_weight.max(axis=1, keepdims=True)
-        weight = np.exp(log_weight - highest)
-        total = weight.sum(axis=1)
-        mean = (weight * x).sum(axis=1) / total
-        variance = (weight * (x - mean[:, None]) ** 2).sum(axis=1) / total
-        log_g = highest[:, 0] + np.log(total / np.sqrt(2 * np.pi))
-        return log_g, mean / spread, (variance - 1) / spread**2, (weight * energy).sum(axis=1) / total
-
-    def _mode(self, u: np.ndarray, spread: float, beta: float, loss: Loss) -> np.ndarray:
-        """Where -beta f - x^2/2 is highest, f being convex and falling: the root of x + beta sqrt(v) f', by bisection."""
-
-        def pull(x: np.ndarray) -> np.ndarray:
-            return -beta * spread * self.scale * loss.slopes(self.scale * (u + spread * x))
-
-        low, high = np.zeros_like(u), pull(np.zeros_like(u))
-        for _ in range(int(np.ceil(np.log2(1 + high.max() / NEAR)))):
-            x = (low + high) / 2
-            short = x < pull(x)
-            low, high = np.where(short, x, low), np.where(short, high, x)
-        return (low + high) / 2
+    def _row(self, u: np.ndarray, spread: float, beta: float, loss: Loss) -> Average:
+        """One row, with derivatives by the Gaussian output rather than by the stability."""
+        scale = self.scale
+        spreads = np.full(u.shape, scale * spread)
+        found = tilted_average(Formula(loss), beta, scale * u, spreads, self.rule, scale * spread)
+        return Average(found.log_z, scale * found.slope, scale**2 * found.curvature, found.energy)
 
     def log_boltzmann(self, field: np.ndarray) -> np.ndarray:
         """-beta f at the Gaussian output ``field`` (rows, ...)."""
-        return log_boltzmann(beside(self.beta, field), self.loss.beside(field).values(self.scale * field))
-
-
-def log_boltzmann(beta: np.ndarray | float, loss: np.ndarray) -> np.ndarray:
-    """-beta times the loss, 0 where the loss is."""
-    return np.where(loss == 0, 0.0, -beta * np.where(loss == 0, 1.0, loss))
+        return log_boltzmann(np, beside(self.beta, field), self.loss.beside(field).values(self.scale * field))
 
 
 def wrong_intervals(loss: Loss) -> list[tuple[float, float]]:
@@ -139,37 +77,6 @@ def wrong_intervals(loss: Loss) -> list[tuple[float, float]]:
     wrong = loss.wrong(np.array(between(tuple(cuts))))
     ends = [-np.inf, *cuts.tolist(), np.inf]
     return [pair for pair, error in zip(pairwise(ends), wrong, strict=True) if error]
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """How the overlap of the hidden fields becomes that of a committee's output as k -> infinity, the output's variance being
-    ``scale`` squared: ``overlap(q)`` in [0, 1], its derivative and its second derivative."""
-
-    scale: float
-    overlap: Callable[[np.ndarray], np.ndarray]
-    slope: Callable[[np.ndarray], np.ndarray]
-    curvature: Callable[[np.ndarray], np.ndarray]
-
-
-#: The perceptron, which has none.
-IDENTITY = Kernel(1.0, lambda q: q, np.ones_like, np.zeros_like)
-#: Hidden signs: (2/pi) arcsin q (E. Barkai, D. Hansel, H. Sompolinsky, Phys. Rev. A 45, 4146 (1992)).
-SIGN = Kernel(
-    1.0,
-    lambda q: 2 / np.pi * np.arcsin(q),
-    lambda q: 2 / np.pi / np.sqrt(1 - q**2),
-    lambda q: 2 / np.pi * q / (1 - q**2) ** 1.5,
-)
-#: E max(0, x)^2 - (E max(0, x))^2, the variance of a ReLU unit with output weights of mean zero.
-RELU_VARIANCE = 0.5 - 0.5 / np.pi
-#: ReLU units (C. Baldassi, E. M. Malatesta, R. Zecchina, Phys. Rev. Lett. 123, 170602 (2019), eq. 8 with balanced output weights).
-RELU = Kernel(
-    float(np.sqrt(RELU_VARIANCE)),
-    lambda q: ((np.sqrt(1 - q**2) + q * (np.pi - np.arccos(q)) - 1) / (2 * np.pi)) / RELU_VARIANCE,
-    lambda q: (np.pi - np.arccos(q)) / (2 * np.pi) / RELU_VARIANCE,
-    lambda q: 1 / (2 * np.pi * np.sqrt(1 - q**2)) / RELU_VARIANCE,
-)
 
 
 def beside(rows: np.ndarray, array: np.ndarray) -> np.ndarray:

@@ -30,11 +30,11 @@ from gpumc.measures import Gibbs
 from gpumc.schema import Started
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
-from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import ALLOWED_ERROR, DZ2, DZ_FIELD, Z2, Z_FIELD, log_2cosh
-from gpumc.theory.reference import Reference
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import ALLOWED_ERROR, DZ2, DZ_FIELD, Z2, Z_FIELD, log_2cosh
 from gpumc.theory.saddle_points import FROZEN
 from gpumc.theory.solve import fixed_point, root
+from gpumc.theory.typical_reference import Reference
 
 #: The smallest variance that is told from 0, and the largest field toward the reference that is tried.
 SMALLEST, FARTHEST = 1e-12, 1e4
@@ -118,9 +118,9 @@ class Problem:
             given = (part * values[:, ::every, ::every]).sum(axis=2) / part.sum(axis=2)
             return self.alpha * (given @ DZ2[::every]) / DZ2[::every].sum()
 
-        free = mean(moments.log_g)
+        free = mean(moments.log_z)
         r, along_t, along_s = (mean(moments.slope * factor) for factor in (moments.slope, across, direct))
-        return Patterns(r, along_t, along_s, free, np.abs(free - mean(moments.log_g, 2)))
+        return Patterns(r, along_t, along_s, free, np.abs(free - mean(moments.log_z, 2)))
 
     def field(self, r: np.ndarray, across: np.ndarray) -> np.ndarray:
         """The field toward the reference at which the overlap is s."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import binom, logsumexp, ndtr
 
-from gpumc.theory.quadrature import Z, average
+from gpumc.theory.normal_averages import Z, average
 
 #: Weights of moments, which are 1 at most, below this are left out.
 SMALLEST = 1e-300

@@ -15,10 +15,10 @@ from gpumc.measures import Gibbs, LocalEntropy, Measure
 from gpumc.schema import Started
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
-from gpumc.theory.ground import check_ground, ground_state, stability_density
-from gpumc.theory.limits import Limit
-from gpumc.theory.replicated import replicated
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.local_entropy_measure import replicated
 from gpumc.theory.saddle_points import STABILITY, GaussianOutput, frozen_beta, possible_points
+from gpumc.theory.zero_temperature import check_ground, ground_state, stability_density
 
 #: The configurations without error.
 SOLUTIONS = Gibbs(ErrorCount(), np.inf)

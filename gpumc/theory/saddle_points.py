@@ -1,6 +1,6 @@
 """Replica-symmetric saddle points at any beta.
 
-phi = extr_q G_S(q) + alpha G_E(q), per weight; G_S is in :mod:`weights`. Where the output is Gaussian, G_E = E log g(sqrt(Q) z, 1 - Q)
+phi = extr_q G_S(q) + alpha G_E(q), per weight; G_S is in `entropic.py`. Where the output is Gaussian, G_E = E log g(sqrt(Q) z, 1 - Q)
 with Q the output's overlap (q for the perceptron: H. Gutfreund, Y. Stein, J. Phys. A 23, 2613 (1990)); a tree of k units has k fields
 (E. Barkai, D. Hansel, I. Kanter, Phys. Rev. Lett. 65, 2312 (1990) for parities, E. Barkai, D. Hansel, H. Sompolinsky, Phys. Rev. A 45,
 4146 (1992) for committees). The replicon is 1 - alpha (curvature of a pattern's factor) (response of a weight); symmetry is
@@ -15,14 +15,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
+from gpumc.channels import Average
 from gpumc.device import Device
 from gpumc.losses import Loss
-from gpumc.theory.factors import Factor, Moments, wrong_intervals
-from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import ALLOWED_ERROR, Z, average, average_error, log_normal, trapezoid
+from gpumc.theory.entropic import WEIGHTS
+from gpumc.theory.factors import Factor, wrong_intervals
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import ALLOWED_ERROR, Z, average, average_error, log_normal, trapezoid
 from gpumc.theory.solve import fixed_point
 from gpumc.theory.units import Units
-from gpumc.theory.weights import WEIGHTS
 
 #: The overlaps that iterations start from.
 STARTS = (0.3, 0.7, 0.02)
@@ -103,19 +104,19 @@ class GaussianOutput:
         overlap, slope = self.kernel.overlap(q), self.kernel.slope(q)
         moments = self._moments(overlap, self.factor)
         squared = average(moments.slope**2)
-        loss = average(moments.loss)
-        free = average(moments.log_g)
-        coarser = average(self._moments(overlap, self.factor.coarser()).log_g)
+        loss = average(moments.energy)
+        free = average(moments.log_z)
+        coarser = average(self._moments(overlap, self.factor.coarser()).log_z)
         return Energetic(
             free,
-            average_error(moments.log_g) + np.abs(free - coarser),
+            average_error(moments.log_z) + np.abs(free - coarser),
             slope * squared,
             slope**2 * average(moments.curvature**2) + self.kernel.curvature(q) * squared,
             loss,
             np.array([self._errors(row, *own) for row, own in enumerate(zip(overlap, loss, strict=True))]),
         )
 
-    def _moments(self, overlap: np.ndarray, factor: Factor) -> Moments:
+    def _moments(self, overlap: np.ndarray, factor: Factor) -> Average:
         return factor.moments(np.sqrt(overlap)[:, None] * Z, 1 - overlap)
 
     def density(self, row: int, overlap: float, output: np.ndarray) -> np.ndarray:
@@ -125,7 +126,7 @@ class GaussianOutput:
         if len(z) > FINEST:
             return np.full(len(output), np.nan)
         own = self.factor.rows(np.array([row]))
-        log_g = own.moments(np.sqrt(overlap) * z[None], np.array([1 - overlap])).log_g
+        log_g = own.moments(np.sqrt(overlap) * z[None], np.array([1 - overlap])).log_z
         log_normals = log_normal((output[:, None] - np.sqrt(overlap) * z) / spread)
         return np.exp(log_normals - log_g + own.log_boltzmann(output[None]).T) @ weight / spread
 

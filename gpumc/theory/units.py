@@ -6,18 +6,19 @@ What may underflow is kept as a logarithm.
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement, pairwise
+from itertools import combinations_with_replacement
 from math import factorial
 from typing import NamedTuple
 
 import numpy as np
 
+from gpumc.channels import log_boltzmann
+from gpumc.channels.counting import distributions
 from gpumc.device import Device
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
-from gpumc.theory.factors import log_boltzmann
-from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import LOG_2PI
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import LOG_2PI
 
 #: Points of the rule of each field for k = 1, 2, ..., and how many fewer the rule has that tells the error.
 POINTS = (0, 201, 141, 101, 45, 29, 22, 18, 15, 13)
@@ -82,16 +83,15 @@ class Rule:
         xp, log_ndtr = self.device.xp, self.device.special.log_ndtr
         x = self.device.asarray(z * np.sqrt(q / (1 - q)))
         up, down = log_ndtr(x), log_ndtr(-x)
-        counts = [xp.zeros(int(kept.sum()))]
-        for place in self.device.asarray(self.places[kept].T):
-            p, n = up[place], down[place]
-            middle = [xp.logaddexp(more + n, fewer + p) for fewer, more in pairwise(counts)]
-            counts = [counts[0] + n, *middle, counts[-1] + p]
+        places = self.device.asarray(self.places[kept].T)
+        counts = (
+            distributions(up[places], down[places], (1,) * len(places))[-1]
+            if len(places)
+            else xp.zeros((1, int(kept.sum())))
+        )
         density = -(x**2) / 2 - (LOG_2PI + np.log(1 - q)) / 2
         columns = (up, down, density, -x / np.sqrt(1 - q), self.device.asarray(weight))
-        return Fields(*(column[:, None] for column in columns)), Others(
-            xp.stack(counts), self.device.asarray(together[kept])
-        )
+        return Fields(*(column[:, None] for column in columns)), Others(counts, self.device.asarray(together[kept]))
 
 
 class Units:
@@ -178,7 +178,7 @@ class Units:
         return (self.k - 1) * found
 
     def _log_boltzmann(self, beta: float, loss: Loss) -> np.ndarray:
-        return log_boltzmann(beta, loss.values(self.stability))
+        return log_boltzmann(np, beta, loss.values(self.stability))
 
     def _sum(self, others: Others, values: np.ndarray) -> np.ndarray:
         """log of the mean of exp ``values``, of 0, 1, ... positive units among the ``others``: (products,)."""

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from gpumc.channels.formulae import both_labels
 from gpumc.checks import one_of, shown
 from gpumc.device import Device, choose
 from gpumc.errors import ConfigError
@@ -15,7 +16,6 @@ from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs, LocalEntropy
 from gpumc.messages import BeliefPropagation
-from gpumc.messages.formulae import both_labels
 from gpumc.patterns import Patterns, check_together
 from gpumc.problems import Problems, entropy_bound
 from gpumc.schema import VARIABLES, Started, described, provenance

@@ -157,18 +157,13 @@ def references(
         )
     number = number.astype(int)
     rows = numbers("reference", array.values).reshape(-1, machine.weight_count)
-    units = rows.reshape(len(rows), machine.k, -1)
-    if machine.spherical:
-        right = np.isfinite(rows).all(axis=1) & np.all(np.any(units != 0, axis=2), axis=1)
-        wanted = "weights must be finite, and no unit's all 0"
-    else:
-        right, wanted = np.all((rows == 1) | (rows == -1), axis=1), "every weight must be +1 or -1"
+    right = machine.weight_kind.allowed(rows.reshape(len(rows), machine.k, -1))
     if not right.any():
-        raise ConfigError(f"reference: {wanted}, and no reference is so")
+        raise ConfigError(f"reference: {machine.weight_kind.wanted}, and no reference is so")
     lead = array.isel(weight=0, drop=True)
     row = lead.copy(data=np.arange(len(rows)).reshape(lead.shape))
     rows = np.where(right[:, None], rows, 0)
-    rows = machine.on_spheres(rows.astype(float)) if machine.spherical else rows.astype(np.int8)
+    rows = machine.normalised(rows.astype(float))
     return rows, {"instance": number.broadcast_like(row).drop_attrs(), "reference": row.drop_attrs()}
 
 

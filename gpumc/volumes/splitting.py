@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gpumc.channels.formulae import check_values
 from gpumc.checks import keep, whole
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.constants import Stream
@@ -21,7 +22,6 @@ from gpumc.device.philox import SEED_LIMIT, philox
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs
-from gpumc.messages.formulae import check_values
 from gpumc.problems import Problems, entropy_bound
 from gpumc.ramps import values_of
 from gpumc.sampling.spheres.geometry import normalised

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gpumc.channels.formulae import Formula, continuous
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
-from gpumc.messages.formulae import Formula, continuous
 
 
 class Walls(NamedTuple):

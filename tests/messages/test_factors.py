@@ -8,7 +8,7 @@ from scipy import integrate, stats
 
 import gpumc
 from gpumc.device import choose
-from gpumc.messages.factors import Linear, Signs, channel
+from gpumc.messages.likelihoods import Linear, Signs, channel
 
 NUMPY = choose("numpy")
 COMMITTEES = (gpumc.TreeCommittee(15, 5), gpumc.FullCommittee(5, 3), gpumc.TreeParity(15, 3), gpumc.TreeParity(6, 2))

@@ -7,11 +7,11 @@ import pytest
 from scipy.special import logsumexp
 
 import gpumc
+from gpumc.channels.formulae import Formula, both_labels, check_values
 from gpumc.device import choose
 from gpumc.errors import ConfigError
-from gpumc.messages.factors import channel, takes_fields
 from gpumc.messages.fields import Linear, Steps
-from gpumc.messages.formulae import Formula, both_labels, check_values
+from gpumc.messages.likelihoods import channel, takes_fields
 from tests.messages.losses import Exponential, Hidden, Hinge, Ramp, Silent, Window
 
 REAL, BINARY = gpumc.Perceptron(101, weights="spherical"), gpumc.Perceptron(101)

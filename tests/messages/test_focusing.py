@@ -11,8 +11,8 @@ from gpumc.errors import ConfigError
 from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints
 from gpumc.messages.converge import Messages, converge
-from gpumc.messages.factors import channel
 from gpumc.messages.graph import Graph
+from gpumc.messages.likelihoods import channel
 from gpumc.messages.priors import Pull, Replicas, log_cosh2
 
 SMALL = gpumc.FullCommittee(21, 5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gpumc
-from gpumc.messages.spheres import SphericalDistance, SphericalPull, SphericalReplicas
+from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull, SphericalReplicas
 
 SAID = np.stack(
     [np.random.default_rng(1).normal(size=(3, 2, 8)), np.random.default_rng(2).uniform(-0.3, 2, (3, 2, 8))], axis=1

@@ -16,8 +16,8 @@ import gpumc
 from gpumc.errors import Damaged, GpumcError, RunError
 from gpumc.results import load, merge_shards, save
 from gpumc.results.hdf5 import FORMAT, packed, unpacked
+from gpumc.sweeps.execution import execute, prepare
 from gpumc.sweeps.folder import RunFolder
-from gpumc.sweeps.run import execute, prepare
 from gpumc.sweeps.shards import check_shard
 from tests.sampling.cases import same_bits
 

@@ -14,8 +14,8 @@ from gpumc.checks import a_path
 from gpumc.device.cache import cache_folder
 from gpumc.errors import ConfigError, RunError
 from gpumc.results import load, save
+from gpumc.sweeps.execution import execute, prepare
 from gpumc.sweeps.folder import Progress, RunFolder
-from gpumc.sweeps.run import execute, prepare
 
 CONFIG = """
 name = "t"

@@ -13,7 +13,7 @@ import pytest
 import gpumc
 from gpumc.device.threads import Launch, Pool
 from gpumc.sampling import Part
-from gpumc.sweeps import alongside
+from gpumc.sweeps.tasks import local_entropies
 
 unix = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of Unix")
 
@@ -178,9 +178,11 @@ def test_an_exception_in_sampling_ends_the_measuring_beside_it(monkeypatch):
         while True:
             time.sleep(0.001)
 
-    monkeypatch.setattr(alongside, "local_entropy", endless)
+    monkeypatch.setattr(local_entropies, "local_entropy", endless)
     before = threading.active_count()
-    beside = alongside.Alongside(machine, patterns, gpumc.Gibbs(gpumc.ErrorCount(), 1.0), np.array([0.1]), True, "cpu")
+    beside = local_entropies.LocalEntropies(
+        machine, patterns, gpumc.Gibbs(gpumc.ErrorCount(), 1.0), np.array([0.1]), True, "cpu"
+    )
 
     def run():
         with beside:

@@ -43,7 +43,7 @@ def of_config(name: str) -> str:
     config = read_config((RUNS / f"{name}.toml").read_text(encoding="utf-8"), CONFIGS[name])
     machine = config.machine.machine(config.machine.n, config.machine.k)
     patterns = gpumc.random_patterns(machine, config.patterns.alpha, config.patterns.instances, config.seed)
-    measure = config.measure.measure(config.loss.loss(), config.measure.replicas, None)
+    measure = config.measure.measure(config.loss, config.measure.replicas)
     sampler = config.sampler
     settings = {"chains": sampler.chains, "burn_in": sampler.burn_in, "sweeps": sampler.sweeps, "every": sampler.every}
     return digest(gpumc.sample(machine, patterns, measure, seed=config.seed, device="cpu", **settings))

@@ -36,17 +36,15 @@ every = 5
 
 def test_what_a_config_means(tmp_path):
     config = read_config(GOOD)
-    measure = config.make_measure(3, tmp_path)
+    measure = config.measure.measure(config.loss, 3, tmp_path)
     assert isinstance(measure, LocalEntropy)
     assert (measure.loss.gamma, measure.beta, measure.coupling, measure.centre) == ((0.5, 2.0), 2.0, 0.3, "explicit")
-    ramp = read_config(GOOD.replace("beta = 2.0", "beta = {start = 1, stop = 2.0, over = 'run'}")).make_measure(
-        3, tmp_path
-    )
-    assert ramp.beta == Ramp(1.0, 2.0, "linear", "run")
+    ramp = read_config(GOOD.replace("beta = 2.0", "beta = {start = 1, stop = 2.0, over = 'run'}"))
+    assert ramp.measure.beta == Ramp(1.0, 2.0, "linear", "run")
     swept = read_config(GOOD.replace("beta = 2.0", "beta = {start = 1, stop = 2.0, num = 3}"))
-    assert swept.make_measure(3, tmp_path).beta == (1.0, 1.5, 2.0)
+    assert swept.measure.beta == (1.0, 1.5, 2.0)
     alone = read_config(GOOD.replace("replicas = 3\ncoupling = 0.3\n", ""))
-    assert isinstance(alone.make_measure(1, tmp_path), Gibbs)
+    assert isinstance(alone.measure.measure(alone.loss, 1), Gibbs)
 
 
 def test_volumes_count_errors_under_any_loss():
@@ -89,15 +87,15 @@ def test_overrides():
         ("alpha = 0.5", "alpha = 0.5\nflip = 0.1", ["flip has no meaning"]),
         ("alpha = 0.5", "alpha = {start = 0.1, stop = 0.5, nun = 3}", ["[patterns] alpha"]),
         ("instances = 2", "instances = [2, 3]", ["[patterns] instances = [2, 3]", "whole number"]),
-        ("gamma = [0.5, 2.0]", "gamma = 0.0", ["gamma = 0.0"]),
+        ("gamma = [0.5, 2.0]", "gamma = 0.0", ["gamma = 0: positive finite numbers"]),
         ('"cross-entropy"', '"error-count"', ["gamma has no meaning"]),
-        ("beta = 2.0", "beta = -2.0", ["beta = -2.0", "non-negative"]),
+        ("beta = 2.0", "beta = -2.0", ["[measure] beta = -2: non-negative numbers"]),
         ("beta = 2.0", "beta = inf", ["beta = inf", "finite"]),
         ("beta = 2.0", 'beta = "cold"', ["[measure] beta = 'cold'", "ramp"]),
         (
             "beta = 2.0",
             "beta = {start = 1.0, stop = 2.0, scale = 'log'}",
-            ["1 mistake", "[measure.beta] scale = 'log'", "linear"],
+            ["1 mistake", "[measure.beta] ramp: scale = 'log'", "linear"],
         ),
         ("beta = 2.0", "beta = {start = 1.0, stopp = 2.0}", ["2 mistakes", "stopp", "did you mean 'stop'", "missing"]),
         ("coupling = 0.3", "", ["replicas without coupling"]),
@@ -147,11 +145,11 @@ def test_patterns_and_centres_from_files(tmp_path):
     (tmp_path / "p.txt").write_text("1 " * 28 + "\n" + "-1 " * 28 + "\n")
     text = GOOD.replace('kind = "random"\nalpha = 0.5\ninstances = 2', 'kind = "file"\npath = "p.txt"')
     config = read_config(text, folder=tmp_path)
-    assert config.make_patterns(config.machine.machine(27, 3), None, None, tmp_path).count == 2
+    assert config.patterns.make(config.machine.machine(27, 3), {}, 0, tmp_path).count == 2
     for name, array in (("c.npy", np.ones(27)), ("c.npz", None)):
         np.save(tmp_path / name, array) if array is not None else np.savez(tmp_path / name, centre=np.ones(27))
         fixed = read_config(text.replace("coupling = 0.3", f"coupling = 0.3\ncentre = '{name}'"), folder=tmp_path)
-        assert np.array_equal(fixed.make_measure(3, tmp_path).centre, np.ones(27))
+        assert np.array_equal(fixed.measure.measure(fixed.loss, 3, tmp_path).centre, np.ones(27))
     np.save(tmp_path / "c.npy", np.ones(26))
     with pytest.raises(ConfigError, match="27 weights"):
         read_config(text.replace("coupling = 0.3", "coupling = 0.3\ncentre = 'c.npy'"), folder=tmp_path)

@@ -15,11 +15,13 @@ import pytest
 import xarray as xr
 
 import gpumc
-from gpumc.errors import RunError
+from gpumc.errors import ConfigError, RunError
 from gpumc.results import load, save
 from gpumc.sweeps import read_config
+from gpumc.sweeps.config_text import effective
+from gpumc.sweeps.execution import execute, prepare
 from gpumc.sweeps.folder import RunFolder
-from gpumc.sweeps.run import execute, prepare
+from gpumc.sweeps.tasks import Sampling, local_entropies
 from tests.sampling.cases import same_bits
 
 CONFIG = """
@@ -59,6 +61,12 @@ def run(config_file, out, overrides=(), device="cpu"):
     folder = prepare(config_file, list(overrides), out)
     execute(folder, device, lambda *_: None)
     return folder
+
+
+def cut_small(monkeypatch):
+    """Plan tasks of one chain."""
+    monkeypatch.setattr(sys.modules["gpumc.sweeps.plan"], "LONG", 1)  # the function of that name hides the module
+    monkeypatch.setattr(Sampling, "_full", lambda self, machine: 1)
 
 
 def test_spherical_weights(tmp_path, config_file):
@@ -122,9 +130,7 @@ def test_groups_of_machines(config_file, tmp_path):
 
 def test_the_split_into_tasks_changes_nothing(config_file, tmp_path, monkeypatch):
     whole = load(run(config_file, tmp_path / "whole").merged)
-    module = sys.modules["gpumc.sweeps.plan"]  # the function of that name hides it
-    monkeypatch.setattr(module, "LONG", 1)
-    monkeypatch.setattr(module, "_full", lambda config: 1)
+    cut_small(monkeypatch)
     folder = run(config_file, tmp_path / "parts")
     assert len(folder.tasks) == 16
     parts = load(folder.merged)
@@ -142,7 +148,7 @@ VOLUMES = (
 
 def test_the_time_of_volumes_counts(config_file, tmp_path, monkeypatch):
     """Under a loss that is not what volumes count, too."""
-    kind, patience = sys.modules["gpumc.sweeps.run"].Alongside, 0.3
+    kind, patience = local_entropies.LocalEntropies, 0.3
     dataset = kind.dataset
     monkeypatch.setattr(kind, "dataset", lambda self: time.sleep(patience) or dataset(self))
     hinge = ["loss={kind='squared-hinge'}", "patterns.alpha=0.2", "volumes.distance=0.4"]
@@ -179,9 +185,7 @@ def test_local_entropies_are_measured_alongside(config_file, tmp_path, monkeypat
     plain = gpumc.open_run(run(config_file, tmp_path / "plain", ["measure.replicas=[1, 3]", "sampler.chains=2"]).merged)
     measured = set(data.variables) - set(plain.variables)
     assert same_bits(data.drop_vars(measured), plain)
-    module = sys.modules["gpumc.sweeps.plan"]
-    monkeypatch.setattr(module, "LONG", 1)
-    monkeypatch.setattr(module, "_full", lambda config: 1)
+    cut_small(monkeypatch)
     split = gpumc.open_run(run(config_file, tmp_path / "split", VOLUMES).merged)
     assert abs(split.entropy - data.entropy).max() < 1e-12
     assert split.converged.equals(data.converged)
@@ -190,9 +194,7 @@ def test_local_entropies_are_measured_alongside(config_file, tmp_path, monkeypat
 @pytest.mark.parametrize("late", [False, True])
 def test_a_measurement_that_fails(config_file, tmp_path, monkeypatch, late):
     """It ends the sampling at once; where all was sampled, that is kept, and goes when the run is whole."""
-    from gpumc.sweeps import alongside
-
-    real, sampled = alongside.local_entropy, threading.Event()
+    real, sampled = local_entropies.local_entropy, threading.Event()
     told = []
 
     def failing(*arguments, **options):
@@ -208,11 +210,11 @@ def test_a_measurement_that_fails(config_file, tmp_path, monkeypatch, late):
             time.sleep(0.2)
 
     folder = prepare(config_file, ["volumes.distance=[0.2]", "volumes.every=2", "patterns.alpha=0.2"], tmp_path / "run")
-    monkeypatch.setattr(alongside, "local_entropy", failing)
+    monkeypatch.setattr(local_entropies, "local_entropy", failing)
     with pytest.raises(RunError, match=r"local entropies could not be measured \(MemoryError: no more\)"):
         execute(folder, "numpy", report)
     assert folder.sampled(0).exists() == late
-    monkeypatch.setattr(alongside, "local_entropy", real)
+    monkeypatch.setattr(local_entropies, "local_entropy", real)
     if late:
         kept = load(folder.sampled(0))
     execute(folder, "numpy", lambda *_: None)
@@ -346,6 +348,32 @@ def test_the_config_that_is_stored_is_the_whole_config(config_file, tmp_path):
     assert prepare(stored, [], folder.path).tasks == folder.tasks
 
 
+def test_a_config_is_read_once_a_run(config_file, tmp_path, monkeypatch):
+    """By a run that begins, one that goes on, and one that is looked at; whatever they ask of it."""
+    from gpumc.sweeps import config, execution, record
+
+    real, count = config.read_config, 0
+
+    def counted(*arguments):
+        nonlocal count
+        count += 1
+        return real(*arguments)
+
+    for module in (execution, record):
+        monkeypatch.setattr(module, "read_config", counted)
+    folder = prepare(config_file, ["sampler.sweeps=5", "patterns.alpha=0.2"], tmp_path / "out")
+    execute(folder, "numpy", lambda *_: None)
+    assert count == 1
+    folder.shard(0).unlink()
+    again = prepare(tmp_path / "out" / "config.toml", [], tmp_path / "out")
+    execute(again, "numpy", lambda *_: None)
+    assert count == 2
+    opened = RunFolder.open(tmp_path / "out")
+    assert opened.config == again.config
+    opened.merge()
+    assert count == 3
+
+
 def test_killed_before_the_folder_was_ready(config_file, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".run-1234.tmp").write_text("{")
@@ -410,3 +438,20 @@ def test_an_unfinished_run(config_file, tmp_path):
     with pytest.raises(RunError, match="gpumc run"):
         gpumc.open_run(folder.path)
     assert json.loads((folder.path / "run.json").read_text())["config"] == CONFIG
+
+
+def test_overrides_leave_the_text_of_a_config():
+    """Comments and layout stay, wherever a value goes; the text says by itself what ran."""
+    text = "# mine\n" + CONFIG.replace("beta = 2.0", "beta    = 2.0 # cold")
+    text = text.replace("[loss]", "teacher.kind = 'perceptron'\n[loss]")
+    overrides = ["measure.beta=3.0", "name=a\x7f\u00e9", "volumes.distance={start = 0.1, num = 2}", "n=0x1", "name.x"]
+    written = effective(text, [*overrides[:-1], "patterns.teacher.k=3", "sampler.sweeps=[1, 2]"])
+    for line in ("# mine", "beta    = 3.0 # cold", "burn_in = 5", "distance = {start = 0.1, num = 2}"):
+        assert line in written.splitlines()
+    expected = tomllib.loads(text)
+    expected["measure"]["beta"], expected["name"], expected["n"] = 3.0, "a\x7f\u00e9", 1
+    expected["volumes"] = {"distance": {"start": 0.1, "num": 2}}
+    expected["patterns"]["teacher"]["k"], expected["sampler"]["sweeps"] = 3, [1, 2]
+    assert tomllib.loads(written) == expected
+    with pytest.raises(ConfigError, match="--set"):
+        effective(text, overrides)

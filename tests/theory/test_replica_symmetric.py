@@ -12,11 +12,11 @@ from gpumc import theory
 from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.losses import BandCount, LogBarrier
+from gpumc.theory.entropic import WEIGHTS
 from gpumc.theory.factors import Factor
-from gpumc.theory.limits import Limit
+from gpumc.theory.infinite_machines import Limit
 from gpumc.theory.saddle_points import GaussianOutput, TreeOutput
 from gpumc.theory.units import Units
-from gpumc.theory.weights import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ def test_moments_are_derivatives(loss, beta):
         return Factor(loss.rows(1), np.array([beta])).moments(u, v)
 
     def log_g(u, beta=beta):
-        return moments(u, beta).log_g
+        return moments(u, beta).log_z
 
     found = moments(u)
     np.testing.assert_allclose(found.slope, derivative(log_g, u), rtol=1e-5, atol=1e-7)
     slope = derivative(lambda u: moments(u).slope, u)
     np.testing.assert_allclose(found.curvature, slope, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(found.loss, -derivative(lambda b: log_g(u, b), beta), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(found.energy, -derivative(lambda b: log_g(u, b), beta), rtol=1e-5, atol=1e-8)
 
 
 def test_large_gamma_is_the_perceptron_rule():
@@ -87,8 +87,8 @@ def test_large_gamma_is_the_perceptron_rule():
     hinge = Factor(Hinge().rows(1), np.array([beta])).moments(u, np.array([v]))
     spread = np.sqrt(v)
     exact = np.logaddexp(log_ndtr(u / spread), beta * u + beta**2 * v / 2 + log_ndtr(-(u + beta * v) / spread))
-    np.testing.assert_allclose(found.log_g, exact, atol=beta * np.log(2) / (2 * gamma))
-    np.testing.assert_allclose(hinge.log_g, exact, atol=1e-12)
+    np.testing.assert_allclose(found.log_z, exact, atol=beta * np.log(2) / (2 * gamma))
+    np.testing.assert_allclose(hinge.log_z, exact, atol=1e-12)
 
 
 @by_limit

@@ -6,7 +6,7 @@ B. Aubin, W. Perkins, L. Zdeborova, J. Phys. A 52, 294003 (2019); E. Abbe, S. Li
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 import gpumc
 from gpumc import theory
@@ -84,3 +84,41 @@ def test_around_typical_solutions():
 def test_measures_that_count_no_solutions_are_refused(measure):
     with pytest.raises(gpumc.errors.ConfigError, match="counts configurations without error"):
         theory.franz_parisi(gpumc.Perceptron(N), measure=measure, alpha=0.3, distance=0.2)
+
+
+def inside(n: int, edge: int) -> float:
+    """The probability that a sum of n random signs is below ``edge`` in absolute value."""
+    sums = 2 * np.arange(n + 1) - n
+    return float(binom.pmf(np.arange(n + 1), n, 0.5)[np.abs(sums) < edge].sum())
+
+
+def test_sampling_gives_the_first_moment():
+    """By integration over temperatures: log Z is that of its mean within a few nats, 3 being allowed, and 4 standard errors."""
+    machine = gpumc.Perceptron(N)
+    patterns = gpumc.random_patterns(machine, 0.25, instances=2, seed=1)
+    method = gpumc.ThermodynamicIntegration(temperatures=16, burn_in=300, sweeps=900)
+    data = gpumc.entropy(machine, patterns, MEASURE, method=method)
+    expected = np.log(2) + patterns.count / N * np.log(inside(N, 32))
+    print(data.entropy.values, data.entropy_error.values, expected)
+    assert data.converged.all()
+    assert np.all(data.entropy_error < 0.001)
+    assert np.all(np.abs(data.entropy - expected) < 3 / N + 4 * data.entropy_error)
+
+
+def test_around_solutions_of_a_high_margin():
+    """Hot starts reach zero errors in a narrower band; around these nearly all configurations at a small distance are solutions, and of
+    planted ones' fewer."""
+    machine, distance = gpumc.Perceptron(N), [0.01, 0.05, 0.1]
+    patterns = gpumc.random_patterns(machine, 0.1, seed=1)
+    narrow = gpumc.Gibbs(gpumc.BandCount(16 / N**0.5), gpumc.Ramp(0.5, 8.0))
+    data = gpumc.sample(machine, patterns, narrow, chains=4, burn_in=2000, sweeps=1, seed=2)
+    best = data.isel(chain=int(data.energy.argmin("chain").item()), replica=0, draw=-1)
+    assert best.energy.item() == 0
+    found = gpumc.local_entropy(machine, patterns, best.weights, MEASURE, distance=distance)
+    assert found.converged.all()
+    assert np.all(found.entropy > 0.95 * found.entropy_bound)
+    typical, weights = planted(machine, patterns.count, 3)
+    around = gpumc.local_entropy(machine, typical, weights, MEASURE, distance=distance)
+    ratio = (around.log_volume / found.log_volume).values.ravel()
+    assert ratio[0] > 20  # 109
+    assert np.all(ratio > 1.3)  # 1.6 at the largest

@@ -15,6 +15,7 @@ SMALL = (
     gpumc.Perceptron(9),
     gpumc.TreeCommittee(9, 3),
     gpumc.FullCommittee(3, 3),
+    gpumc.TreeCommittee(9, 3, output=(2, -2, 1)),
     gpumc.TreeParity(9, 3),
     gpumc.TreeParity(6, 2),
 )

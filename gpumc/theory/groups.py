@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 
 from gpumc.theory.factors import Factor
-from gpumc.theory.quadrature import DZ2, Z2, halving_error, log_normal
+from gpumc.theory.normal_averages import DZ2, Z2, halving_error, log_normal
 
 #: Steps of the rule, in units of 1 and of the width within which f bends; and its most points.
 STEP, STEP_BEND, MOST_POINTS = 1 / 12, 1 / 3, 6001
@@ -77,7 +77,7 @@ def _moments(factor: Factor, u: np.ndarray, variance: float) -> tuple[np.ndarray
 
     def at(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         found = factor.moments(means[None], np.array([variance]))
-        return found.log_g[0], found.slope[0], found.loss[0]
+        return found.log_z[0], found.slope[0], found.energy[0]
 
     table = np.arange(u.min(), u.max() + TABLE, min(TABLE, TABLE_WIDTH * np.sqrt(variance)))
     if factor.closed or len(table) > u.size:

@@ -22,9 +22,9 @@ from gpumc.schema import Started
 from gpumc.theory.clusters import MOST_REPLICAS
 from gpumc.theory.factors import Factor
 from gpumc.theory.grid import Grid
-from gpumc.theory.inner import Inner, by_row, group_patterns
-from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import ALLOWED_ERROR, DZ_FIELD, Z_FIELD, halving_error, log_2cosh
+from gpumc.theory.groups import Inner, by_row, group_patterns
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import ALLOWED_ERROR, DZ_FIELD, Z_FIELD, halving_error, log_2cosh
 from gpumc.theory.saddle_points import FROZEN
 from gpumc.theory.solve import fixed_point
 

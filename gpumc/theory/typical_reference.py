@@ -16,10 +16,10 @@ from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.theory.factors import Factor, beside
-from gpumc.theory.ground import convex
-from gpumc.theory.limits import Limit
-from gpumc.theory.quadrature import Z2
+from gpumc.theory.infinite_machines import Limit
+from gpumc.theory.normal_averages import Z2
 from gpumc.theory.saddle_points import frozen_beta, possible_points
+from gpumc.theory.zero_temperature import convex
 
 #: Means at which a factor is tabulated.
 TABLE = np.linspace(-18.0, 18.0, 2401)

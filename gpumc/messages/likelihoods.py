@@ -3,8 +3,8 @@
 Patterns that a machine cannot tell apart are one factor, its loss the sum of theirs (`gpumc.messages.constraints`). A factor averages
 exp(-beta L) over the fields of its units, which are independent, given all other messages. With a
 central-limit closure a field is Gaussian (`gaussian`, `pushed`); else its distribution is given (`counted`). Where a loss
-depends only on the signs of hidden units, how many of them are positive is followed exactly, whatever gives their
-probabilities. What may underflow is kept as a logarithm.
+depends only on the signs of hidden units, their weighted sum is followed exactly, whatever gives their probabilities.
+What may underflow is kept as a logarithm.
 """
 
 from __future__ import annotations
@@ -15,39 +15,59 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpumc.channels.counting import distributions, expectations
 from gpumc.device import Device
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.messages.fields import Linear, Steps
-from gpumc.messages.nodes import IMPOSSIBLE, Counted, Node, log_factors
+from gpumc.messages.nodes import Counted, Node, log_factors
 
 
 @dataclass(frozen=True)
 class Signs:
-    """Losses that depend on how many units are positive: of hidden signs all of them, of a perceptron those that its sign decides.
+    """Losses that depend on the weighted sum of the units' signs: of hidden signs all of them, of a perceptron those that its sign decides.
 
-    ``losses`` (rows, patterns, units + 1): the loss where so many units are positive; ``beta`` (rows,), which may be inf.
+    ``losses`` (rows, patterns, votes + 1): the loss where so many votes are for +1, a unit having as many as its output weight, ``gains``
+    (units,), in absolute value, and voting against its sign where that is negative; ``beta`` (rows,), which may be inf.
     """
 
     device: Device
     losses: np.ndarray
     beta: np.ndarray
+    gains: tuple[int, ...]
 
     def rows(self, chosen) -> Signs:
         """The same for some of the rows."""
-        return Signs(self.device, self.losses[chosen], self.beta[chosen])
+        return Signs(self.device, self.losses[chosen], self.beta[chosen], self.gains)
 
     def units(self, log_p: np.ndarray, log_q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """log Z (rows, patterns), and log Z given that a unit is positive, or negative: (rows, units, patterns).
 
         ``log_p``, ``log_q`` (rows, units, patterns): log probabilities that a unit is positive and that it is not.
         """
-        log_p, log_q = (np.swapaxes(a, 0, 1) for a in (log_p, log_q))
-        before, after = self._before(log_p, log_q), self._after(log_p, log_q)
+        log_p, log_q = self._for_votes(log_p, log_q)
+        before = distributions(log_p, log_q, self.votes)
+        after = expectations(log_p, log_q, self.votes, self._log_factors())
         xp = self.device.xp
-        up = [self._log_sum(b + a[1:]) for b, a in zip(before[:-1], after[1:], strict=True)]
-        down = [self._log_sum(b + a[:-1]) for b, a in zip(before[:-1], after[1:], strict=True)]
-        return after[0][0], xp.stack(up, axis=1), xp.stack(down, axis=1)
+        placed = list(zip(before[:-1], after[1:], self.votes, strict=True))
+        for_it = [self._log_sum(b + a[own:]) for b, a, own in placed]
+        against = [self._log_sum(b + a[:-own]) for b, a, own in placed]
+        up, down = self._for_votes(xp.stack(for_it, axis=1), xp.stack(against, axis=1))
+        return after[0][0], xp.swapaxes(up, 0, 1), xp.swapaxes(down, 0, 1)
+
+    @property
+    def votes(self) -> tuple[int, ...]:
+        """Those of each unit."""
+        return tuple(abs(gain) for gain in self.gains)
+
+    def _for_votes(self, of_positive: np.ndarray, of_negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What a unit's signs have, (rows, units, ...), as what its votes for and against have, or the reverse: (units, rows, ...)."""
+        one, other = (np.swapaxes(a, 0, 1) for a in (of_positive, of_negative))
+        if min(self.gains) > 0:
+            return one, other
+        xp = self.device.xp
+        turned = xp.asarray(np.array(self.gains) < 0).reshape(-1, *[1] * (one.ndim - 1))
+        return xp.where(turned, other, one), xp.where(turned, one, other)
 
     def gaussian(self, mean: np.ndarray, variance: np.ndarray) -> Node:
         """The node whose units' fields are Gaussian: ``mean`` (rows, units, patterns), ``variance`` broadcasts against it."""
@@ -102,36 +122,17 @@ class Signs:
 
     def _mean_loss(self, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
         xp = self.device.xp
-        log_p, log_q = (np.swapaxes(a, 0, 1) for a in (log_p, log_q))
-        log_weight = self._before(log_p, log_q)[-1] + self._log_factors()
+        log_weight = distributions(*self._for_votes(log_p, log_q), self.votes)[-1] + self._log_factors()
         weight = xp.exp(log_weight - self._log_sum(log_weight))
         return xp.sum(weight * xp.moveaxis(self.losses, -1, 0), axis=(0, 2))
 
     def _log_factors(self) -> np.ndarray:
-        """log exp(-beta L): (units + 1, rows, patterns)."""
+        """log exp(-beta L): (votes + 1, rows, patterns)."""
         xp = self.device.xp
         return log_factors(xp, self.beta[:, None], xp.moveaxis(self.losses, -1, 0))
 
     def _log_sum(self, terms: np.ndarray) -> np.ndarray:
         return functools.reduce(self.device.xp.logaddexp, terms)
-
-    def _before(self, log_p: np.ndarray, log_q: np.ndarray) -> list[np.ndarray]:
-        """For each unit, log P(so many units before it are positive): (count, rows, patterns)."""
-        xp = self.device.xp
-        all_counts = [xp.zeros_like(log_p[:1])]
-        for p, q in zip(log_p, log_q, strict=True):
-            counts = all_counts[-1]
-            never = xp.full_like(counts[:1], IMPOSSIBLE)
-            all_counts.append(xp.logaddexp(xp.concatenate([counts + q, never]), xp.concatenate([never, counts + p])))
-        return all_counts
-
-    def _after(self, log_p: np.ndarray, log_q: np.ndarray) -> list[np.ndarray]:
-        """For each unit, log of what it and those after it give, where so many before it are positive: (count, rows, patterns)."""
-        xp = self.device.xp
-        found = [xp.broadcast_to(self._log_factors(), (len(log_p) + 1, *log_p.shape[1:]))]
-        for p, q in zip(log_p[::-1], log_q[::-1], strict=True):
-            found.append(xp.logaddexp(found[-1][:-1] + q, found[-1][1:] + p))
-        return found[::-1]
 
 
 Channel = Signs | Steps | Linear
@@ -149,9 +150,10 @@ def channel(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, coun
     betas = device.asarray(np.asarray(beta, dtype))
     if takes_fields(machine, loss):
         return (Steps if loss.counts else Linear)(device, machine, loss, betas, counts)
-    positive = np.arange(machine.k + 1) > np.arange(machine.k)[:, None]
-    readout = machine.readout.of(np.where(positive, 1, -1)) * machine.readout.scale
-    stability = np.broadcast_to(readout, (len(betas), machine.k + 1))
+    readout = machine.readout
+    stability = np.broadcast_to(readout.by_votes * readout.scale, (len(betas), len(readout.by_votes)))
     of_rows = loss.beside(stability)
     right, opposite = (device.asarray(np.array(of_rows.values(sign * stability), dtype))[:, None] for sign in (1, -1))
-    return Signs(device, counts[0][..., None] * right + counts[1][..., None] * opposite, betas)
+    return Signs(
+        device, counts[0][..., None] * right + counts[1][..., None] * opposite, betas, tuple(readout.gains.tolist())
+    )

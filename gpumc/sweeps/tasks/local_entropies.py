@@ -38,8 +38,8 @@ class Unmeasured(RunError):
         self.sampled: xr.Dataset | None = None
 
 
-class Alongside:
-    """Watches a run (``sample(watch=alongside.watch)``) and measures; ``dataset`` waits for what is left and puts all together. Used in
+class LocalEntropies:
+    """Watches a run (``sample(watch=entropies.watch)``) and measures; ``dataset`` waits for what is left and puts all together. Used in
     ``with``: an exception inside ends the measuring. One of the measuring is raised as Unmeasured by ``check``, called as sampling goes on.
 
     References are the centre (0) where there is one, and the replicas (1, 2, ..) where ``replicas`` is true or there is no centre.

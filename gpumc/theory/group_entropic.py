@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpumc.theory.inner import Inner, by_row
-from gpumc.theory.quadrature import DZ_FIELD, Z_FIELD, Z, average, average_error, halving_error, log_2cosh
+from gpumc.theory.groups import Inner, by_row
+from gpumc.theory.normal_averages import DZ_FIELD, Z_FIELD, Z, average, average_error, halving_error, log_2cosh
 from gpumc.theory.solve import root
 
 #: The largest y times the excess of the variance of fields within a group.

@@ -16,7 +16,7 @@ from gpumc.errors import ConfigError
 from gpumc.losses import Loss
 from gpumc.theory.factors import wrong_intervals
 from gpumc.theory.grid import TRIED
-from gpumc.theory.quadrature import NARROW, clustered, log_normal
+from gpumc.theory.normal_averages import NARROW, clustered, log_normal
 from gpumc.theory.solve import root
 
 #: The smallest and the largest log x that are tried.

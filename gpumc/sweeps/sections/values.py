@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WrapValidator
 
 from gpumc.checks import evenly, nearest, shown
 from gpumc.device.philox import SEED_LIMIT
-from gpumc.ramps import SCALES, SPANS, Ramp
-from gpumc.sweeps.text import shown_key
+from gpumc.ramps import Ramp
+from gpumc.sweeps.config_text import shown_key
+from gpumc.sweeps.sections.keys import Section, section_of, wanted
 
 #: Values of one key.
 MOST_VALUES = 10_000
@@ -50,12 +51,9 @@ def _at_most(count: int) -> None:
 
 
 def within(allowed: Callable[[float], bool], wanted: str) -> AfterValidator:
-    """A check of every value of a key; a ramp checks itself."""
+    """A check of every value of a key."""
 
     def check(value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, RampSection):
-            value.ramp()
-            return value
         for one in listed(value):
             if not allowed(one):
                 raise ValueError(f"{info.field_name} = {shown(one)}: {wanted} is needed")
@@ -71,36 +69,37 @@ def _named(value: str) -> str:
     return value
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+_RAMP = section_of(Ramp, {}, Section)
 
 
-class RampSection(Section):
-    """``{start, stop, scale, over}``: a parameter that moves with the sweeps."""
-
-    start: float
-    stop: float
-    scale: Literal[SCALES] = "linear"  # type: ignore[valid-type]
-    over: Literal[SPANS] = "burn_in"  # type: ignore[valid-type]
-
-    def ramp(self) -> Ramp:
-        return Ramp(self.start, self.stop, self.scale, self.over)
+def _or_a_ramp(value: Any, numbers: Callable[[Any], Any]) -> Any:
+    """A table that is no range is a ramp."""
+    if isinstance(value, dict) and "num" not in value:
+        return Ramp(**_RAMP.model_validate(value).given)
+    return numbers(value)
 
 
 #: Random numbers count sweeps, instances and chains in 32 bits.
-Whole = Annotated[int, Field(ge=1, lt=2**31)]
-Numbers = Annotated[float | tuple[float, ...], BeforeValidator(_expanded)]
-Wholes = Annotated[Whole | tuple[Whole, ...], BeforeValidator(_expanded)]
-Parameter = Annotated[float | RampSection | tuple[float, ...], BeforeValidator(_expanded)]
-FileName = Annotated[str, AfterValidator(_named)]
-Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
+LIMIT = 2**31
+Whole = Annotated[int, Field(ge=1, lt=LIMIT), wanted(f"a whole number from 1 to {LIMIT - 1}")]
+WholeOrZero = Annotated[int, Field(ge=0, lt=LIMIT), wanted(f"a whole number from 0 to {LIMIT - 1}")]
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), wanted(f"a whole number from 0 to {SEED_LIMIT - 1}")]
+_SEVERAL = ", a list of them or {start, stop, num}"
+Wholes = Annotated[
+    Whole | tuple[Whole, ...],
+    BeforeValidator(_expanded),
+    wanted(f"a whole number from 1 to {LIMIT - 1}{_SEVERAL}"),
+]
+Numbers = Annotated[float | tuple[float, ...], BeforeValidator(_expanded), wanted(f"a number{_SEVERAL}")]
+Parameter = Annotated[
+    float | tuple[float, ...] | Ramp,
+    BeforeValidator(_expanded),
+    wanted(f"a number{_SEVERAL}, or a ramp {{start, stop, scale, over}}"),
+    WrapValidator(_or_a_ramp),
+]
+FileName = Annotated[str, AfterValidator(_named), wanted("a text")]
 
 
 def listed(value: Any) -> Sequence:
     """The values of an axis; a single one is a list of one."""
     return value if isinstance(value, tuple) else (value,)
-
-
-def ramp_or_numbers(value):
-    """What a measure takes for the value of a parameter."""
-    return value.ramp() if isinstance(value, RampSection) else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpumc.theory.quadrature import fields, log_2cosh
+from gpumc.theory.normal_averages import fields, log_2cosh
 
 
 class Binary:

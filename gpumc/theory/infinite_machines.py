@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gpumc.channels.effective_kernels import IDENTITY, RELU, SIGN, Kernel
 from gpumc.checks import keep, one_of, real, text
 from gpumc.errors import ConfigError
 from gpumc.machines import WEIGHTS, Machine
-from gpumc.theory.factors import IDENTITY, RELU, SIGN, Kernel
 
 KINDS = ("perceptron", "tree-committee", "tree-parity")
 #: Sums over more units take too long, and are those of k = inf to all digits that matter.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, create_model, model_validator
+from pydantic import AfterValidator, ValidationInfo, create_model
 
+from gpumc.errors import ConfigError
 from gpumc.sampling.samplers import SAMPLERS, Sampler
-from gpumc.sweeps.values import Section, Whole
+from gpumc.sweeps.sections.keys import Section
+from gpumc.sweeps.sections.values import Whole, WholeOrZero
 
 
 def _setting(value: Any, info: ValidationInfo) -> Any:
@@ -35,14 +37,14 @@ class SamplerSection(_Samplers):  # type: ignore[misc, valid-type]
     """``[sampler]``"""
 
     chains: Whole
-    burn_in: Annotated[int, Field(ge=0, lt=2**31)]
+    burn_in: WholeOrZero
     sweeps: Whole
     every: Whole = 1
 
-    @model_validator(mode="after")
-    def _something_is_recorded(self) -> SamplerSection:
+    def agreeing(self) -> SamplerSection:
+        """See `Section`."""
         if self.every > self.sweeps:
-            raise ValueError(f"every = {self.every} is more than sweeps = {self.sweeps}: nothing would be recorded")
+            raise ConfigError(f"every = {self.every} is more than sweeps = {self.sweeps}: nothing would be recorded")
         return self
 
     @property

@@ -1,0 +1,106 @@
+"""The section ``[patterns]``: each kind has its own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import PlainValidator
+
+from gpumc.checks import a_path, text
+from gpumc.machines import Machine
+from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
+from gpumc.sweeps.explanations import refusal
+from gpumc.sweeps.sections.keys import SectionOfAKind, by_kind
+from gpumc.sweeps.sections.machine_section import TeacherSection
+from gpumc.sweeps.sections.values import FileName, Numbers, Seed, Whole, listed, within
+
+
+class PatternsKind(SectionOfAKind):
+    """Patterns of a run; its keys that are axes of tasks are numbers, or several."""
+
+    #: The keys that are axes of tasks, of some kind.
+    AXES: ClassVar[tuple[str, ...]] = ("alpha", "flip")
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """The values of ``AXES``, None for those that this kind does not have."""
+        return {name: getattr(self, name, None) for name in self.AXES}
+
+    @property
+    def file(self) -> str | None:
+        """The file that is read."""
+        return None
+
+    def make(self, machine: Machine, point: Mapping[str, Any], seed: int, folder: Path) -> Patterns:
+        """The patterns at a ``point`` of the axes; ``seed`` is the run's, and paths are relative to ``folder``."""
+        raise NotImplementedError
+
+    def misfits(self, machine: Machine) -> list[str]:
+        """What ``machine`` cannot do with these patterns, as far as it is known without making them."""
+        return []
+
+
+class RandomPatterns(PatternsKind):
+    """``kind = "random"``"""
+
+    alpha: Annotated[Numbers, within(lambda a: 0 < a < np.inf, "a positive number")]
+    instances: Whole = 1
+    seed: Seed | None = None
+
+    def make(self, machine: Machine, point: Mapping[str, Any], seed: int, folder: Path) -> Patterns:
+        """See `PatternsKind`."""
+        return random_patterns(machine, point["alpha"], self.instances, self._own(seed))
+
+    def misfits(self, machine: Machine) -> list[str]:
+        """See `PatternsKind`."""
+        return [line for alpha in listed(self.alpha) for line in refusal(machine.pattern_count, alpha)]
+
+    def _own(self, seed: int) -> int:
+        return seed if self.seed is None else self.seed
+
+
+class TeacherPatterns(RandomPatterns):
+    """``kind = "teacher"``"""
+
+    teacher: TeacherSection | None = None
+    flip: Annotated[Numbers, within(lambda f: 0 <= f <= 1, "a probability from 0 to 1")] | None = None
+
+    def make(self, machine: Machine, point: Mapping[str, Any], seed: int, folder: Path) -> Patterns:
+        """See `PatternsKind`."""
+        teacher = self.teacher.machine(machine.n, machine.weights) if self.teacher else None
+        flip = point["flip"] or 0.0
+        return teacher_patterns(machine, point["alpha"], self.instances, self._own(seed), teacher, flip)
+
+    def misfits(self, machine: Machine) -> list[str]:
+        """See `PatternsKind`."""
+        teacher = refusal(self.teacher.machine, machine.n, machine.weights) if self.teacher else []
+        return [*super().misfits(machine), *teacher]
+
+
+class FilePatterns(PatternsKind):
+    """``kind = "file"``"""
+
+    path: FileName
+    #: The file says how many there are.
+    instances: ClassVar[int] = 1
+
+    @property
+    def file(self) -> str:
+        """See `PatternsKind`."""
+        return self.path
+
+    def make(self, machine: Machine, point: Mapping[str, Any], seed: int, folder: Path) -> Patterns:
+        """See `PatternsKind`. Raises ConfigError where the file's patterns are not for ``machine``."""
+        patterns = load_patterns(folder / a_path(self.path))
+        patterns.check(machine)
+        return patterns
+
+
+PATTERNS: dict[str, type[PatternsKind]] = {"random": RandomPatterns, "teacher": TeacherPatterns, "file": FilePatterns}
+PatternsSection = Annotated[
+    RandomPatterns | FilePatterns,
+    PlainValidator(by_kind(lambda kind: PATTERNS[text("kind", kind, PATTERNS)], PATTERNS)),
+]

@@ -1,0 +1,121 @@
+"""What every config of a run has, whatever is done with the machine and the patterns; and what a kind of task must know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+import xarray as xr
+from pydantic import Field
+
+from gpumc.errors import RunError
+from gpumc.machines import Machine
+from gpumc.patterns import Patterns
+from gpumc.sweeps.plan import Task
+from gpumc.sweeps.sections import MachineSection, PatternsSection, Section
+from gpumc.sweeps.sections.keys import wanted
+from gpumc.sweeps.sections.values import Seed
+
+#: Characters of a name; with what files add to it, the 143 of an encrypted folder are enough.
+LONGEST_NAME = 100
+#: Inputs of a run by their names in its folder, and the places in a config that name them.
+PLACES = {"patterns": ("patterns", "path"), "centre": ("measure", "centre")}
+
+
+class Load(NamedTuple):
+    """What one machine's tasks are cut by: the chains of an instance, the units of work of one chain, and the chains that fill a large
+    device."""
+
+    chains: int
+    work: int
+    full: int
+
+
+class Content(NamedTuple):
+    """What the shard of a task contains: the kinds of the entries of its arrays, coordinates, sizes and attributes."""
+
+    arrays: dict[str, str]
+    coordinates: dict[str, Any]
+    sizes: dict[str, int]
+    attributes: dict[str, Any]
+
+
+class RunConfig(Section):
+    """A whole run. A kind of task is a subclass with more sections, which replaces the methods that raise NotImplementedError.
+
+    Attributes
+    ----------
+    unit : str
+        What progress counts.
+    """
+
+    unit: ClassVar[str]
+
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME),
+        wanted(f"a name of at most {LONGEST_NAME} letters, digits, '.', '_' and '-', the first a letter or digit,"),
+    ]
+    seed: Seed = 0
+    machine: MachineSection
+    patterns: PatternsSection
+
+    @staticmethod
+    def misfits(sections: Any) -> list[str]:
+        """What is wrong between ``sections``, as attributes: a config, or those of one that are right by themselves, the others None."""
+        machines = sections.machine.all() if sections.machine else []
+        return [line for machine in machines if sections.patterns for line in sections.patterns.misfits(machine)]
+
+    def check_files(self, folder: Path) -> None:
+        """Read what the config names, so that what is wrong with it is said before anything starts."""
+        if self.patterns.file:
+            for machine in self.machine.all():
+                self.patterns.make(machine, {}, self.seed, folder)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that the config names, by their names in `PLACES`."""
+        return {"patterns": self.patterns.file} if self.patterns.file else {}
+
+    def with_files(self, files: Mapping[str, str | Path]) -> Self:
+        """The same config with other paths for the files that it names."""
+        config = self
+        for name, file in files.items():
+            section, key = PLACES[name]
+            changed = getattr(config, section).model_copy(update={key: str(file)})
+            config = config.model_copy(update={section: changed})
+        return config
+
+    @property
+    def task_axes(self) -> dict[str, Any]:
+        """The values of the axes along which tasks are split: those of a `Task`, from ``alpha`` to ``replicas``."""
+        return self.patterns.axes | {"replicas": 1}
+
+    def load(self, machine: Machine, replicas: int) -> Load:
+        """What the tasks of one machine are cut by."""
+        raise NotImplementedError
+
+    def least_bytes(self) -> int:
+        """Bytes that the run holds at once at its end, when its results are merged, or while its largest task runs."""
+        raise NotImplementedError
+
+    def run(
+        self, task: Task, device: str, progress: Callable[[int, int], None] | None, patterns_digest: str | None
+    ) -> xr.Dataset:
+        """Do one task; the config and the task are plain data, and it can be done anywhere.
+
+        ``progress`` is told the units of work that are done, and all. Raises RunError where the patterns do not have ``patterns_digest``.
+        """
+        raise NotImplementedError
+
+    def content(self, task: Task) -> Content:
+        """What the shard of ``task`` contains."""
+        raise NotImplementedError
+
+    def patterns_of(self, task: Task, machine: Machine, digest: str | None) -> Patterns:
+        """The patterns of a task. Raises RunError where they do not have the ``digest``, if one is given."""
+        patterns = self.patterns.make(machine, {"alpha": task.alpha, "flip": task.flip}, self.seed, Path())
+        if digest is not None and patterns.digest != digest:
+            raise RunError(f"{self.patterns.file} holds other patterns than at the start of the run")
+        return patterns
