@@ -168,7 +168,7 @@ class CrossEntropySGD:
             here = here + self.momentum * state.velocity
         steps = [gradients(problem, machine, loss, here[:, :, a], rows)[1] for a, rows in enumerate(chosen)]
         state.velocity = self.momentum * state.velocity - self._rate * xp.stack(steps, axis=2)
-        moved = problem.machine.on_spheres(self._attracted(state.states + state.velocity, state))
+        moved = problem.machine.normalised(self._attracted(state.states + state.velocity, state))
         state.states = xp.where(active, moved, state.states)
 
     @property

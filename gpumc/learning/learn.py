@@ -147,7 +147,7 @@ def _dataset(
     machine, test = problem.machine, problem.patterns.test
     runs, several = ("instance", "start"), ("instance", "start", "replica")
     weights, centre = state.weights(machine), state.centre(machine)
-    stored = np.float64 if machine.spherical else np.int8
+    stored = machine.weight_kind.dtype
     variables: dict[str, Any] = {
         "weights": ((*several, "weight"), to_host(weights).astype(stored)),
         "errors": (runs, errors),

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.constants import Stream
-from gpumc.device.philox import random_bits, random_normals
+from gpumc.device.philox import random_normals
 from gpumc.machines import Machine
 from gpumc.patterns import Patterns
 
@@ -66,13 +66,12 @@ class LearningState:
     def random(cls, problem: LearningProblem, replicas: int, common: bool) -> LearningState:
         """Random weights; those of replicas are near to one another where they begin in ``common``."""
         machine, walkers = problem.machine, problem.walkers(replicas)
-        draw = random_normals if machine.spherical else random_bits
-        states = draw(problem.seed, Stream.INITIAL, 0, walkers, machine.weight_count).astype(float)
+        states = machine.weight_kind.drawn(problem.seed, Stream.INITIAL, 0, walkers, machine.weight_count).astype(float)
         if common:
             noise = random_normals(problem.seed, Stream.INITIAL, 1, walkers, machine.weight_count)
             states = states[:, :, :1] + NOISE * noise
         if machine.spherical:
-            states = machine.on_spheres(states)
+            states = machine.normalised(states)
         return cls(problem.device.asarray(states), np.ones(states.shape[:2], bool))
 
     @property
@@ -87,14 +86,14 @@ class LearningState:
     def centre(self, machine: Machine) -> np.ndarray:
         """The mean state of the replicas as weights (instances, starts, weights): on the spheres, or its signs."""
         mean = self.states.mean(axis=2)
-        return machine.on_spheres(mean) if machine.spherical else _signs(mean)
+        return machine.normalised(mean) if machine.spherical else _signs(mean)
 
     def attract(self, problem: LearningProblem, pull: float) -> None:
         """Bring the replicas of active runs nearer to their mean, by the part ``pull`` of their distance from it."""
         xp, active = array_module(self.states), problem.device.asarray(self.active)[:, :, None, None]
         moved = self.states + pull * (self.states.mean(axis=2, keepdims=True) - self.states)
         if problem.machine.spherical:
-            moved = problem.machine.on_spheres(moved)
+            moved = problem.machine.normalised(moved)
         self.states = xp.where(active, moved, self.states)
 
 
