@@ -24,6 +24,8 @@ _HOMES = {
         "focusing_bp",
     ),
     "gpumc.volumes": ("Splitting", "ThermodynamicIntegration", "entropy", "local_entropy"),
+    "gpumc.learning": ("learn", "LeastAction", "EntropicLeastAction", "CrossEntropySGD", "ReplicatedSGD"),
+    "gpumc.data": ("fashion_mnist",),
     "gpumc.results": ("save", "open_run"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -33,12 +35,15 @@ __all__ = [
     "BandCount",
     "BeliefPropagation",
     "CrossEntropy",
+    "CrossEntropySGD",
+    "EntropicLeastAction",
     "ErrorCount",
     "FreeScoping",
     "FullCommittee",
     "Gibbs",
     "HeatBath",
     "HitAndRun",
+    "LeastAction",
     "LocalEntropy",
     "LogBarrier",
     "Loss",
@@ -47,6 +52,7 @@ __all__ = [
     "Perceptron",
     "PseudoReinforcement",
     "Ramp",
+    "ReplicatedSGD",
     "Rotations",
     "Scoping",
     "Splitting",
@@ -59,7 +65,9 @@ __all__ = [
     "dynamics",
     "entropy",
     "exact",
+    "fashion_mnist",
     "focusing_bp",
+    "learn",
     "load_patterns",
     "local_entropy",
     "open_run",
@@ -72,6 +80,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from gpumc import exact, theory
+    from gpumc.data import fashion_mnist
+    from gpumc.learning import CrossEntropySGD, EntropicLeastAction, LeastAction, ReplicatedSGD, learn
     from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
     from gpumc.measures import Gibbs, LocalEntropy

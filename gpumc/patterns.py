@@ -7,7 +7,8 @@ import hashlib
 import os
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,15 @@ class Patterns:
     """Inputs ``xi`` (instances, M, n), ``labels`` int8 +-1 (instances, M); (M, n) and (M,) are one instance.
 
     Inputs that are all +-1 are kept as int8, others as float64, which machines of spherical weights take. DataArrays have the dimensions
-    ("instance",) "pattern" and "input", in any order. Raises ConfigError for shapes that do not belong together, labels that are not +-1,
+    ("instance",) "pattern" and "input", in any order. ``test`` holds as many instances of further patterns, on which learners measure
+    errors; ``facts`` are numbers that datasets record. Raises ConfigError for shapes that do not belong together, labels that are not +-1,
     and inputs that are not finite, masked, all 0, or too large or too small to be squared.
     """
 
     xi: np.ndarray
     labels: np.ndarray
+    test: Patterns | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _agree(self.xi, self.labels)
@@ -68,6 +72,12 @@ class Patterns:
                 f"xi{beyond[0].tolist()} has {largest[tuple(beyond[0])]:.3g} as its largest entry: between {SIZES[0]:g} and "
                 f"{SIZES[1]:g} is needed, multiply all inputs by a factor"
             )
+        if self.test is not None:
+            of_test = one_of("test", self.test, Patterns, "Patterns, or None,").xi.shape
+            if (of_test[0], of_test[2]) != (xi.shape[0], xi.shape[2]):
+                raise ConfigError(
+                    f"test has {of_test[0]} instances of {of_test[2]} inputs, and xi {xi.shape[0]} of {xi.shape[2]}: as many are needed"
+                )
         keep(self, xi=xi, labels=labels)
 
     def __repr__(self) -> str:
@@ -97,7 +107,7 @@ class Patterns:
 
     def attributes(self, machine: Machine) -> dict[str, Any]:
         """What a dataset says of these patterns, learned by ``machine``."""
-        return {"alpha": self.count / machine.weight_count, "patterns_digest": self.digest}
+        return {"alpha": self.count / machine.weight_count, "patterns_digest": self.digest, **self.facts}
 
     def contradictions(self, machine: Machine) -> np.ndarray:
         """Whether an instance wants both outputs of inputs that are equal, or that ``machine`` cannot tell apart (`alike`): bool

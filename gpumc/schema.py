@@ -46,6 +46,7 @@ COORDINATES = {
     "instance": Quantity("instance of the patterns"),
     "chain": Quantity("chain"),
     "start": Quantity("random start"),
+    "epoch": Quantity("passes over the patterns"),
     "replica": Quantity("replica"),
     "sweep": Quantity("sweep, counted from the end of burn-in"),
     "volume_sweep": Quantity("sweep after burn-in at which local entropies were measured"),
@@ -68,6 +69,9 @@ VARIABLES = {
     "energy": Quantity("loss", symbol="L"),
     "energy_per_pattern": Quantity("loss per pattern", symbol="L/M"),
     "error_rate": Quantity("fraction of patterns in error"),
+    "centre_error_rate": Quantity("fraction of patterns in error at the centre"),
+    "test_error": Quantity("fraction of test patterns in error"),
+    "centre_test_error": Quantity("fraction of test patterns in error at the centre"),
     "errors": Quantity("number of patterns in error"),
     "solved": Quantity("whether no pattern is in error"),
     "stability_count": Quantity("number of stabilities in a bin, of all patterns, chains, replicas and draws"),
@@ -94,7 +98,7 @@ VARIABLES = {
     "probability": Quantity("probability"),
     # The methods themselves.
     "acceptance": Quantity("fraction of proposals accepted after burn-in"),
-    "steps": Quantity("steps of the protocol that were taken"),
+    "steps": Quantity("steps of the protocol, or epochs, that were made"),
     "converged": Quantity("whether there is an answer"),
     "iterations": Quantity("iterations made"),
     "residual": Quantity("largest change in the last iteration"),
@@ -108,7 +112,7 @@ QUANTITIES = PARAMETERS | COORDINATES | VARIABLES
 ORDER = ("alpha", "beta", "gamma", "margin", "coupling")
 #: Dimensions that are no parameters, in their order: ``instance`` comes before the parameters, the others behind.
 BEHIND = (
-    *("chain", "start", "population", "replica", "draw", "volume_draw", "step", "reference"),
+    *("chain", "start", "population", "replica", "draw", "volume_draw", "step", "epoch", "reference"),
     *("distance", "field", "stability", "flipped", "state", "weight"),
 )
 

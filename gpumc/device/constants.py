@@ -29,6 +29,9 @@ class Stream(IntEnum):
     REDRAWN = (
         16  # (pattern, input // 128, try << 32 | instance): inputs in the place of those that a teacher gives no label
     )
+    SPLIT = 17  # (0, image // 2, instance): 64-bit keys whose order chooses training images
+    TIES = 18  # (image, pixel // 2, 0): keys whose order splits equal pixels
+    SHUFFLED = 19  # (pixel, pattern // 2, instance): keys whose order permutes a pixel across patterns
 
 
 class Centre(IntEnum):

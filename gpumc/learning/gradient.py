@@ -1,0 +1,274 @@
+"""Stochastic gradient descent on the cross-entropy, of machines whose hidden signs are softened, alone and by replicas.
+
+C. Baldassi, F. Pittorino, R. Zecchina, PNAS 117, 161 (2020): norms are kept apart from directions, so that the slope of the hidden units
+and gamma of the loss alone carry them. F. Pittorino et al., J. Stat. Mech. 124015 (2021): replicas.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gpumc.checks import keep, real, text, whole
+from gpumc.device import array_module
+from gpumc.device.philox import site_orders
+from gpumc.errors import ConfigError
+from gpumc.learning.problems import STARTS, LearningProblem, LearningState, begins_together
+from gpumc.losses import CrossEntropy
+from gpumc.machines import Machine
+from gpumc.ramps import Parameter, Ramp, parameter, values_of
+
+#: How the attraction of replicas grows to its last value.
+GROWTHS = ("exponential", "linear", "cosine")
+POSITIVE = "a positive finite number, or a Ramp of them"
+
+
+@dataclass
+class GradientState(LearningState):
+    """``velocity``: like ``states``. ``attraction`` (instances, starts, 1, 1): that of the first epoch, once it is known."""
+
+    velocity: np.ndarray | None = None
+    attraction: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class CrossEntropySGD:
+    """Gradient descent with momentum on the cross-entropy of minibatches; after every step each unit is projected to its sphere.
+
+    Hidden units are tanh(slope x) in the gradient, and signs wherever errors are counted.
+
+    Parameters
+    ----------
+    rate : float
+        Times the gradient of the mean loss of a minibatch.
+    slope, gamma : float or Ramp
+        Of the hidden units, and of the loss; a Ramp moves over ``epochs``.
+    batch : int
+        Patterns of a minibatch.
+    momentum : float
+    nesterov : bool
+        Whether the gradient is that ahead of the momentum.
+    epochs : int
+    until : {"solved", "end"}
+        Whether a run ends at its first solution, or where the ramps end.
+
+    References
+    ----------
+    C. Baldassi, F. Pittorino, R. Zecchina, PNAS 117, 161 (2020).
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> gpumc.CrossEntropySGD.slow().epochs > gpumc.CrossEntropySGD.fast().epochs
+    True
+    """
+
+    kind: ClassVar[str] = "cross-entropy-sgd"
+    replicas: ClassVar[int] = 1
+
+    rate: float = 1.0
+    slope: Parameter = 1.0
+    gamma: Parameter = 1.0
+    batch: int = 100
+    momentum: float = 0.9
+    nesterov: bool = False
+    epochs: int = 500
+    until: str = "solved"
+
+    def __post_init__(self) -> None:
+        keep(
+            self,
+            rate=real(f"{self.kind}: rate", self.rate, lambda r: 0 < r < np.inf, "a positive finite number"),
+            batch=whole(f"{self.kind}: batch", self.batch, 1, 2**31),
+            momentum=real(f"{self.kind}: momentum", self.momentum, lambda m: 0 <= m < 1, "a number from 0 to below 1"),
+            epochs=whole(f"{self.kind}: epochs", self.epochs, 1, 2**31),
+            until=text(f"{self.kind}: until", self.until, ("solved", "end")),
+        )
+        for name in ("slope", "gamma"):
+            value = parameter(f"{self.kind}: {name}", getattr(self, name), lambda v: (v > 0) & np.isfinite(v), POSITIVE)
+            if isinstance(value, tuple):
+                raise ConfigError(f"{self.kind}: {name} = {value}: {POSITIVE} is needed")
+            keep(self, **{name: value})
+
+    @classmethod
+    def fast(cls) -> CrossEntropySGD:
+        """Norms that are large from the start: gamma and slope of a steep loss."""
+        return cls(slope=10.0, gamma=5.0, epochs=500)
+
+    @classmethod
+    def slow(cls) -> CrossEntropySGD:
+        """Norms that grow slowly from where the loss is nearly linear."""
+        return cls(slope=Ramp(0.5, 10.0, "geometric"), gamma=Ramp(0.5, 5.0, "geometric"), epochs=1000)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the learner."""
+        facts: dict[str, Any] = {"learner": self.kind}
+        for name, value in asdict(self).items():
+            own = getattr(self, name)
+            ramp = isinstance(own, Ramp)
+            facts[f"learner_{name}"] = (
+                f"{own.start:g} to {own.stop:g}, {own.scale}"
+                if ramp
+                else int(value)
+                if value in (True, False)
+                else value
+            )
+        return facts
+
+    def check(self, machine: Machine) -> None:
+        """Raise ConfigError for a machine that it does not teach."""
+        if not machine.spherical or machine.activation != "sign":
+            raise ConfigError(
+                f"{self.kind}: spherical weights and sign units are needed, which it softens; this is a {machine.kind} of "
+                f"{machine.weights} weights and {machine.activation} units"
+            )
+
+    def init(self, problem: LearningProblem) -> GradientState:
+        """The state before the first epoch."""
+        return self._begin(problem, common=False)
+
+    def _begin(self, problem: LearningProblem, common: bool) -> GradientState:
+        state = GradientState(**vars(LearningState.random(problem, self.replicas, common)))
+        state.velocity = array_module(state.states).zeros_like(state.states)
+        return state
+
+    def step(self, problem: LearningProblem, state: GradientState) -> None:
+        """One pass over minibatches, in place. Raises RunError where weights are no numbers any more."""
+        count = problem.patterns.count
+        order = site_orders(problem.seed, np.array([state.epoch]), count)[0].astype(np.int64)
+        machine, loss = self.softened(problem.machine, state.epoch)
+        active = problem.device.asarray(state.active)[:, :, None, None]
+        for first in range(0, count, self.batch):
+            places = np.arange(first, min(first + self.batch, count))
+            chosen = [order[(places + a * count // state.replicas) % count] for a in range(state.replicas)]
+            self._descend(problem, state, machine, loss, chosen, active)
+        state.epoch += 1
+
+    def softened(self, machine: Machine, epoch: int) -> tuple[Machine, CrossEntropy]:
+        """The machine with hidden units tanh(slope x), if it has any that are signs, and the loss, of an epoch."""
+        slope, gamma = (self._at(value, epoch) for value in (self.slope, self.gamma))
+        return (machine if machine.readout.linear else replace(machine, activation="tanh", slope=slope)), CrossEntropy(
+            gamma
+        )
+
+    def _at(self, value: Parameter, epoch: int) -> float:
+        if isinstance(value, Ramp):
+            return float(value.values(self.epochs, 0)[min(epoch, self.epochs - 1)])
+        return float(values_of(value)[0])
+
+    def _descend(self, problem, state, machine, loss, chosen, active) -> None:
+        """One step of all replicas on the patterns ``chosen`` for each."""
+        xp = array_module(state.states)
+        here = state.states
+        if self.nesterov:
+            here = here + self.momentum * state.velocity
+        steps = [gradients(problem, machine, loss, here[:, :, a], rows)[1] for a, rows in enumerate(chosen)]
+        state.velocity = self.momentum * state.velocity - self._rate * xp.stack(steps, axis=2)
+        moved = problem.machine.normalised(self._attracted(state.states + state.velocity, state))
+        state.states = xp.where(active, moved, state.states)
+
+    @property
+    def _rate(self) -> float:
+        return self.rate
+
+    def _attracted(self, states: np.ndarray, state: GradientState) -> np.ndarray:
+        return states
+
+
+@dataclass(frozen=True)
+class ReplicatedSGD(CrossEntropySGD):
+    """Gradient descent of replicas, each on its own minibatches, that are attracted to their mean.
+
+    The loss is the mean over replicas plus g times the sum of |w_a - mean|^2 / replicas with the mean as a constant; the attraction is
+    applied outside of the momentum, as (w_a - mean) *= exp(-2 g rate), and cannot overshoot. g begins where both parts of the loss are
+    equal, and grows by the factor ``total`` until the last epoch.
+
+    Parameters
+    ----------
+    rate, slope, gamma, batch, momentum, nesterov, epochs, until
+        See `CrossEntropySGD`; steps of replicas have ``rate`` times their number.
+    replicas : int
+    total : float
+    growth : {"exponential", "linear", "cosine"}
+    start : {"auto", "independent", "common"}
+        See `EntropicLeastAction`.
+
+    References
+    ----------
+    F. Pittorino et al., J. Stat. Mech. 124015 (2021).
+
+    Examples
+    --------
+    >>> import gpumc
+    >>> gpumc.ReplicatedSGD().replicas
+    3
+    """
+
+    kind: ClassVar[str] = "replicated-sgd"
+
+    nesterov: bool = True
+    replicas: int = 3  # type: ignore[misc]
+    total: float = 1e4
+    growth: str = "exponential"
+    start: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep(
+            self,
+            replicas=whole(f"{self.kind}: replicas", self.replicas, 2, 2**16),
+            total=real(f"{self.kind}: total", self.total, lambda t: 1 <= t < np.inf, "a finite number of at least 1"),
+            growth=text(f"{self.kind}: growth", self.growth, GROWTHS),
+            start=text(f"{self.kind}: start", self.start, STARTS),
+        )
+
+    def init(self, problem: LearningProblem) -> GradientState:
+        """The state before the first epoch, with the attraction at which both parts of the loss are equal."""
+        state = self._begin(problem, common=begins_together(self.start, problem.machine))
+        machine, loss = self.softened(problem.machine, 0)
+        everything = np.arange(problem.patterns.count)
+        losses = (
+            sum(gradients(problem, machine, loss, state.states[:, :, a], everything)[0] for a in range(self.replicas))
+            / self.replicas
+        )
+        apart = ((state.states - state.states.mean(axis=2, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)
+        state.attraction = (losses / apart)[:, :, None, None]
+        return state
+
+    def grown(self, epoch: int) -> float:
+        """By what the attraction of an epoch exceeds the first one's."""
+        part = epoch / max(1, self.epochs - 1)
+        if self.growth == "exponential":
+            return self.total**part
+        return 1 + (self.total - 1) * (part if self.growth == "linear" else (1 - math.cos(math.pi * part)) / 2)
+
+    @property
+    def _rate(self) -> float:
+        return self.rate * self.replicas
+
+    def _attracted(self, states: np.ndarray, state: GradientState) -> np.ndarray:
+        mean = states.mean(axis=2, keepdims=True)
+        return mean + (states - mean) * array_module(states).exp(
+            -2 * self.rate * self.grown(state.epoch) * state.attraction
+        )
+
+
+def gradients(
+    problem: LearningProblem, machine: Machine, loss: CrossEntropy, weights: np.ndarray, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean loss (instances, starts) of the patterns ``chosen``, and its gradient by ``weights`` (instances, starts, weights)."""
+    xp = array_module(weights)
+    losses, found = [], []
+    for row, inputs, labels in zip(weights, problem.inputs, problem.labels, strict=True):
+        units = machine.unit_inputs(inputs[chosen].astype(float)) / math.sqrt(machine.fan_in)
+        own = row.reshape(len(row), machine.k, machine.fan_in).swapaxes(0, 1)
+        output, slopes = machine.differentiated(xp.matmul(own, units.swapaxes(1, 2)).swapaxes(0, 1))
+        stability = output * labels[chosen]
+        outer = loss.slopes(stability) * labels[chosen] / len(chosen)
+        losses.append(loss.values(stability).mean(axis=-1))
+        found.append(xp.matmul((slopes * outer[:, None]).swapaxes(0, 1), units).swapaxes(0, 1).reshape(row.shape))
+    return xp.stack(losses), xp.stack(found)

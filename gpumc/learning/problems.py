@@ -1,0 +1,111 @@
+"""What all learners share: patterns on a device, and the states of many starts at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gpumc.device import Device, array_module, to_host
+from gpumc.device.constants import Stream
+from gpumc.device.philox import random_normals
+from gpumc.machines import Machine
+from gpumc.patterns import Patterns
+
+#: How replicas begin.
+STARTS = ("auto", "independent", "common")
+#: The standard deviation of the noise between replicas that begin near one draw, in units of a weight's.
+NOISE = 0.1
+
+
+def begins_together(start: str, machine: Machine) -> bool:
+    """Whether replicas begin near one draw: ``start`` is one of `STARTS`."""
+    return start == "common" or (start == "auto" and machine.weight_count > machine.n)
+
+
+@dataclass(frozen=True)
+class LearningProblem:
+    """Patterns that ``starts`` machines learn for each instance."""
+
+    machine: Machine
+    patterns: Patterns
+    starts: int
+    seed: int
+    device: Device
+
+    @cached_property
+    def inputs(self) -> np.ndarray:
+        """The inputs (instances, M, n) on the device: int8, or float64 of real patterns."""
+        return self.device.asarray(self.patterns.xi)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Labels int8 (instances, M) on the device."""
+        return self.device.asarray(self.patterns.labels)
+
+    def walkers(self, replicas: int) -> np.ndarray:
+        """The rank of (instance, start, replica): int64 of that shape."""
+        shape = self.patterns.instances, self.starts, replicas
+        return np.arange(np.prod(shape)).reshape(shape)
+
+
+@dataclass
+class LearningState:
+    """What a learner advances in place.
+
+    ``states`` float64 (instances, starts, replicas, weights), on the device: weights on spheres, or hidden states whose signs are the
+    weights. ``active`` bool (instances, starts), on the host: the runs that go on. ``epoch``: passes over the patterns that were made.
+    """
+
+    states: np.ndarray
+    active: np.ndarray
+    epoch: int = 0
+
+    @classmethod
+    def random(cls, problem: LearningProblem, replicas: int, common: bool) -> LearningState:
+        """Random weights; those of replicas are near to one another where they begin in ``common``."""
+        machine, walkers = problem.machine, problem.walkers(replicas)
+        states = machine.weight_kind.drawn(problem.seed, Stream.INITIAL, 0, walkers, machine.weight_count).astype(float)
+        if common:
+            noise = random_normals(problem.seed, Stream.INITIAL, 1, walkers, machine.weight_count)
+            states = states[:, :, :1] + NOISE * noise
+        if machine.spherical:
+            states = machine.normalised(states)
+        return cls(problem.device.asarray(states), np.ones(states.shape[:2], bool))
+
+    @property
+    def replicas(self) -> int:
+        """The number of replicas of a start."""
+        return self.states.shape[2]
+
+    def weights(self, machine: Machine) -> np.ndarray:
+        """Weights (instances, starts, replicas, weights) on the device: float64."""
+        return self.states if machine.spherical else _signs(self.states)
+
+    def centre(self, machine: Machine) -> np.ndarray:
+        """The mean state of the replicas as weights (instances, starts, weights): on the spheres, or its signs."""
+        mean = self.states.mean(axis=2)
+        return machine.normalised(mean) if machine.spherical else _signs(mean)
+
+    def attract(self, problem: LearningProblem, pull: float) -> None:
+        """Bring the replicas of active runs nearer to their mean, by the part ``pull`` of their distance from it."""
+        xp, active = array_module(self.states), problem.device.asarray(self.active)[:, :, None, None]
+        moved = self.states + pull * (self.states.mean(axis=2, keepdims=True) - self.states)
+        if problem.machine.spherical:
+            moved = problem.machine.normalised(moved)
+        self.states = xp.where(active, moved, self.states)
+
+
+def error_counts(problem: LearningProblem, weights: np.ndarray, patterns: Patterns) -> np.ndarray:
+    """How many of ``patterns`` are wrong, int64 (instances, ...), on the host; ``weights`` (instances, ..., weights) on the device."""
+    machine, counts = problem.machine, []
+    for row, xi, labels in zip(weights, patterns.xi, patterns.labels, strict=True):
+        flat = row.reshape(-1, machine.weight_count)
+        outputs = machine.outputs(machine.preactivations(flat, problem.device.asarray(xi)))
+        counts.append(to_host((outputs * problem.device.asarray(labels) <= 0).sum(axis=-1)).reshape(row.shape[:-1]))
+    return np.stack(counts)
+
+
+def _signs(states: np.ndarray) -> np.ndarray:
+    return array_module(states).where(states > 0, 1.0, -1.0)
