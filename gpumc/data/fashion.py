@@ -91,7 +91,7 @@ def fashion_mnist(
     Examples
     --------
     >>> import gpumc
-    >>> machine = gpumc.FullCommittee(785, k=9, weights="spherical")
+    >>> machine, folder = gpumc.FullCommittee(785, k=9, weights="spherical"), "tests/units/data/fashion-mnist"
     >>> patterns = gpumc.fashion_mnist(machine, folder=folder, per_class=100)
     >>> patterns.count
     200

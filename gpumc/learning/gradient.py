@@ -7,7 +7,7 @@ and gamma of the loss alone carry them. F. Pittorino et al., J. Stat. Mech. 1240
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,10 +28,10 @@ POSITIVE = "a positive finite number, or a Ramp of them"
 
 @dataclass
 class GradientState(LearningState):
-    """``velocity``: like ``states``. ``attraction`` (instances, starts, 1, 1): that of the first epoch, once it is known."""
+    """``velocity``: like ``states``. ``attraction`` (instances, starts, 1, 1): that of the first epoch."""
 
-    velocity: np.ndarray | None = None
-    attraction: np.ndarray | None = None
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    attraction: np.ndarray = field(default_factory=lambda: np.zeros(()))
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class LeastAction:
     --------
     >>> import gpumc
     >>> machine = gpumc.TreeCommittee(99, k=9, weights="spherical")
-    >>> patterns = gpumc.random_patterns(machine, alpha=0.5, seed=1)
+    >>> patterns = gpumc.random_patterns(machine, alpha=0.3, seed=1)
     >>> bool(gpumc.learn(machine, patterns, gpumc.LeastAction(), starts=2, device="numpy").solved.all())
     True
     """

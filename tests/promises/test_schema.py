@@ -95,6 +95,18 @@ DATASETS = {
         "instance start step",
         "patterns seed",
     ),
+    "learn": (
+        lambda: gpumc.learn(SPHERE, REAL, gpumc.LeastAction(), starts=2, **NUMPY),
+        "error_rate",
+        "instance start epoch",
+        "patterns seed",
+    ),
+    "learn by replicas": (
+        lambda: gpumc.learn(SPHERE, REAL, gpumc.ReplicatedSGD(epochs=3), starts=2, **NUMPY),
+        "weights",
+        "instance start replica weight",
+        "patterns seed",
+    ),
     "enumerate_states": (
         lambda: exact.enumerate_states(MACHINE, PATTERNS, LOSS),
         "errors",
@@ -160,7 +172,7 @@ def test_datasets_are_described(name):
     facts = data.attrs
     assert facts["gpumc_version"] == __version__
     assert (facts["machine"], facts["weights"], facts["device"]) == ("perceptron", data.attrs["weights"], "numpy")
-    assert facts["loss"]
+    assert facts["learner" if "learner" in facts else "loss"]
     assert facts["duration_s"] >= 0
     assert facts["started"].endswith("+00:00")
     if "patterns" in said:

@@ -248,6 +248,32 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
             "sweeps": of(few),
         },
     ),
+    "learn": (
+        gpumc.learn,
+        {
+            "machine": machines,
+            "patterns": patterns,
+            "learner": of(st.sampled_from([gpumc.LeastAction(epochs=2), gpumc.ReplicatedSGD(epochs=2)])),
+            "starts": of(few),
+            "seed": of(seeds),
+            "device": of(devices),
+        },
+    ),
+    "EntropicLeastAction": (
+        gpumc.EntropicLeastAction,
+        {
+            "rate": of(0.1),
+            "pull": of(0.1),
+            "growth": of(1.1),
+            "replicas": of(3),
+            "start": of("auto"),
+            "epochs": of(few),
+        },
+    ),
+    "ReplicatedSGD": (
+        gpumc.ReplicatedSGD,
+        {"rate": of(0.1), "gamma": of(1.0), "slope": of(2.0), "batch": of(few), "momentum": of(0.5), "total": of(10.0)},
+    ),
     "HMC": (gpumc.HMC, {"steps": of(few), "acceptance": of(0.5)}),
     "Rotations": (gpumc.Rotations, {"moves": of(few), "acceptance": of(0.5)}),
     "HitAndRun": (gpumc.HitAndRun, {"moves": of(few)}),

@@ -46,6 +46,7 @@ CONSTANTS = {name.upper(): 2 for name in COMPILED}
 VARIANTS = {
     "philox.cu": [{}],
     "billiards.cu": [{}],
+    "least_action.cu": [{}, {"REAL": 1}, {"BINARY": 1}],
     "slopes.cu": [{}, {"TANH": 1}, {"RELU": 1}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
     "sweep.cu": distinct(
