@@ -110,9 +110,9 @@ class Readout:
         """The largest output of units that are at most 1."""
         return 1 / self.scale
 
-    def along(self, signs: np.ndarray, falls: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def along(self, signs: np.ndarray, falls: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of hidden ``signs`` (rows, units, M), the weighted sum or product before, (rows, M, 1), and after each of the flips ``falls``
-        (rows, M, flips) of ``units``, which are +1 where a sign falls and -1 where it rises."""
+        (rows, M, flips), which are +1 where a sign falls and -1 where it rises, of the units ``order`` modulo their number."""
         before = signs.sum(axis=1)[:, :, None]
         return before, before - 2 * array_module(signs).cumsum(falls, axis=2)
 
@@ -185,11 +185,11 @@ class Weighted(Majority):
     def of(self, fields: np.ndarray) -> np.ndarray:
         return np.einsum("l,...lm->...m", self.gains, self.values(fields))
 
-    def along(self, signs: np.ndarray, falls: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def along(self, signs: np.ndarray, falls: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         xp = array_module(signs)
         gains = xp.asarray(self.gains)
         before = xp.einsum("l,rlm->rm", gains, signs)[:, :, None]
-        return before, before - 2 * xp.cumsum(falls * gains[units], axis=2)
+        return before, before - 2 * xp.cumsum(falls * gains[order % self.units], axis=2)
 
     def margin(self, fields: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Here that of the unit at which the weighted sum of signs changes its own, as a threshold of all units rises."""
@@ -292,7 +292,7 @@ class Product(Readout):
         others = xp.stack([xp.delete(values, unit, axis=-2).prod(axis=-2) for unit in range(self.units)], axis=-2)
         return values.prod(axis=-2), slopes * others
 
-    def along(self, signs: np.ndarray, falls: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def along(self, signs: np.ndarray, falls: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         before = signs.prod(axis=1)[:, :, None]
         return before, before * (-1) ** array_module(signs).arange(1, falls.shape[2] + 1)
 

@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     {"device"},
     {"activations", "readouts", "weights"},
     {"machines", "ramps", "losses", "patterns", "measures", "grid", "state", "problems"},
-    {"launch", "data"},
+    {"launch", "data", "inputs"},
     {"observables"},
     {"channels"},
     {"sampling", "exact", "messages", "theory", "learning"},

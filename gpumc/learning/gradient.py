@@ -16,6 +16,7 @@ from gpumc.checks import keep, real, text, whole
 from gpumc.device import array_module
 from gpumc.device.philox import site_orders
 from gpumc.errors import ConfigError
+from gpumc.inputs import preactivations
 from gpumc.learning.problems import STARTS, LearningProblem, LearningState, begins_together
 from gpumc.losses import CrossEntropy
 from gpumc.machines import Machine
@@ -263,10 +264,10 @@ def gradients(
     """The mean loss (instances, starts) of the patterns ``chosen``, and its gradient by ``weights`` (instances, starts, weights)."""
     xp = array_module(weights)
     losses, found = [], []
-    for row, inputs, labels in zip(weights, problem.inputs, problem.labels, strict=True):
-        units = machine.unit_inputs(inputs[chosen].astype(float)) / math.sqrt(machine.fan_in)
-        own = row.reshape(len(row), machine.k, machine.fan_in).swapaxes(0, 1)
-        output, slopes = machine.differentiated(xp.matmul(own, units.swapaxes(1, 2)).swapaxes(0, 1))
+    for row, inputs, labels in zip(weights, problem.unit_inputs, problem.labels, strict=True):
+        units = inputs[:, chosen]
+        own = row.reshape(len(row), machine.k, machine.fan_in)
+        output, slopes = machine.differentiated(preactivations(own, units))
         stability = output * labels[chosen]
         outer = loss.slopes(stability) * labels[chosen] / len(chosen)
         losses.append(loss.values(stability).mean(axis=-1))

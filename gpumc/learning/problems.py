@@ -10,6 +10,7 @@ import numpy as np
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import random_normals
+from gpumc.inputs import unit_inputs
 from gpumc.machines import Machine
 from gpumc.patterns import Patterns
 
@@ -38,6 +39,11 @@ class LearningProblem:
     def inputs(self) -> np.ndarray:
         """The inputs (instances, M, n) on the device: int8, or float64 of real patterns."""
         return self.device.asarray(self.patterns.xi)
+
+    @cached_property
+    def unit_inputs(self) -> list[np.ndarray]:
+        """Of each instance, `gpumc.inputs.unit_inputs`."""
+        return [unit_inputs(self.device, self.machine, xi) for xi in self.patterns.xi]
 
     @cached_property
     def labels(self) -> np.ndarray:

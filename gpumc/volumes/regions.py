@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from gpumc.device import Device, array_module, to_host
+from gpumc.device import Device, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.normals import normals
+from gpumc.inputs import preactivations, unit_inputs
 from gpumc.machines import Machine
 
 #: A least margin that is none, of patterns of norm 1 and weights of norm 1.
@@ -45,7 +46,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Region:
-    """The configurations U of a place by the margins of their patterns: ``inputs`` float64 (units, M, fan_in), divided by sqrt(fan_in),
+    """The configurations U of a place by the margins of their patterns: ``inputs`` as of `gpumc.inputs.unit_inputs`,
     and ``labels`` (M,); preactivations are ``offset`` (1, units, M), the reference's part, plus ``place.across`` times those of U.
     ``floors`` (M,), None where all are 0, are what margins are above. ``walkers`` uint64 (particles,), on the host, number the particles
     of all populations."""
@@ -73,11 +74,10 @@ class Region:
         seed: int,
     ) -> Region:
         """Of patterns ``xi`` (M, n) with ``labels`` and ``floors`` (M,)."""
-        units = machine.unit_inputs(xi.astype(float)) / math.sqrt(machine.fan_in)
-        inputs = device.asarray(np.ascontiguousarray(units))
+        inputs = unit_inputs(device, machine, xi)
         offset = device.xp.zeros((1, machine.k, len(labels)))
         if place.reference is not None:
-            offset = place.overlap * fields_of(place.reference[None], inputs)
+            offset = place.overlap * preactivations(place.reference[None], inputs)
         return cls(
             device,
             machine,
@@ -92,7 +92,7 @@ class Region:
 
     def fields(self, u: Any) -> Any:
         """Preactivations (rows, units, M) of ``u`` (rows, units, fan_in), without the reference's part."""
-        return fields_of(u, self.inputs)
+        return preactivations(u, self.inputs)
 
     def least_margin(self, fields: Any) -> Any:
         """The least margin above its floor, (rows,), of :meth:`fields`."""
@@ -131,8 +131,3 @@ def margins(machine: Machine, fields: np.ndarray, labels: np.ndarray) -> np.ndar
     """Of preactivations (..., units, M), a continuous number for each pattern, (..., M), above 0 where it is right: the stability, or
     where that counts signs what their readout says."""
     return machine.outputs(fields) * labels if machine.differentiable else machine.readout.margin(fields, labels)
-
-
-def fields_of(u: Any, inputs: Any) -> Any:
-    """Preactivations (rows, units, M) of (rows, units, fan_in)."""
-    return array_module(u).matmul(u.swapaxes(0, 1), inputs.swapaxes(1, 2)).swapaxes(0, 1)

@@ -66,7 +66,7 @@ def errors_along(
     order = xp.argsort(angles, axis=2)
     angles, falls = xp.take_along_axis(angles, order, axis=2), xp.take_along_axis(falls, order, axis=2)
     signs = xp.where(here < 0, -1, 1)
-    before, after = machine.readout.along(signs, falls, order % machine.k)
+    before, after = machine.readout.along(signs, falls, order)
     wrong = xp.concatenate([before * xp.ones_like(after[:, :, :1]), after], axis=2) * labels[:, None] < 0
     change = xp.diff(wrong.astype(np.int64), axis=2).reshape(rows, -1)
     angles = angles.reshape(rows, -1)

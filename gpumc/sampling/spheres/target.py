@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gpumc.device import Device, array_module
+from gpumc.inputs import preactivations, unit_inputs
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.sampling.spheres.geometry import log_mean_exp, norms
@@ -27,15 +28,7 @@ class Target:
     @classmethod
     def of(cls, device: Device, machine: Machine, loss: Loss, xi: np.ndarray, labels: np.ndarray) -> Target:
         """The target of patterns xi (M, n) with labels (M,), on ``device``."""
-        units = machine.unit_inputs(xi)
-        inputs = np.ascontiguousarray(units[:1] if units.strides[0] == 0 else units, dtype=np.float64)
-        return cls(
-            device,
-            machine,
-            loss,
-            device.asarray(inputs / np.sqrt(machine.fan_in)),
-            device.asarray(labels.astype(float)),
-        )
+        return cls(device, machine, loss, unit_inputs(device, machine, xi), device.asarray(labels.astype(float)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -44,7 +37,7 @@ class Target:
 
     def fields(self, x: np.ndarray) -> np.ndarray:
         """Preactivations (rows, units, M) of weights (rows, units, fan_in)."""
-        return array_module(x).matmul(x.swapaxes(0, 1), self.inputs.swapaxes(1, 2)).swapaxes(0, 1)
+        return preactivations(x, self.inputs)
 
     def stabilities(self, fields: np.ndarray) -> np.ndarray:
         """Delta: (rows, M)."""

@@ -95,7 +95,7 @@ def inside(n: int, edge: int) -> float:
 def test_sampling_gives_the_first_moment():
     """By integration over temperatures: log Z is that of its mean within a few nats, 3 being allowed, and 4 standard errors."""
     machine = gpumc.Perceptron(N)
-    patterns = gpumc.random_patterns(machine, 0.25, instances=2, seed=1)
+    patterns = gpumc.random_patterns(machine, 0.25, seed=1)
     method = gpumc.ThermodynamicIntegration(temperatures=16, burn_in=300, sweeps=900)
     data = gpumc.entropy(machine, patterns, MEASURE, method=method)
     expected = np.log(2) + patterns.count / N * np.log(inside(N, 32))
