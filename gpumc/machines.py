@@ -12,6 +12,8 @@ is a function of the fields. ReLU units are not odd, and their labels stay besid
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -32,7 +34,10 @@ MOST_PATTERNS = 2**32
 #: The flattest and the steepest activation: within, squares of preactivations neither overflow nor vanish.
 SLOPES = 1e-50, 1e50
 STEEPNESS = f"a number from {SLOPES[0]:g} to {SLOPES[1]:g}"
-OUTPUT = f"numbers of absolute value {SLOPES[0]:g} to {SLOPES[1]:g}"
+MAGNITUDES = f"numbers of absolute value {SLOPES[0]:g} to {SLOPES[1]:g}"
+#: Which output weights are allowed.
+WHOLE: Callable[[np.ndarray], np.ndarray] = lambda c: (c != 0) & (c == np.rint(c))  # noqa: E731
+MODERATE: Callable[[np.ndarray], np.ndarray] = lambda c: (abs(c) >= SLOPES[0]) & (abs(c) <= SLOPES[1])  # noqa: E731
 
 
 @dataclass(frozen=True)
@@ -230,23 +235,23 @@ class Committee(Machine):
 
     def _checked_output(self, given: object) -> tuple[float, ...]:
         name = f"{self.kind}: output"
-        values = np.atleast_1d(series(name, given, lambda c: (abs(c) >= SLOPES[0]) & (abs(c) <= SLOPES[1]), OUTPUT))
+        whole_ones = self.activation == "sign" or not self.spherical
+        right, wanted = (WHOLE, "whole numbers other than 0") if whole_ones else (MODERATE, MAGNITUDES)
+        values = np.atleast_1d(
+            series(name, given, right, f"{wanted} for {self.activation} units of {self.weights} weights")
+        )
         if values.shape != (self.k,):
             raise ConfigError(
                 f"{name} has {values.size} numbers, and there are {self.k} hidden units: one each is needed"
             )
-        if self.activation == "sign" or not self.spherical:
-            if not np.array_equal(values, np.rint(values)):
-                raise ConfigError(
-                    f"{name}: whole numbers are needed for {self.activation} units of {self.weights} weights"
-                )
-            if self.activation == "sign" and values.sum() % 2 == 0:
-                raise ConfigError(
-                    f"{name} has the even sum {values.sum():g}, and the hidden units would tie: an odd one is needed"
-                )
-            total, limit = np.abs(values).sum(), MOST_INPUTS / 2 / self.fan_in
+        if whole_ones:
+            total, limit = math.fsum(np.abs(values)), MOST_INPUTS // (2 * self.fan_in)
             if total >= limit:
-                raise ConfigError(f"{name}: the sum of absolute values is {total:g}: less than {limit:g} is possible")
+                raise ConfigError(f"{name}: the sum of absolute values is {total:.0f}: less than {limit} is possible")
+            if self.activation == "sign" and total % 2 == 0:
+                raise ConfigError(
+                    f"{name} has the even sum {values.sum():.0f}, and the hidden units would tie: an odd one is needed"
+                )
         return tuple(values.tolist())
 
     @property

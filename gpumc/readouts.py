@@ -13,6 +13,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from gpumc.device import array_module
+from gpumc.errors import ConfigError
 
 Number = TypeVar("Number", int, np.ndarray)
 
@@ -36,6 +37,14 @@ class Readout:
     by_unit: ClassVar[bool] = False
     summed: ClassVar[bool] = False
     plain: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        """Raise ConfigError for a class that has another output and not its derivatives, or the reverse."""
+        own = [name for name in ("output", "differentiated") if name in vars(cls)]
+        if len(own) == 1:
+            raise ConfigError(
+                f"the readout {cls.__name__} defines {own[0]} alone: output and differentiated must be of one function"
+            )
 
     @property
     def largest(self) -> int:
@@ -224,6 +233,9 @@ class Linear(Majority):
 
     def output(self, values: np.ndarray) -> np.ndarray:
         return values[..., 0, :]
+
+    def differentiated(self, values: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return values[..., 0, :], slopes
 
 
 class Rectified(Weighted):

@@ -78,9 +78,10 @@ class LeastAction:
     def check(self, machine: Machine) -> None:
         """Raise ConfigError for a machine that it does not teach."""
         if machine.activation != "sign" or machine.readout.by_unit or not machine.readout.plain:
+            given = "" if machine.readout.plain else " with given output weights"
             raise ConfigError(
-                f"{self.kind}: a {machine.kind} of {machine.activation} units: perceptrons and committees of sign units are possible, with "
-                "output weights of 1"
+                f"{self.kind}: a {machine.kind} of {machine.activation} units{given}: perceptrons, and committees of sign units with "
+                "output weights of 1, are possible"
             )
 
     def init(self, problem: LearningProblem) -> LearningState:

@@ -31,7 +31,9 @@ def loss_class(kind: str) -> type[Loss]:
     try:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever a user's module raises
-        raise ConfigError(f"kind = {shown(kind)}: it cannot be imported ({first_line(error)})") from None
+        raise ConfigError(
+            f"kind = {shown(kind)}: it cannot be imported ({first_line(error)}): put its file into this folder"
+        ) from None
     finally:
         sys.path.pop(0)
     if not (isinstance(found, type) and issubclass(found, Loss)):
