@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from gpumc.checks import a_path, numbers, real, shown, text, whole
 from gpumc.data.idx import read_idx
 from gpumc.device.constants import Stream
-from gpumc.device.philox import SEED_LIMIT, philox
+from gpumc.device.philox import SEED_LIMIT, order_keys
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine, check_machine
 from gpumc.patterns import Patterns
@@ -121,7 +121,7 @@ def fashion_mnist(
     facts = {"tied": tied, "balance": float(signs[:, :PIXELS].mean()), "leak": _leak(xi[..., :PIXELS], labels[train])}
     if shuffled:
         for instance, one in enumerate(xi):
-            order = np.argsort(_keys(seed, Stream.SHUFFLED, PIXELS, instance, len(one)), axis=1).T
+            order = np.argsort(order_keys(seed, Stream.SHUFFLED, np.arange(PIXELS), instance, len(one)), axis=1).T
             one[:, :PIXELS] = np.take_along_axis(one[:, :PIXELS], order, axis=0)
     test = Patterns(signs[rest], labels[rest]) if rest.size else None
     return Patterns(xi, labels[train], test, facts)
@@ -142,13 +142,13 @@ def binarised(images: np.ndarray, binarise: str | float, seed: int) -> tuple[np.
         level = (np.median if how == "median" else np.mean)(images, axis=1)
         return _signs(images > level[:, None]), 0.0
     half = images.shape[1] // 2
-    keys = _keys(seed, Stream.TIES, len(images), 0, images.shape[1])
+    keys = order_keys(seed, Stream.TIES, np.arange(len(images)), 0, images.shape[1])
     brightest = np.lexsort((keys, -images.astype(np.int64)), axis=1)[:, :half]
     bright = np.zeros(images.shape, bool)
     np.put_along_axis(bright, brightest, True, axis=1)
     level = np.take_along_axis(images, brightest[:, -1:], axis=1)
     equal = images == level
-    split = equal.any(axis=1) & (equal & ~bright).any(axis=1)
+    split = (equal & ~bright).any(axis=1)
     return _signs(bright), float((equal & bright)[split].sum() / bright.sum())
 
 
@@ -156,16 +156,9 @@ def _signs(bright: np.ndarray) -> np.ndarray:
     return np.where(bright, 1, -1).astype(np.int8)
 
 
-def _keys(seed: int, stream: Stream, rows: int, instance: int, count: int) -> np.ndarray:
-    """Random numbers whose order is that of a permutation: uint64 (rows, count)."""
-    words = philox(seed, stream, np.arange(rows)[:, None], np.arange(-(-count // 2)), instance)
-    pairs = np.moveaxis(words, 0, -1).astype(np.uint64).reshape(rows, -1, 2)
-    return (pairs[..., 0] << np.uint64(32) | pairs[..., 1])[:, :count]
-
-
 def _drawn(labels: np.ndarray, per_class: int, instance: int, seed: int) -> np.ndarray:
     """The places of the training images of an instance, those of each class in random order."""
-    order = np.argsort(_keys(seed, Stream.SPLIT, 1, instance, len(labels))[0], kind="stable")
+    order = np.argsort(order_keys(seed, Stream.SPLIT, np.arange(1), instance, len(labels))[0], kind="stable")
     return np.concatenate([order[labels[order] == sign][:per_class] for sign in (1, -1)])
 
 

@@ -92,12 +92,17 @@ def uniform(words: np.ndarray) -> np.ndarray:
     return (words + 0.5) * 2.0**-32
 
 
-def site_orders(seed: int, sweeps: np.ndarray, count: int) -> np.ndarray:
-    """The orders in which ``sweeps`` (S,) visit their ``count`` sites, the same for all walkers: int32 (S, count)."""
-    words = philox(seed, Stream.ORDER, np.asarray(sweeps)[:, None], np.arange((count + 1) // 2), 0).astype(np.uint64)
+def order_keys(seed: int, stream: int, sweep: np.ndarray, walker: int, count: int) -> np.ndarray:
+    """Random numbers whose order is a permutation, for each of the counters ``sweep`` (S,): uint64 (S, count)."""
+    words = philox(seed, stream, sweep[:, None], np.arange((count + 1) // 2), walker).astype(np.uint64)
     half = np.uint64(32)
     pairs = np.stack([words[0] << half | words[1], words[2] << half | words[3]], axis=-1)
-    keys = pairs.reshape(len(words[0]), -1)[:, :count]
+    return pairs.reshape(len(words[0]), -1)[:, :count]
+
+
+def site_orders(seed: int, sweeps: np.ndarray, count: int) -> np.ndarray:
+    """The orders in which ``sweeps`` (S,) visit their ``count`` sites, the same for all walkers: int32 (S, count)."""
+    keys = order_keys(seed, Stream.ORDER, np.asarray(sweeps), 0, count)
     orders = np.argsort(keys, axis=-1)
     ordered = np.take_along_axis(keys, orders, axis=-1)
     if np.any(ordered[:, 1:] == ordered[:, :-1]):  # equal keys keep their order

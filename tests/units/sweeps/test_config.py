@@ -73,7 +73,11 @@ def test_overrides():
         ("n = 27", "n = 26", ["[machine]", "does not divide n = 26"]),
         ("n = 27", "n = [27, 30]", ["n/k = 10"]),
         ("k = 3\n", "k = 2\n", ["k = 2"]),
-        ("k = 3\n", "kay = 3\n", ["[machine] kay", "unknown key", "allowed: activation, k, kind, n, output, slope, weights"]),
+        (
+            "k = 3\n",
+            "kay = 3\n",
+            ["[machine] kay", "unknown key", "allowed: activation, k, kind, n, output, slope, weights"],
+        ),
         ("n = 27", "n = 27.5", ["[machine] n = 27.5", "whole number"]),
         ("n = 27", "n = true", ["[machine] n = True"]),
         ("n = 27", "", ["[machine] n", "missing"]),
