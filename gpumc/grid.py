@@ -81,3 +81,18 @@ class Grid:
         value = self.parameters[name]
         column = value.values(burn_in, sweeps)[:, None] if isinstance(value, Ramp) else self.column(name)
         return np.broadcast_to(column, (length, self.size))  # one row or column in memory
+
+
+def distinct_points(*coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different points in arrays of coordinates (points,), sorted, (different, coordinates), and the number of each point in them.
+
+    ``np.unique`` along an axis compares structured arrays, and there NumPy turns an interrupt into a TypeError.
+    """
+    points = np.stack(coordinates, axis=1)
+    order = np.lexsort(points.T[::-1])
+    sorted_points = points[order]
+    first = np.ones(len(points), bool)
+    first[1:] = (sorted_points[1:] != sorted_points[:-1]).any(axis=1)
+    number = np.empty(len(points), int)
+    number[order] = np.cumsum(first) - 1
+    return sorted_points[first], number

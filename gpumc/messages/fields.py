@@ -11,6 +11,7 @@ import numpy as np
 
 from gpumc.channels import COARSE, Average, Formula, piecewise, tilted_average
 from gpumc.device import Device, to_host
+from gpumc.grid import distinct_points
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.messages.nodes import Counted, Node, log_factors
@@ -87,7 +88,7 @@ class _Fields(ABC):
         of_rows = (to_host(self.beta), *self.loss.parameters.values())
         keys = np.broadcast_arrays(*(values[:, None] for values in of_rows), *to_host(self.counts))
         found: list[tuple[Formula, float, tuple[np.ndarray, ...]]] = []
-        for values in np.unique(np.reshape(keys, (len(keys), -1)), axis=1).T.tolist():
+        for values in distinct_points(*(key.reshape(-1) for key in keys))[0].tolist():
             rows, nodes = np.nonzero(np.all([key == value for key, value in zip(keys, values, strict=True)], axis=0))
             beta, *numbers, right, opposite = values
             loss = self.loss.at(**dict(zip(self.loss.axes, numbers, strict=True)))

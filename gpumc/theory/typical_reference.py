@@ -14,6 +14,7 @@ from scipy.special import log_ndtr
 from gpumc.channels import piecewise
 from gpumc.device import choose
 from gpumc.errors import ConfigError
+from gpumc.grid import distinct_points
 from gpumc.losses import Loss
 from gpumc.theory.factors import Factor, beside
 from gpumc.theory.infinite_machines import Limit
@@ -44,7 +45,7 @@ class Reference:
         """By replica symmetry, for rows of parameters, also those of ``loss``, each different one solved once; beta = inf of losses that
         do not count is that of zero entropy. There is none where the entropy is negative."""
         own = loss.parameters.values()
-        different, back = np.unique(np.stack([alpha, beta, *own], axis=1), axis=0, return_inverse=True)
+        different, back = distinct_points(alpha, beta, *own)
         alphas, betas, *values = different.T
         loss = loss.at(**dict(zip(loss.axes, values, strict=True)))
         for row in range(len(different)):
@@ -57,7 +58,7 @@ class Reference:
                 betas[row] = frozen if np.isfinite(frozen) else np.nan
         points = possible_points(limit, loss, alphas, betas, choose("numpy"))
         q, r = (np.maximum(x, NO_OVERLAP) for x in (points.q, points.r))
-        return cls(Factor(loss, betas), q, r).rows(back.reshape(-1))
+        return cls(Factor(loss, betas), q, r).rows(back)
 
     def rows(self, chosen: np.ndarray) -> Reference:
         """The same for some of the rows."""

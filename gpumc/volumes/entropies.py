@@ -12,6 +12,7 @@ from gpumc.channels.formulae import both_labels
 from gpumc.checks import one_of, shown
 from gpumc.device import Device, choose
 from gpumc.errors import ConfigError
+from gpumc.grid import distinct_points
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs, LocalEntropy
@@ -210,11 +211,11 @@ def _contradictory(machine: Machine, patterns: Patterns, measure: Gibbs, grid: P
     number, loss = grid.flat("instance"), measure.loss
     empty = patterns.contradictions(machine)[number] & np.isinf(grid.flat("beta"))
     if empty.any():
-        points, place = np.unique([grid.flat(name) for name in ("beta", *loss.axes)], axis=1, return_inverse=True)
+        points, place = distinct_points(*(grid.flat(name) for name in ("beta", *loss.axes)))
         possible = [
-            both_labels(machine, loss.at(**dict(zip(loss.axes, at, strict=True)))) for at in points.T[:, 1:].tolist()
+            both_labels(machine, loss.at(**dict(zip(loss.axes, at, strict=True)))) for at in points[:, 1:].tolist()
         ]
-        empty &= ~np.array(possible)[place.reshape(-1)]
+        empty &= ~np.array(possible)[place]
     if empty.any():
         where = ", ".join(str(i) for i in np.unique(number[empty]))
         warnings.warn(

@@ -19,6 +19,7 @@ from gpumc.device import Device, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import SEED_LIMIT, philox
 from gpumc.errors import ConfigError
+from gpumc.grid import distinct_points
 from gpumc.losses import Loss
 from gpumc.machines import Machine, require_binary
 from gpumc.measures import Gibbs, LocalEntropy
@@ -147,9 +148,8 @@ def _columns(*names: str, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
 
 def _alike(problems: Problems) -> list[np.ndarray]:
     """Row numbers of the problems of each beta and loss."""
-    keys = np.stack([problems.beta, *problems.loss.parameters.values()], axis=1)
-    _, kind = np.unique(keys, axis=0, return_inverse=True)
-    return [np.flatnonzero(kind.reshape(-1) == number) for number in range(kind.max(initial=-1) + 1)]
+    different, kind = distinct_points(problems.beta, *problems.loss.parameters.values())
+    return [np.flatnonzero(kind == number) for number in range(len(different))]
 
 
 @dataclass(frozen=True)

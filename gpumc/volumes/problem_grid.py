@@ -9,7 +9,7 @@ import xarray as xr
 
 from gpumc.checks import series
 from gpumc.errors import ConfigError
-from gpumc.grid import Grid
+from gpumc.grid import Grid, distinct_points
 from gpumc.losses import Loss
 from gpumc.measures import Gibbs
 from gpumc.ramps import Parameter, values_of
@@ -78,8 +78,7 @@ class ProblemGrid:
         """The number of the curve of every problem: those of a curve share their reference, or instance, their beta and loss."""
         start = "reference" if "reference" in self.arrays else "instance"
         names = [start, *(name for name in self.arrays if name not in ("instance", "reference", *LAST))]
-        keys = np.stack([self.flat(name) for name in names], axis=1)
-        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+        return distinct_points(*(self.flat(name) for name in names))[1]
 
 
 def _parameter(name: str, values: Parameter) -> xr.DataArray:

@@ -5,7 +5,7 @@ import pytest
 
 import gpumc
 from gpumc.errors import ConfigError
-from gpumc.grid import Grid
+from gpumc.grid import Grid, distinct_points
 from gpumc.theory.theory_grid import theory_grid
 from gpumc.volumes.problem_grid import ProblemGrid
 from gpumc.volumes.references import distances, instances
@@ -39,3 +39,13 @@ def test_columns_are_the_mesh_of_the_axes():
 def test_nothing_moves_without_sweeps(make):
     with pytest.raises(ConfigError, match="beta is a ramp, and nothing moves here"):
         make(gpumc.Gibbs(LOSS, gpumc.Ramp(1.0, 2.0)))
+
+
+def test_distinct_points_are_sorted_and_numbered():
+    rng = np.random.default_rng(1)
+    beta, gamma = rng.choice([0.5, 2.0, np.inf], 40), rng.choice([-1.0, 0.0, 3.0], 40)
+    points, number = distinct_points(beta, gamma)
+    expected = sorted(set(zip(beta.tolist(), gamma.tolist(), strict=True)))
+    assert points.tolist() == [list(point) for point in expected]
+    np.testing.assert_array_equal(points[number], np.stack([beta, gamma], axis=1))
+    assert [len(part) for part in distinct_points(beta[:0], gamma[:0])] == [0, 0]

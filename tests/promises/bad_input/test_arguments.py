@@ -38,6 +38,7 @@ def test_numpy_integers_are_integers(integer, centre):
 def test_fields_are_pythons_own():
     described = [
         gpumc.TreeCommittee(np.uint8(9), np.int8(3), weights="spherical", activation="erf", slope=np.float32(0.5)),
+        gpumc.TreeCommittee(9, 3, output=np.array([3, 2, 2], np.int8)),
         gpumc.Ramp(np.float32(0.5), Fraction(3, 2)),
         gpumc.SquaredHinge(np.float16(0.5)),
         gpumc.LocalEntropy(gpumc.CrossEntropy(np.float32(0.5)), np.array(1), np.array([1, 2], np.uint8), np.uint64(3)),
@@ -50,7 +51,7 @@ def test_fields_are_pythons_own():
         for field in dataclasses.fields(one):
             value = getattr(one, field.name)
             for part in value if isinstance(value, tuple) else (value,):
-                assert type(part) in (int, float, str, type, gpumc.CrossEntropy), (one, field.name)
+                assert type(part) in (int, float, str, type, type(None), gpumc.CrossEntropy), (one, field.name)
 
 
 def test_seeds_and_counts_of_searches():
