@@ -19,7 +19,7 @@ LATTICE = 1 / 3
 
 @dataclass(frozen=True)
 class Amp:
-    """One iteration and the interaction part of the free entropy. What it remembers is each node's slope (rows, units,
+    """One iteration and the interaction part of the free entropy. Its memory is each node's slope (rows, units,
     patterns)."""
 
     graph: Graph
@@ -30,35 +30,36 @@ class Amp:
         return Amp(self.graph.rows(chosen), self.channel.rows(chosen))
 
     def memory(self, dtype: type) -> np.ndarray:
-        """What is remembered before the first iteration."""
+        """The memory before the first iteration."""
         graph = self.graph
         return graph.device.xp.zeros((len(graph.instance), graph.machine.k, graph.pattern_count), dtype)
 
     def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the patterns say of each weight, (rows, units, fan_in), or pairs of `spherical_priors.py`, and the new memory, given the
+        """The incoming fields of the weights, (rows, units, fan_in), or pairs of `spherical_priors.py`, and the new memory, given the
         weights' total ``fields``."""
         graph = self.graph
         node = self.channel.gaussian(*self._moments(fields, memory))
         mean, _ = graph.moments(fields)
         precision = -graph.spread_to_weights(node.curvature)
-        said = graph.to_weights(node.slope) + mean * precision
+        incoming = graph.to_weights(node.slope) + mean * precision
         if graph.machine.spherical:
-            said = graph.device.xp.stack([said, precision + 0 * said], axis=1)
-        return said, node.slope
+            incoming = graph.device.xp.stack([incoming, precision + 0 * incoming], axis=1)
+        return incoming, node.slope
 
-    def interaction(self, fields: np.ndarray, said: np.ndarray, memory: np.ndarray) -> np.ndarray:
-        """The free entropy (rows,) beyond the weights' log sum_W P(W) exp(said W), in nats; said W is B W - A W^2 / 2 on a sphere."""
+    def interaction(self, fields: np.ndarray, incoming: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """The free entropy (rows,) beyond the weights' log sum_W P(W) exp(u W), in nats, with u the incoming field; on a sphere
+        u W is B W - A W^2 / 2."""
         mean, variance = self._moments(fields, memory)
         node = self.channel.gaussian(mean, variance)
         reaction = 0.5 * (variance * memory**2).sum(axis=(1, 2))
-        return node.log_z.sum(axis=1) + reaction - self._mean_said(fields, said)
+        return node.log_z.sum(axis=1) + reaction - self._mean_incoming(fields, incoming)
 
-    def _mean_said(self, fields: np.ndarray, said: np.ndarray) -> np.ndarray:
-        """The mean of said W: (rows,)."""
+    def _mean_incoming(self, fields: np.ndarray, incoming: np.ndarray) -> np.ndarray:
+        """The mean of u W, u being the incoming field: (rows,)."""
         mean, variance = self.graph.moments(fields)
         if not self.graph.machine.spherical:
-            return (said * mean).sum(axis=(1, 2))
-        return (said[:, 0] * mean - 0.5 * said[:, 1] * (mean**2 + variance)).sum(axis=(1, 2))
+            return (incoming * mean).sum(axis=(1, 2))
+        return (incoming[:, 0] * mean - 0.5 * incoming[:, 1] * (mean**2 + variance)).sum(axis=(1, 2))
 
     def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The mean loss (rows,)."""

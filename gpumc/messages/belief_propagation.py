@@ -89,7 +89,7 @@ class BeliefPropagation:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a dataset says of the method."""
+        """The attributes of a dataset for the method."""
         settings = {"form": self.form, "tolerance": self.tolerance, "iterations": self.iterations}
         return {"method": self.name, **settings, "dtype": np.dtype(self.dtype).name}
 
@@ -140,23 +140,23 @@ def _columns(device: Device, problems: Problems, how: BeliefPropagation) -> Colu
     taken as one (`gpumc.messages.constraints`); those that are nearly so are warned of."""
     machine = problems.machine
     if not len(problems):
-        none = np.zeros(0)
+        empty = np.zeros(0)
         columns = dict.fromkeys(
-            ("entropy", "energy", "free_entropy", "field", "distance", "norm_spread", "residual"), none
+            ("entropy", "energy", "free_entropy", "field", "distance", "norm_spread", "residual"), empty
         )
-        whole = {"converged": none > 0, "iterations": none.astype(int)}
-        return columns | whole | {"magnetisation": np.zeros((0, machine.weight_count))}
+        counts = {"converged": empty > 0, "iterations": empty.astype(int)}
+        return columns | counts | {"magnetisation": np.zeros((0, machine.weight_count))}
     scaled = not takes_fields(machine, problems.loss)
     constraints = constraints_of(machine, problems.patterns, problems.instance, scaled=scaled)
     order = np.lexsort((problems.instance, np.array([len(constraints[i]) for i in problems.instance])))
     problems, back = problems.rows(order), np.argsort(order)
-    with np.errstate(all="ignore"):  # rows that are no numbers any more are given up
-        parts = device.in_halves(
+    with np.errstate(all="ignore"):  # rows with NaN are given up
+        solved = device.in_halves(
             _batches(device, constraints, problems, how),
             lambda rows: _solved(device, constraints, problems.rows(rows), how),
             lambda rows: np.array_split(rows, 2) if len(rows) > 1 else [],
         )
-    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
+    return {name: np.concatenate([columns[name] for columns in solved])[back] for name in solved[0]}
 
 
 def _batches(
@@ -200,31 +200,39 @@ def _solved(device: Device, constraints: dict[int, Constraints], problems: Probl
     shape = (len(problems), machine.k, machine.fan_in)
     assert problems.reference is not None
     dtype = how.dtype
-    instances, own = np.unique(problems.instance, return_inverse=True)
-    graph = Graph.of(device, machine, [constraints[i] for i in instances], own, dtype)
+    instances, place = np.unique(problems.instance, return_inverse=True)
+    graph = Graph.of(device, machine, [constraints[i] for i in instances], place, dtype)
     factors = channel(device, machine, problems.loss, problems.beta, graph.multiplicities(), dtype)
     form = how.form_of(machine)(graph, factors)
     reference = device.asarray(problems.reference.reshape(shape).astype(dtype))
-    held = (SphericalDistance, SphericalPull) if machine.spherical else (Distance, Pull)
+    at_distance, in_field = (SphericalDistance, SphericalPull) if machine.spherical else (Distance, Pull)
     if problems.distance is not None:
-        prior: Outer = held[0](reference, device.asarray(problems.distance.astype(dtype)))
+        prior: Outer = at_distance(reference, device.asarray(problems.distance.astype(dtype)))
     else:
-        prior = held[1](reference, device.asarray(np.asarray(problems.field, dtype)))
+        prior = in_field(reference, device.asarray(np.asarray(problems.field, dtype)))
     start = (2, *shape[1:]) if machine.spherical else shape[1:]
     messages = Messages.start(device.xp.zeros((shape[0], *start), dtype), form.memory(dtype))
     for damping, share in ATTEMPTS:
-        left = np.flatnonzero(~messages.converged)
+        unconverged = np.flatnonzero(~messages.converged)
         if damping != ATTEMPTS[0][0]:
-            left = left[~_hopeless(problems, _measured(form, prior, messages, problems.beta))[left]]
-        if not len(left):
+            hopeless = _hopeless(problems, _measured(form, prior, messages, problems.beta))
+            unconverged = unconverged[~hopeless[unconverged]]
+        if not len(unconverged):
             break
-        attempt = Messages.start(device.xp.zeros((len(left), *start), dtype), form.rows(left).memory(dtype))
+        attempt = Messages.start(
+            device.xp.zeros((len(unconverged), *start), dtype), form.rows(unconverged).memory(dtype)
+        )
         iterations = math.ceil(share * how.iterations)
         converge(
-            form.rows(left), prior.rows(left), attempt, damping=damping, tolerance=how.tolerance, iterations=iterations
+            form.rows(unconverged),
+            prior.rows(unconverged),
+            attempt,
+            damping=damping,
+            tolerance=how.tolerance,
+            iterations=iterations,
         )
-        attempt.iterations += messages.iterations[left]
-        messages.put(left, attempt)
+        attempt.iterations += messages.iterations[unconverged]
+        messages.put(unconverged, attempt)
     return _measured(form, prior, messages, problems.beta)
 
 
@@ -237,8 +245,8 @@ def _hopeless(problems: Problems, found: Columns) -> np.ndarray:
         rows = np.flatnonzero(problems.curve == curve)
         known = rows[np.isfinite(found["entropy"][rows])]
         if len(known):
-            beyond = problems.distance[rows][:, None] - problems.distance[known]
-            tangents = found["entropy"][known] + found["field"][known] * beyond
+            apart = problems.distance[rows][:, None] - problems.distance[known]
+            tangents = found["entropy"][known] + found["field"][known] * apart
             hopeless[rows] = tangents.min(axis=1) * problems.machine.weight_count < FEWEST
     return hopeless
 
@@ -249,38 +257,38 @@ def possible(entropy: np.ndarray, distance: np.ndarray, machine: Machine) -> np.
     slack = max(MOST / machine.weight_count, ROUNDING)
     if machine.spherical:
         return (entropy >= VOID) & (entropy <= 0.5 * np.log(4 * distance * (1 - distance)) + slack)
-    apart = np.clip(distance, 0, 1)
-    return (entropy >= FEWEST / machine.weight_count) & (entropy <= entr(apart) + entr(1 - apart) + slack)
+    share = np.clip(distance, 0, 1)
+    return (entropy >= FEWEST / machine.weight_count) & (entropy <= entr(share) + entr(1 - share) + slack)
 
 
 def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) -> Columns:
     """The thermodynamics of fixed points, in columns; NaN in rows that are none."""
-    said, memory = messages.said, messages.memory
-    pull = prior.pull(said) if isinstance(prior, Distance | SphericalDistance) else prior
-    fields = pull.fields(said)
+    incoming, memory = messages.incoming, messages.memory
+    pull = prior.pull(incoming) if isinstance(prior, Distance | SphericalDistance) else prior
+    fields = pull.fields(incoming)
     count = form.graph.machine.weight_count
-    free = to_host(pull.log_partition(said) + form.interaction(fields, said, memory)) / count
+    free = to_host(pull.log_partition(incoming) + form.interaction(fields, incoming, memory)) / count
     energy = to_host(form.energy(fields, memory)) / count
-    h, distance = to_host(pull.h), to_host(pull.distance(said))
-    heat = np.where(np.isinf(beta), 0.0, beta) * energy
-    entropy = free + heat + h * distance
-    found = messages.converged & possible(entropy, distance, form.graph.machine)
+    h, distance = to_host(pull.h), to_host(pull.distance(incoming))
+    thermal = np.where(np.isinf(beta), 0.0, beta) * energy
+    entropy = free + thermal + h * distance
+    valid = messages.converged & possible(entropy, distance, form.graph.machine)
     mean, variance = map(to_host, form.graph.moments(fields))
     magnetisation = mean.reshape(len(h), -1)
     norms = (mean**2 + variance).mean(axis=2)
 
-    def kept(values: np.ndarray) -> np.ndarray:
-        return np.where(found.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+    def where_valid(values: np.ndarray) -> np.ndarray:
+        return np.where(valid.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
 
     return {
-        "entropy": kept(entropy),
-        "energy": kept(energy * count),
-        "free_entropy": kept(free),
-        "field": kept(h),
-        "distance": kept(distance),
-        "norm_spread": kept(norms.std(axis=1)),
-        "magnetisation": kept(magnetisation),
-        "converged": found,
+        "entropy": where_valid(entropy),
+        "energy": where_valid(energy * count),
+        "free_entropy": where_valid(free),
+        "field": where_valid(h),
+        "distance": where_valid(distance),
+        "norm_spread": where_valid(norms.std(axis=1)),
+        "magnetisation": where_valid(magnetisation),
+        "converged": valid,
         "iterations": messages.iterations,
         "residual": messages.residual,
     }

@@ -38,13 +38,15 @@ class Constraints:
 
     @property
     def contradictory(self) -> bool:
-        """Whether both outputs are wanted of one."""
+        """Whether some pattern has both labels."""
         return bool((self.right * self.opposite).any())
 
     def near(self, machine: Machine) -> int:
         """How many have an overlap of more than `NEAR`, in absolute value, with another: of a parity in every unit."""
-        parts = self.inputs.reshape(len(self), -1, machine.fan_in if machine.readout.by_unit else machine.n)
-        units = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts.swapaxes(0, 1).astype(np.float32)]
+        of_units = self.inputs.reshape(len(self), -1, machine.fan_in if machine.readout.by_unit else machine.n)
+        units = [
+            part / np.linalg.norm(part, axis=1, keepdims=True) for part in of_units.swapaxes(0, 1).astype(np.float32)
+        ]
         near = np.zeros(len(self), bool)
         for start in range(0, len(self), BLOCK):
             overlap = np.min([np.abs(unit[start : start + BLOCK] @ unit.T) for unit in units], axis=0)

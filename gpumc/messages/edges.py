@@ -1,6 +1,6 @@
 """Belief propagation with a message on every edge: relaxed (Gaussian fields), or exact at each node by dynamic programming.
 
-A message is half the log ratio of the probabilities that a pattern gives to xi W = +1 and -1; what is remembered is all of
+A message is half the log ratio of the probabilities that a pattern gives to xi W = +1 and -1; the memory is all of
 them, (rows, units, patterns, fan_in). The free entropy is Bethe's: M. Mezard, A. Montanari, Information, Physics, and
 Computation (2009), eq. 14.27.
 """
@@ -33,7 +33,7 @@ class _Edges(ABC):
         return type(self)(self.graph.rows(chosen), self.channel.rows(chosen))
 
     def memory(self, dtype: type) -> np.ndarray:
-        """What is remembered before the first iteration."""
+        """The memory before the first iteration."""
         graph = self.graph
         shape = (len(graph.instance), graph.machine.k, graph.pattern_count, graph.machine.fan_in)
         return graph.device.xp.zeros(shape, dtype)
@@ -45,11 +45,11 @@ class _Edges(ABC):
         messages = self.graph.device.xp.clip(messages, -STRONGEST, STRONGEST)
         return (xi * messages).sum(axis=2), messages
 
-    def interaction(self, fields: np.ndarray, said: np.ndarray, memory: np.ndarray) -> np.ndarray:
+    def interaction(self, fields: np.ndarray, incoming: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """See :meth:`gpumc.messages.amp.Amp.interaction`."""
         cavity = self._cavity(fields, memory)
-        whole = self._log_cosh(fields).sum(axis=(1, 2)) * self.graph.pattern_count
-        return self._log_z(cavity).sum(axis=1) - whole + self._log_cosh(cavity).sum(axis=(1, 2, 3))
+        weight_terms = self._log_cosh(fields).sum(axis=(1, 2)) * self.graph.pattern_count
+        return self._log_z(cavity).sum(axis=1) - weight_terms + self._log_cosh(cavity).sum(axis=(1, 2, 3))
 
     def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The mean loss (rows,)."""
@@ -90,8 +90,8 @@ class Relaxed(_Edges):
         xp = self.graph.device.xp
         means, variances = self._moments(cavity)
         mean, variance = means.sum(axis=3), variances.sum(axis=3)
-        rest = xp.maximum(variance[..., None] - variances, np.finfo(cavity.dtype).tiny)
-        return self.channel.pushed(mean, variance, mean[..., None] - means, rest)
+        cavity_variance = xp.maximum(variance[..., None] - variances, np.finfo(cavity.dtype).tiny)
+        return self.channel.pushed(mean, variance, mean[..., None] - means, cavity_variance)
 
     def _log_z(self, cavity: np.ndarray) -> np.ndarray:
         return self.channel.gaussian(*self._field(cavity)).log_z
@@ -111,12 +111,14 @@ class Exact(_Edges):
     def _before(self, log_p: np.ndarray, log_q: np.ndarray) -> list[np.ndarray]:
         """For each input, log P(so many products before it are positive): (rows, units, patterns, count)."""
         xp = self.graph.device.xp
-        found = [xp.zeros_like(log_p[..., :1])]
+        log_counts = [xp.zeros_like(log_p[..., :1])]
         for i in range(log_p.shape[3]):
             never = xp.full_like(log_p[..., :1], IMPOSSIBLE)
-            stay, rise = found[-1] + log_q[..., i, None], found[-1] + log_p[..., i, None]
-            found.append(xp.logaddexp(xp.concatenate([stay, never], axis=-1), xp.concatenate([never, rise], axis=-1)))
-        return found
+            stay, rise = log_counts[-1] + log_q[..., i, None], log_counts[-1] + log_p[..., i, None]
+            log_counts.append(
+                xp.logaddexp(xp.concatenate([stay, never], axis=-1), xp.concatenate([never, rise], axis=-1))
+            )
+        return log_counts
 
     def _messages(self, cavity: np.ndarray) -> np.ndarray:
         xp = self.graph.device.xp

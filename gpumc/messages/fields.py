@@ -37,19 +37,19 @@ class _Fields(ABC):
 
     def gaussian(self, mean: np.ndarray, variance: np.ndarray) -> Node:
         """The node whose one unit's field is Gaussian: ``mean`` (rows, 1, patterns), ``variance`` broadcasts against it."""
-        found = self._averages(mean, variance + 0 * mean)
+        average = self._averages(mean, variance + 0 * mean)
         scale = self.machine.readout.scale
-        return Node(found.log_z[:, 0], found.slope * scale, found.curvature * scale**2)
+        return Node(average.log_z[:, 0], average.slope * scale, average.curvature * scale**2)
 
     def energy(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
         """The mean loss (rows,) of all patterns."""
         return self._averages(mean, variance + 0 * mean).energy.sum(axis=(1, 2))
 
     def pushed(
-        self, mean: np.ndarray, variance: np.ndarray, rest_mean: np.ndarray, rest_variance: np.ndarray
+        self, mean: np.ndarray, variance: np.ndarray, cavity_mean: np.ndarray, cavity_variance: np.ndarray
     ) -> np.ndarray:
         """See :meth:`gpumc.messages.likelihoods.Signs.pushed`."""
-        up, down = (self._averages(rest_mean + sign, rest_variance).log_z for sign in (1, -1))
+        up, down = (self._averages(cavity_mean + sign, cavity_variance).log_z for sign in (1, -1))
         return (up - down) / 2
 
     def counted(self, log_counts: np.ndarray) -> Counted:
@@ -58,12 +58,12 @@ class _Fields(ABC):
         fan_in = log_counts.shape[-1] - 1
         fields = (2 * np.arange(fan_in + 1) - fan_in) * self.machine.readout.scale
         x = np.broadcast_to(fields, (len(self.beta), fan_in + 1))
-        one, other = (
+        for_positive, for_negative = (
             self.device.asarray(np.array(self.loss.beside(x).values(sign * x), self.beta.dtype))[:, None, None]
             for sign in (1, -1)
         )
         right, opposite = self.counts[:, :, None, :, None]
-        losses = right * one + opposite * other
+        losses = right * for_positive + opposite * for_negative
         log_factor = xp.broadcast_to(log_factors(xp, self.beta[:, None, None, None], losses), log_counts.shape)
         log_weight = xp.moveaxis(log_counts + log_factor, -1, 0)
         log_z = functools.reduce(xp.logaddexp, log_weight)
@@ -75,25 +75,25 @@ class _Fields(ABC):
 
         Factors of one formula go together, so that the nodes of a row do not depend on which others there are."""
         scale = self.machine.readout.scale
-        found = Average(*(self.device.xp.empty_like(mean) for _ in range(4)))
+        averages = Average(*(self.device.xp.empty_like(mean) for _ in range(4)))
         for formula, beta, at in self._formulae:
-            parts = self._average(formula, beta, mean[at] * scale, self.device.xp.sqrt(variance[at]) * scale)
-            for whole, part in zip(found, parts, strict=True):
-                whole[at] = part
-        return found
+            average = self._average(formula, beta, mean[at] * scale, self.device.xp.sqrt(variance[at]) * scale)
+            for of_all, of_formula in zip(averages, average, strict=True):
+                of_all[at] = of_formula
+        return averages
 
     @functools.cached_property
     def _formulae(self) -> list[tuple[Formula, float, tuple[np.ndarray, ...]]]:
         """Each formula and beta that there is, and its places in (rows, 1, patterns)."""
         of_rows = (to_host(self.beta), *self.loss.parameters.values())
         keys = np.broadcast_arrays(*(values[:, None] for values in of_rows), *to_host(self.counts))
-        found: list[tuple[Formula, float, tuple[np.ndarray, ...]]] = []
+        formulae: list[tuple[Formula, float, tuple[np.ndarray, ...]]] = []
         for values in distinct_points(*(key.reshape(-1) for key in keys))[0].tolist():
             rows, nodes = np.nonzero(np.all([key == value for key, value in zip(keys, values, strict=True)], axis=0))
             beta, *numbers, right, opposite = values
             loss = self.loss.at(**dict(zip(self.loss.axes, numbers, strict=True)))
-            found.append((Formula(loss, right, opposite), beta, (rows, np.zeros_like(rows), nodes)))
-        return found
+            formulae.append((Formula(loss, right, opposite), beta, (rows, np.zeros_like(rows), nodes)))
+        return formulae
 
     @abstractmethod
     def _average(self, formula: Formula, beta: float, mean: np.ndarray, spread: np.ndarray) -> Average:
@@ -118,5 +118,5 @@ class Linear(_Fields):
         """A spread that none exceeds: 1 of binary inputs and weights, else a power of two, so that few rows change the others' rule."""
         if not self.machine.spherical:
             return 1.0
-        known = self.device.xp.where(spread < WIDEST_SPREAD, spread, 1.0)  # also of what is no number
+        known = self.device.xp.where(spread < WIDEST_SPREAD, spread, 1.0)  # also where NaN
         return 2.0 ** max(0, math.ceil(math.log2(float(known.max()))))

@@ -1,4 +1,4 @@
-"""Focusing belief propagation: y replicas that attract each other, as one machine whose weights hear of the others through a
+"""Focusing belief propagation: y replicas that attract each other, as one machine whose weights are coupled to the others through a
 centre.
 
 C. Baldassi, C. Borgs, J. T. Chayes, A. Ingrosso, C. Lucibello, L. Saglietti, R. Zecchina, PNAS 113, E7655 (2016).
@@ -132,7 +132,7 @@ def focusing_bp(
     steps = protocol.steps()
     on = choose(device)
     constraints = constraints_of(machine, patterns, np.arange(patterns.instances))
-    with np.errstate(all="ignore"):  # starts that are no numbers any more are given up
+    with np.errstate(all="ignore"):  # starts with NaN are given up
         found = [
             _focused(on, machine, one, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
             for i, one in constraints.items()
@@ -181,45 +181,44 @@ def _focused(
     rows = len(ranks)
     graph = Graph.of(device, machine, [constraints], np.zeros(rows, int), how.dtype)
     infinite = np.full(rows, np.inf)
-    hard = channel(device, machine, ErrorCount().rows(rows), infinite, graph.multiplicities(), how.dtype)
-    form = how.form_of(machine)(graph, hard)
+    at_zero_temperature = channel(device, machine, ErrorCount().rows(rows), infinite, graph.multiplicities(), how.dtype)
+    form = how.form_of(machine)(graph, at_zero_temperature)
     start = SPREAD * _random_fields(seed, ranks, machine.weight_count).reshape(rows, machine.k, machine.fan_in)
     if machine.spherical:
         start = np.stack([start, np.zeros_like(start)], axis=1)
-    said = device.asarray(start.astype(how.dtype))
-    around = SphericalReplicas if machine.spherical else Replicas
-    messages = Messages.start(said, form.memory(how.dtype))
+    incoming = device.asarray(start.astype(how.dtype))
+    of_replicas = SphericalReplicas if machine.spherical else Replicas
+    messages = Messages.start(incoming, form.memory(how.dtype))
     weights, errors = _weights(
-        form, form.graph.moments(_prior(around, steps[0], rows, device, how.dtype).fields(said))[0]
+        form, form.graph.moments(_prior(of_replicas, steps[0], rows, device, how.dtype).fields(incoming))[0]
     )
-    kind = np.float64 if machine.spherical else np.int8
+    of_weights = np.float64 if machine.spherical else np.int8
     along = np.full((4, rows, len(steps)), np.nan)
     unknown = np.full(rows, np.nan)
     found = Focused(
-        weights.astype(kind), errors, np.zeros(rows, int), unknown, np.zeros((rows, len(steps)), bool), *along
+        weights.astype(of_weights), errors, np.zeros(rows, int), unknown, np.zeros((rows, len(steps)), bool), *along
     )
-    left = np.arange(rows)
+    unsolved = np.arange(rows)
     for number, step in enumerate(steps):
-        prior = _prior(around, step, len(left), device, how.dtype)
+        prior = _prior(of_replicas, step, len(unsolved), device, how.dtype)
         converge(form, prior, messages, damping=damping, tolerance=how.tolerance, iterations=how.iterations)
-        _measure(found, left, number, form, prior, messages)
-        unsolved = found.errors[left] > 0
-        unsolved &= ~np.isnan(messages.residual)
-        if not unsolved.any():
+        _measure(found, unsolved, number, form, prior, messages)
+        going_on = (found.errors[unsolved] > 0) & ~np.isnan(messages.residual)
+        if not going_on.any():
             break
-        left, messages, form = left[unsolved], messages.take(unsolved), form.rows(unsolved)
+        unsolved, messages, form = unsolved[going_on], messages.take(going_on), form.rows(going_on)
     return found
 
 
 def _prior(
-    around: type[Replicas] | type[SphericalReplicas],
+    of_replicas: type[Replicas] | type[SphericalReplicas],
     step: tuple[float, float],
     rows: int,
     device: Device,
     dtype: type,
 ) -> Replicas | SphericalReplicas:
     """The replicas and the coupling of a step of the protocol, for all rows."""
-    return around(*(device.asarray(np.full(rows, value, dtype)) for value in step))
+    return of_replicas(*(device.asarray(np.full(rows, value, dtype)) for value in step))
 
 
 def _weights(form: Form, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -235,35 +234,35 @@ def _weights(form: Form, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _measure(
     found: Focused, rows: np.ndarray, step: int, form: Form, prior: Replicas | SphericalReplicas, messages: Messages
 ) -> None:
-    """What a step has reached, in all rows that are still numbers."""
-    said, graph = messages.said, form.graph
-    fields = prior.fields(said)
+    """Store the results of a step, in all rows without NaN."""
+    incoming, graph = messages.incoming, form.graph
+    fields = prior.fields(incoming)
     mean, _ = graph.moments(fields)
     weights, errors = _weights(form, mean)
     numbers = ~np.isnan(messages.residual)
     at = rows[numbers]
     found.weights[at] = weights[numbers]
     found.errors[at], found.steps[at] = errors[numbers], step + 1
-    centre = prior.centre_mean(said)
+    centre = prior.centre_mean(incoming)
     q = to_host((mean**2).mean(axis=(1, 2)))
     found.last_q[at] = q[numbers]
-    overlap = prior.overlap_centre(said)
-    # The log of what is around a centre, averaged over centres, is the derivative of all replicas' free entropy by their number.
-    whole = prior.local_partition(said) + form.interaction(fields, said, messages.memory)
+    overlap = prior.overlap_centre(incoming)
+    # The log partition around a centre, averaged over centres, is the derivative of all replicas' free entropy by their number.
+    log_partition = prior.local_partition(incoming) + form.interaction(fields, incoming, messages.memory)
     count = graph.machine.weight_count
-    around = to_host(whole / count - prior.pull_of(overlap))
+    local_entropy = to_host(log_partition / count - prior.pull_of(overlap))
     rigid = np.isinf(to_host(prior.coupling))
     # A centre of spherical weights is on no sphere, and has no distance.
-    apart = np.full(len(said), 0.5) if graph.machine.spherical else (1 - to_host(overlap)) / 2
-    right = messages.converged & (rigid | possible(around, apart, graph.machine))
-    found.converged[rows, step] = right
+    apart = np.full(len(incoming), 0.5) if graph.machine.spherical else (1 - to_host(overlap)) / 2
+    valid = messages.converged & (rigid | possible(local_entropy, apart, graph.machine))
+    found.converged[rows, step] = valid
     for name, values in (
-        ("local_entropy", np.where(rigid, np.nan, around)),
+        ("local_entropy", np.where(rigid, np.nan, local_entropy)),
         ("overlap_centre", to_host(overlap)),
         ("overlap_others", q),
         ("overlap_between_centres", to_host((centre**2).mean(axis=(1, 2)))),
     ):
-        getattr(found, name)[rows, step] = np.where(right, values, np.nan)
+        getattr(found, name)[rows, step] = np.where(valid, values, np.nan)
 
 
 def _random_fields(seed: int, ranks: range, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a pattern asks of the fields of its units: the factor nodes of belief propagation.
+"""The likelihood of a pattern given the fields of its units: the factor nodes of belief propagation.
 
 Patterns that a machine cannot tell apart are one factor, its loss the sum of theirs (`gpumc.messages.constraints`). A factor averages
 exp(-beta L) over the fields of its units, which are independent, given all other messages. With a
@@ -50,9 +50,9 @@ class Signs:
         after = expectations(log_p, log_q, self.votes, self._log_factors())
         xp = self.device.xp
         placed = list(zip(before[:-1], after[1:], self.votes, strict=True))
-        for_it = [self._log_sum(b + a[own:]) for b, a, own in placed]
-        against = [self._log_sum(b + a[:-own]) for b, a, own in placed]
-        up, down = self._for_votes(xp.stack(for_it, axis=1), xp.stack(against, axis=1))
+        votes_for = [self._log_sum(b + a[votes:]) for b, a, votes in placed]
+        votes_against = [self._log_sum(b + a[:-votes]) for b, a, votes in placed]
+        up, down = self._for_votes(xp.stack(votes_for, axis=1), xp.stack(votes_against, axis=1))
         return after[0][0], xp.swapaxes(up, 0, 1), xp.swapaxes(down, 0, 1)
 
     @property
@@ -61,13 +61,13 @@ class Signs:
         return tuple(abs(gain) for gain in self.gains)
 
     def _for_votes(self, of_positive: np.ndarray, of_negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What a unit's signs have, (rows, units, ...), as what its votes for and against have, or the reverse: (units, rows, ...)."""
-        one, other = (np.swapaxes(a, 0, 1) for a in (of_positive, of_negative))
+        """Values of a unit's signs, (rows, units, ...), as values of its votes for and against, or the reverse: (units, rows, ...)."""
+        positive, negative = (np.swapaxes(a, 0, 1) for a in (of_positive, of_negative))
         if min(self.gains) > 0:
-            return one, other
+            return positive, negative
         xp = self.device.xp
-        turned = xp.asarray(np.array(self.gains) < 0).reshape(-1, *[1] * (one.ndim - 1))
-        return xp.where(turned, other, one), xp.where(turned, one, other)
+        turned = xp.asarray(np.array(self.gains) < 0).reshape(-1, *[1] * (positive.ndim - 1))
+        return xp.where(turned, negative, positive), xp.where(turned, positive, negative)
 
     def gaussian(self, mean: np.ndarray, variance: np.ndarray) -> Node:
         """The node whose units' fields are Gaussian: ``mean`` (rows, units, patterns), ``variance`` broadcasts against it."""
@@ -84,19 +84,19 @@ class Signs:
         return Node(log_z, slope, -slope * (mean / variance + slope))
 
     def pushed(
-        self, mean: np.ndarray, variance: np.ndarray, rest_mean: np.ndarray, rest_variance: np.ndarray
+        self, mean: np.ndarray, variance: np.ndarray, cavity_mean: np.ndarray, cavity_variance: np.ndarray
     ) -> np.ndarray:
         """Half of log Z's gain where one input's product with its weight goes from -1 to +1: (rows, units, patterns, fan_in).
 
-        ``mean`` and ``variance`` (rows, units, patterns) are of the whole field; of what is left of it without an input,
-        ``rest_mean`` and ``rest_variance`` (rows, units, patterns, fan_in).
+        ``mean`` and ``variance`` (rows, units, patterns) are of the whole field; of the cavity field, without an input,
+        ``cavity_mean`` and ``cavity_variance`` (rows, units, patterns, fan_in).
         """
         xp = self.device.xp
         _, up, down = self.units(*self.probabilities(mean / xp.sqrt(variance)))
-        deviation = xp.sqrt(rest_variance)
+        deviation = xp.sqrt(cavity_variance)
         gains = []
         for sign in (1, -1):
-            log_p, log_q = self.probabilities((rest_mean + sign) / deviation)
+            log_p, log_q = self.probabilities((cavity_mean + sign) / deviation)
             gains.append(xp.logaddexp(log_p + up[..., None], log_q + down[..., None]))
         return (gains[0] - gains[1]) / 2
 
@@ -105,7 +105,7 @@ class Signs:
         xp = self.device.xp
         fan_in = log_counts.shape[-1] - 1
         log_q, log_p = (
-            self._log_sum(xp.moveaxis(part, -1, 0)) for part in xp.split(log_counts, [(fan_in + 1) // 2], axis=-1)
+            self._log_sum(xp.moveaxis(half, -1, 0)) for half in xp.split(log_counts, [(fan_in + 1) // 2], axis=-1)
         )
         log_z, up, down = self.units(log_p, log_q)
         positive = xp.arange(fan_in + 1) > fan_in / 2

@@ -1,4 +1,4 @@
-"""What factor nodes give."""
+"""The results of factor nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Counted:
-    """A factor's log Z (rows, patterns), the log of what it gives to each number of positive products of a unit (rows, units,
+    """A factor's log Z (rows, patterns), its log likelihood of each number of positive products of a unit (rows, units,
     patterns, fan_in + 1), and the mean loss (rows,) of all patterns."""
 
     log_z: np.ndarray

@@ -1,6 +1,7 @@
-"""What acts on a weight beside the patterns: an outer field, a wanted distance, or the other replicas.
+"""Priors of binary weights: an outer field, a given distance from a reference, or the other replicas.
 
-``said`` (rows, units, fan_in) is what the patterns say of each weight, as half a log ratio; a prior turns it into total fields.
+``incoming`` (rows, units, fan_in) is the field of each weight from all patterns, half a log ratio, u in formulas; a
+prior turns it into total fields.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull, Sp
 
 #: Steps of the search for a field, and the overlap that it leaves.
 SEARCH, CLOSE = 100, 1e-13
-#: A coupling that holds replicas and centre together for all that double precision can tell.
+#: A coupling that holds replicas and centre together to double precision.
 RIGID = 50.0
 
 
@@ -29,18 +30,18 @@ class Pull:
         """The same for some of the rows."""
         return Pull(self.reference[chosen], self.h[chosen])
 
-    def fields(self, said: np.ndarray) -> np.ndarray:
+    def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total fields of the weights."""
-        return said + self.reference * (self.h / 2)[:, None, None]
+        return incoming + self.reference * (self.h / 2)[:, None, None]
 
-    def log_partition(self, said: np.ndarray) -> np.ndarray:
-        """log sum_W P(W) exp(said W), (rows,), in nats."""
-        return log_cosh2(self.fields(said)).sum(axis=(1, 2)) - self.h * said[0].size / 2
+    def log_partition(self, incoming: np.ndarray) -> np.ndarray:
+        """log sum_W P(W) exp(u W), (rows,), in nats."""
+        return log_cosh2(self.fields(incoming)).sum(axis=(1, 2)) - self.h * incoming[0].size / 2
 
-    def distance(self, said: np.ndarray) -> np.ndarray:
+    def distance(self, incoming: np.ndarray) -> np.ndarray:
         """The mean fraction of weights that differ from the reference: (rows,)."""
-        xp = array_module(said)
-        return (1 - (self.reference * xp.tanh(self.fields(said))).mean(axis=(1, 2))) / 2
+        xp = array_module(incoming)
+        return (1 - (self.reference * xp.tanh(self.fields(incoming))).mean(axis=(1, 2))) / 2
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,19 @@ class Distance:
     """A mean distance D (rows,) from a reference, held at every iteration by the field that gives it."""
 
     reference: np.ndarray
-    wanted: np.ndarray
+    distance: np.ndarray
 
     def rows(self, chosen) -> Distance:
         """The same for some of the rows."""
-        return Distance(self.reference[chosen], self.wanted[chosen])
+        return Distance(self.reference[chosen], self.distance[chosen])
 
-    def fields(self, said: np.ndarray) -> np.ndarray:
+    def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total fields of the weights."""
-        return self.pull(said).fields(said)
+        return self.pull(incoming).fields(incoming)
 
-    def pull(self, said: np.ndarray) -> Pull:
-        """The field toward the reference at which the mean distance is the wanted one."""
-        return Pull(self.reference, 2 * _root(self.reference * said, 1 - 2 * self.wanted))
+    def pull(self, incoming: np.ndarray) -> Pull:
+        """The field toward the reference at which the mean distance is `distance`."""
+        return Pull(self.reference, 2 * _root(self.reference * incoming, 1 - 2 * self.distance))
 
 
 def _root(aligned: np.ndarray, overlap: np.ndarray) -> np.ndarray:
@@ -96,40 +97,40 @@ class Replicas:
         """The same for some of the rows."""
         return Replicas(self.replicas[chosen], self.coupling[chosen])
 
-    def fields(self, said: np.ndarray) -> np.ndarray:
-        """Total fields of the weights of a replica: tanh of what is added is tanh(c) tanh((y - 1) atanh(tanh(said) tanh(c)))."""
+    def fields(self, incoming: np.ndarray) -> np.ndarray:
+        """Total fields of the weights of a replica: the tanh of the added field is tanh(c) tanh((y - 1) atanh(tanh(u) tanh(c)))."""
         y, c = self._parameters()
-        return said + _through((y - 1) * _through(said, c), c)
+        return incoming + _across((y - 1) * _across(incoming, c), c)
 
-    def centre(self, said: np.ndarray) -> np.ndarray:
+    def centre(self, incoming: np.ndarray) -> np.ndarray:
         """Total fields of the centre."""
         y, c = self._parameters()
-        return y * _through(said, c)
+        return y * _across(incoming, c)
 
-    def local_partition(self, said: np.ndarray) -> np.ndarray:
-        """The mean over centres of sum_i log sum_W exp(said W + c W W~), (rows,): the centre is chosen by all replicas."""
-        xp = array_module(said)
+    def local_partition(self, incoming: np.ndarray) -> np.ndarray:
+        """The mean over centres of sum_i log sum_W exp(u W + c W W~), (rows,): the centre is chosen by all replicas."""
+        xp = array_module(incoming)
         _, c = self._parameters()
-        towards = (1 + xp.tanh(self.centre(said))) / 2
-        return (towards * log_cosh2(said + c) + (1 - towards) * log_cosh2(said - c)).sum(axis=(1, 2))
+        towards = (1 + xp.tanh(self.centre(incoming))) / 2
+        return (towards * log_cosh2(incoming + c) + (1 - towards) * log_cosh2(incoming - c)).sum(axis=(1, 2))
 
-    def overlap_centre(self, said: np.ndarray) -> np.ndarray:
+    def overlap_centre(self, incoming: np.ndarray) -> np.ndarray:
         """The mean of W W~ over weights, (rows,)."""
-        xp = array_module(said)
+        xp = array_module(incoming)
         _, c = self._parameters()
-        towards = (1 + xp.tanh(self.centre(said))) / 2
-        return (towards * xp.tanh(said + c) - (1 - towards) * xp.tanh(said - c)).mean(axis=(1, 2))
+        towards = (1 + xp.tanh(self.centre(incoming))) / 2
+        return (towards * xp.tanh(incoming + c) - (1 - towards) * xp.tanh(incoming - c)).mean(axis=(1, 2))
 
-    def centre_mean(self, said: np.ndarray) -> np.ndarray:
+    def centre_mean(self, incoming: np.ndarray) -> np.ndarray:
         """The magnetisations of the centre's weights: (rows, units, fan_in)."""
-        return array_module(said).tanh(self.centre(said))
+        return array_module(incoming).tanh(self.centre(incoming))
 
     def pull_of(self, overlap: np.ndarray) -> np.ndarray:
         """c W W~ for each weight: (rows,)."""
         return array_module(self.coupling).minimum(self.coupling, RIGID) * overlap
 
     def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        """y, and c where it is at most what precision can tell from inf."""
+        """y, and c where it is at most `RIGID`."""
         return self.replicas[:, None, None], array_module(self.coupling).minimum(self.coupling, RIGID)[:, None, None]
 
 
@@ -138,8 +139,8 @@ def log_cosh2(x: np.ndarray) -> np.ndarray:
     return array_module(x).logaddexp(x, -x)
 
 
-def _through(field: np.ndarray, coupling: np.ndarray) -> np.ndarray:
-    """atanh(tanh(field) tanh(coupling)): what a field says across a coupling."""
+def _across(field: np.ndarray, coupling: np.ndarray) -> np.ndarray:
+    """atanh(tanh(field) tanh(coupling)): the field that ``field`` makes across a coupling."""
     return (log_cosh2(field + coupling) - log_cosh2(field - coupling)) / 2
 
 

@@ -18,18 +18,18 @@ def _rising(name: str, values: Sequence[float], below: float = np.inf) -> tuple[
     array = np.atleast_1d(numbers(name, values))
     if array.ndim > 1:
         raise ConfigError(f"{name} has shape {array.shape}: a list of numbers is needed")
-    found = tuple(float(v) for v in array)
-    if not found:
+    checked = tuple(float(v) for v in array)
+    if not checked:
         raise ConfigError(f"{name} is empty, so that the protocol never starts: at least one step is needed")
-    if not all(0 <= v < below for v in found):
+    if not all(0 <= v < below for v in checked):
         limit = "non-negative numbers" if below == np.inf else f"numbers from 0 to below {below:g}"
-        raise ConfigError(f"{name} = {list(found)}: {limit} are needed")
-    return found
+        raise ConfigError(f"{name} = {list(checked)}: {limit} are needed")
+    return checked
 
 
 @dataclass(frozen=True)
 class StandardReinforcement:
-    """coupling = inf and y = 1/(1 - rho): what a weight was told before is added to what it is told."""
+    """coupling = inf and y = 1/(1 - rho): the former incoming field of a weight is added to its incoming field."""
 
     rho: Sequence[float] = tuple(np.arange(0, 1, 0.01).tolist())
 

@@ -1,4 +1,4 @@
-"""What acts on spherical weights beside the patterns: the sphere, a pull toward a reference or a wanted distance, the other replicas.
+"""Priors of spherical weights: the sphere, a pull toward a reference or a given distance, or the other replicas.
 
 A message to a weight w is exp(B w - A w^2 / 2), kept as (B, A): mean over variance, and one over the variance, so that composing
 messages is adding. Arrays of them are (rows, 2, units, fan_in). The sphere of all weights of a machine adds one number to every A, the
@@ -58,19 +58,19 @@ class SphericalDistance:
     """A mean distance D (rows,) from a reference, held at every iteration by the field that gives it."""
 
     reference: np.ndarray
-    wanted: np.ndarray
+    distance: np.ndarray
 
     def rows(self, chosen) -> SphericalDistance:
         """The same for some of the rows."""
-        return SphericalDistance(self.reference[chosen], self.wanted[chosen])
+        return SphericalDistance(self.reference[chosen], self.distance[chosen])
 
     def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total messages: (rows, 2, units, fan_in)."""
         return self.pull(incoming).fields(incoming)
 
     def pull(self, incoming: np.ndarray) -> SphericalPull:
-        """The field toward the reference at which the mean distance is the wanted one."""
-        reference, overlap = self.reference, (1 - 2 * self.wanted) * self.reference[0].size
+        """The field toward the reference at which the mean distance is `distance`."""
+        reference, overlap = self.reference, (1 - 2 * self.distance) * self.reference[0].size
 
         def strength(lam: np.ndarray) -> np.ndarray:
             """h / 2: given lambda, the overlap is linear in it."""
@@ -87,7 +87,7 @@ class SphericalDistance:
 
 @dataclass(frozen=True)
 class SphericalReplicas:
-    """y - 1 other replicas around a centre: a weight of cavity mean m and variance v hears mean m with the precision
+    """y - 1 other replicas around a centre: on a weight of cavity mean m and variance v they act as a Gaussian of mean m and precision
     1 / (1/c + (v + 1/c) / (y - 1)) (C. Baldassi, F. Pittorino, R. Zecchina, PNAS 117, 161 (2020), supporting information).
 
     ``replicas`` and ``coupling`` (rows,); a coupling of inf lets all move as one. The centre is not held on the sphere.
@@ -103,7 +103,7 @@ class SphericalReplicas:
     def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total messages of the weights of a replica: (rows, 2, units, fan_in)."""
         cavity = self._cavity(incoming)
-        precision = cavity + self._heard(cavity)
+        precision = cavity + self._precision_of_others(cavity)
         return array_module(incoming).stack([incoming[:, 0] / cavity * precision, precision], axis=1)
 
     def centre_mean(self, incoming: np.ndarray) -> np.ndarray:
@@ -140,12 +140,12 @@ class SphericalReplicas:
         def excess(lam: np.ndarray) -> np.ndarray:
             cavity = incoming[:, 1] + lam[:, None, None]
             mean = incoming[:, 0] / cavity
-            return (mean**2 + 1 / (cavity + self._heard(cavity))).sum(axis=(1, 2)) - mean[0].size
+            return (mean**2 + 1 / (cavity + self._precision_of_others(cavity))).sum(axis=(1, 2)) - mean[0].size
 
         return incoming[:, 1] + _root(excess, incoming[:, 1])[:, None, None]
 
-    def _heard(self, cavity: np.ndarray) -> np.ndarray:
-        """The precision of what the others say, given that of a weight without them."""
+    def _precision_of_others(self, cavity: np.ndarray) -> np.ndarray:
+        """The precision of the message from the others, given that of a weight without them."""
         y, t = self._parameters()
         return t * (y - 1) / ((1 - t) * y + t / cavity)
 

@@ -103,10 +103,10 @@ def test_the_local_entropy_is_the_slope_of_all_replicas_free_entropy():
         prior = Replicas(np.array([y]), np.array([coupling]))
         messages = Messages.start(np.zeros((1, 1, 201)), form.memory(np.float64))
         converge(form, prior, messages, damping=0.3, tolerance=1e-12, iterations=2000)
-        said = messages.said
-        interaction = form.interaction(prior.fields(said), said, messages.memory)
-        together = np.logaddexp(y * log_cosh2(said + coupling), y * log_cosh2(said - coupling)).sum()
-        return (y * interaction + together).item(), (prior.local_partition(said) + interaction).item()
+        incoming = messages.incoming
+        interaction = form.interaction(prior.fields(incoming), incoming, messages.memory)
+        together = np.logaddexp(y * log_cosh2(incoming + coupling), y * log_cosh2(incoming - coupling)).sum()
+        return (y * interaction + together).item(), (prior.local_partition(incoming) + interaction).item()
 
     slope = (solved(3.001)[0] - solved(2.999)[0]) / 0.002
     assert slope == pytest.approx(solved(3.0)[1], rel=1e-6)
@@ -202,7 +202,7 @@ def test_starts_are_the_same_however_many_there_are():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"protocol": "standard"}, "standard-reinforcement"),
         ({"protocol": gpumc.Scoping([])}, "never starts"),
@@ -230,6 +230,6 @@ def test_starts_are_the_same_however_many_there_are():
         ({"form": "tap"}, "form = 'tap'"),
     ],
 )
-def test_bad_input_is_said(arguments, said):
-    with pytest.raises(ConfigError, match=said):
+def test_bad_input_is_said(arguments, message):
+    with pytest.raises(ConfigError, match=message):
         gpumc.focusing_bp(SMALL, gpumc.random_patterns(SMALL, 0.1, 1, seed=5), device="numpy", **arguments)

@@ -6,7 +6,7 @@ import pytest
 import gpumc
 from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull, SphericalReplicas
 
-SAID = np.stack(
+INCOMING = np.stack(
     [np.random.default_rng(1).normal(size=(3, 2, 8)), np.random.default_rng(2).uniform(-0.3, 2, (3, 2, 8))], axis=1
 )
 REFERENCE = np.random.default_rng(3).normal(size=(3, 2, 8))
@@ -19,18 +19,18 @@ def moments(fields):
 
 def test_the_norm_is_held():
     pull = SphericalPull(REFERENCE, np.array([0.0, 1.0, -3.0]))
-    mean, variance = moments(pull.fields(SAID))
+    mean, variance = moments(pull.fields(INCOMING))
     np.testing.assert_allclose((mean**2 + variance).sum(axis=(1, 2)), 16, rtol=1e-12)
     nothing = SphericalPull(REFERENCE, np.zeros(3))
-    np.testing.assert_allclose(nothing.log_partition(np.zeros_like(SAID)), 0, atol=1e-12)
+    np.testing.assert_allclose(nothing.log_partition(np.zeros_like(INCOMING)), 0, atol=1e-12)
 
 
 def test_a_distance_is_held():
     wanted = np.array([0.1, 0.3, 0.5])
-    pull = SphericalDistance(REFERENCE, wanted).pull(SAID)
-    np.testing.assert_allclose(pull.distance(SAID), wanted, atol=1e-10)
+    pull = SphericalDistance(REFERENCE, wanted).pull(INCOMING)
+    np.testing.assert_allclose(pull.distance(INCOMING), wanted, atol=1e-10)
     step = 1e-5
-    up, down = (SphericalPull(REFERENCE, pull.h + s).log_partition(SAID) for s in (step, -step))
+    up, down = (SphericalPull(REFERENCE, pull.h + s).log_partition(INCOMING) for s in (step, -step))
     np.testing.assert_allclose((down - up) / (2 * step) / 16, wanted, atol=1e-8)
 
 
@@ -38,8 +38,8 @@ def test_the_pseudo_node():
     """Its message is the one of the docstring; one replica hears nothing; without a limit to the coupling y - 1 copies are added."""
     y, c = np.array([1.0, 4.0, 4.0]), np.array([2.0, 2.0, np.inf])
     prior = SphericalReplicas(y, c)
-    mean, variance = moments(prior.fields(SAID))
-    cavity = SAID[:, 0] / mean
+    mean, variance = moments(prior.fields(INCOMING))
+    cavity = INCOMING[:, 0] / mean
     for row in range(3):
         v = 1 / cavity[row]
         others = 0 if y[row] == 1 else 1 / (1 / c[row] + (v + 1 / c[row]) / (y[row] - 1))
@@ -52,14 +52,14 @@ def test_overlap_with_the_centre():
     """Against the covariance of the Gaussian of all replicas' and the centre's copies of one weight."""
     y, c = 3, 0.7
     prior = SphericalReplicas(np.full(3, float(y)), np.full(3, c))
-    mean, _ = moments(prior.fields(SAID))
-    cavity = SAID[:, 0] / mean
+    mean, _ = moments(prior.fields(INCOMING))
+    cavity = INCOMING[:, 0] / mean
     found = 0.0
     for a, m in zip(cavity[0].ravel(), mean[0].ravel(), strict=True):
         precision = np.diag([a + c] * y + [y * c])
         precision[-1, :-1] = precision[:-1, -1] = -c
         found += m**2 + np.linalg.inv(precision)[0, -1]
-    assert prior.overlap_centre(SAID)[0] == pytest.approx(found / 16)
+    assert prior.overlap_centre(INCOMING)[0] == pytest.approx(found / 16)
 
 
 @pytest.mark.parametrize("protocol", ["standard-reinforcement", "scoping", "pseudo-reinforcement"])
