@@ -41,5 +41,14 @@ def activation_slope(name: str, slope: float, x: np.ndarray, value: np.ndarray) 
     return square
 
 
+def activation_curvature(name: str, slope: float, x: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """The second derivative of an activation at ``x``, where its ``value`` is known; 0 for signs and ReLU."""
+    if name == "erf":
+        return -2 * slope * slope * x * activation_slope(name, slope, x, value)
+    if name == "tanh":
+        return -2 * slope * value * activation_slope(name, slope, x, value)
+    return array_module(x).zeros_like(x)
+
+
 def _special(xp: ModuleType) -> ModuleType:
     return importlib.import_module("scipy.special" if xp is np else "cupyx.scipy.special")

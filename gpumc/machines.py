@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from gpumc.activations import ACTIVATIONS, ODD, activated, activation_slope
+from gpumc.activations import ACTIVATIONS, ODD, activated, activation_curvature, activation_slope
 from gpumc.checks import keep, one_of, real, series, text, whole
 from gpumc.device import array_module
 from gpumc.errors import ConfigError
@@ -108,6 +108,11 @@ class Machine:
         return self.readout.linear or self.activation != "sign"
 
     @property
+    def correlated(self) -> bool:
+        """Whether hidden units share inputs through real weights, so that the fields of a pattern's units are correlated."""
+        return self.spherical and self.weight_count > self.n
+
+    @property
     def readout(self) -> Readout:
         """What the output makes of the hidden units."""
         return Majority(self.k, self.weight_count)
@@ -183,6 +188,19 @@ class Machine:
         value = self._activated(preactivations)
         return self.readout.differentiated(value, activation_slope(self.activation, self.slope, preactivations, value))
 
+    def twice_differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The output (..., M), and its first and second derivatives by each preactivation, (..., k, M), of additive readouts."""
+        output, first = self.differentiated(preactivations)
+        value = self._activated(preactivations)
+        bent = activation_curvature(self.activation, self.slope, preactivations, value)
+        return output, first, self.readout.differentiated(value, bent)[1]
+
+    def softened(self, slope: float) -> Machine:
+        """The machine with hidden units tanh(``slope`` x) in the place of signs; itself where it has none."""
+        if self.readout.linear or self.activation != "sign":
+            return self
+        return replace(self, activation="tanh", slope=slope)
+
     def _activated(self, preactivations: np.ndarray) -> np.ndarray:
         return activated(self.activation, self.slope, preactivations)
 
@@ -210,6 +228,9 @@ class Perceptron(Machine):
 
     def differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return preactivations[..., 0, :], array_module(preactivations).ones_like(preactivations)
+
+    def twice_differentiated(self, preactivations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return *self.differentiated(preactivations), array_module(preactivations).zeros_like(preactivations)
 
 
 @dataclass(frozen=True)

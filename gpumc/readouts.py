@@ -24,7 +24,8 @@ class Readout:
 
     ``linear``: the readout is the field of the one unit. ``rectified``: hidden units are ReLU, which are not odd, so that labels stay
     beside the patterns. ``by_unit``: the output is odd in each unit, and not only in all of them together. ``summed``: hidden units are
-    not exchangeable, or have more than two values, so that kernels follow the readout itself. ``plain``: fused kernels, belief
+    not exchangeable, or have more than two values, so that kernels follow the readout itself. ``additive``: the output is a sum over
+    units. ``plain``: fused kernels, belief
     propagation and theory know it. ``macro`` chooses the header in kernels/machines.
     """
 
@@ -36,6 +37,7 @@ class Readout:
     rectified: ClassVar[bool] = False
     by_unit: ClassVar[bool] = False
     summed: ClassVar[bool] = False
+    additive: ClassVar[bool] = True
     plain: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
@@ -273,6 +275,7 @@ class Product(Readout):
 
     macro = "PARITY"
     by_unit = True
+    additive = False
     plain = True
 
     @property

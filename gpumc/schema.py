@@ -53,6 +53,9 @@ COORDINATES = {
     "reference": Quantity("reference of the distances: the centre (0) or a replica (1, 2, ..)"),
     "stability": Quantity("stability", symbol=r"\Delta"),
     "flipped": Quantity("number of weights that differ from the reference"),
+    "strength": Quantity("strength of the noise", symbol="s"),
+    "quantile": Quantity("part of the draws below a quantile"),
+    "at": Quantity("eigenvalue at which a density is given", symbol=r"\lambda"),
 }
 #: Variables; a distance, a field, or parameters may be coordinates, too.
 VARIABLES = {
@@ -96,6 +99,26 @@ VARIABLES = {
     # Enumerations.
     "solutions": Quantity("number of configurations without error"),
     "probability": Quantity("probability"),
+    # Flatness.
+    "eigenvalue": Quantity("eigenvalue of the Hessian of the loss per pattern", symbol=r"\lambda"),
+    "spectral_weight": Quantity("part of the spectrum at an eigenvalue"),
+    "largest_eigenvalue": Quantity("largest eigenvalue of the Hessian", symbol=r"\lambda_\mathrm{max}"),
+    "smallest_eigenvalue": Quantity("smallest eigenvalue of the Hessian", symbol=r"\lambda_\mathrm{min}"),
+    "mean_eigenvalue": Quantity("mean eigenvalue of the Hessian"),
+    "mean_eigenvalue_error": Quantity("standard error of the mean eigenvalue, over random vectors"),
+    "spectral_density": Quantity("density of the eigenvalues of the Hessian", symbol=r"\rho(\lambda)"),
+    "spectral_density_error": Quantity("standard error of the density of eigenvalues, over random vectors"),
+    "local_energy": Quantity("mean rise of the training error where weights are perturbed", symbol=r"\delta E"),
+    "local_energy_error": Quantity("standard error of the local energy, over perturbations"),
+    "local_energy_quantile": Quantity("quantile of the rise of the training error over perturbations"),
+    "noisy_error_rate": Quantity("fraction of patterns in error on noisy inputs"),
+    "noisy_error_rate_error": Quantity(
+        "standard error over noises of the fraction of patterns in error on noisy inputs"
+    ),
+    "signed_error_rate": Quantity("fraction of patterns in error on the signs of noisy inputs"),
+    "signed_error_rate_error": Quantity(
+        "standard error over noises of the fraction in error on the signs of noisy inputs"
+    ),
     # The methods themselves.
     "acceptance": Quantity("fraction of proposals accepted after burn-in"),
     "steps": Quantity("steps of the protocol, or epochs, that were made"),
@@ -113,7 +136,7 @@ ORDER = ("alpha", "beta", "gamma", "margin", "coupling")
 #: Dimensions that are no parameters, in their order: ``instance`` comes before the parameters, the others behind.
 BEHIND = (
     *("chain", "start", "population", "replica", "draw", "volume_draw", "step", "epoch", "reference"),
-    *("distance", "field", "stability", "flipped", "state", "weight"),
+    *("distance", "field", "stability", "flipped", "state", "strength", "quantile", "probe", "mode", "at", "weight"),
 )
 
 

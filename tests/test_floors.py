@@ -21,6 +21,7 @@ FLOORS: list[set[str]] = [
     {"channels"},
     {"sampling", "exact", "messages", "theory", "learning"},
     {"volumes"},
+    {"flatness"},
     {"results"},
     {"sweeps", "bench"},
     {"__init__", "__main__", "cli"},

@@ -32,6 +32,8 @@ class Stream(IntEnum):
     SPLIT = 17  # (0, image // 2, instance): 64-bit keys whose order chooses training images
     TIES = 18  # (image, pixel // 2, 0): keys whose order splits equal pixels
     SHUFFLED = 19  # (pixel, pattern // 2, instance): keys whose order permutes a pixel across patterns
+    NOISE = 20  # (0, weight // 4, draw), or (1 + draw, input // 4, pattern): normals that perturb weights, or inputs
+    PROBES = 21  # (0, weight // 4, probe): normals, where Lanczos iterations begin
 
 
 class Centre(IntEnum):

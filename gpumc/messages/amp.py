@@ -7,9 +7,11 @@ L. Zdeborova, ISIT 2014, whose stationary points are the fixed points.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from gpumc.machines import Machine
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
 
@@ -22,8 +24,15 @@ class Amp:
     """One iteration and the interaction part of the free entropy. Its memory is each node's slope (rows, units,
     patterns)."""
 
+    graph_type: ClassVar[type[Graph]] = Graph
+
     graph: Graph
     channel: Channel
+
+    @staticmethod
+    def row_size(machine: Machine, patterns: int) -> int:
+        """The numbers that a row takes."""
+        return 10 * (machine.weight_count + (machine.k + 1) ** 2 * patterns)
 
     def rows(self, chosen) -> Amp:
         """The same for some of the rows."""

@@ -20,14 +20,12 @@ from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.edges import Exact, Relaxed
-from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import channel, takes_fields
-from gpumc.messages.priors import Distance, Pull
-from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull
+from gpumc.messages.priors import Outer, at_distance, in_field
+from gpumc.messages.shared_inputs import SharedAmp
 from gpumc.problems import Problems
 
-FORMS: dict[str, type[Amp] | type[Relaxed] | type[Exact]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}
-Outer = Distance | Pull | SphericalDistance | SphericalPull
+FORMS: dict[str, type[Form]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}
 #: Arrays (rows, ...) by the name of the quantity, on the host.
 Columns = dict[str, np.ndarray]
 
@@ -93,10 +91,10 @@ class BeliefPropagation:
         settings = {"form": self.form, "tolerance": self.tolerance, "iterations": self.iterations}
         return {"method": self.name, **settings, "dtype": np.dtype(self.dtype).name}
 
-    def form_of(self, machine: Machine) -> type[Amp] | type[Relaxed] | type[Exact]:
+    def form_of(self, machine: Machine) -> type[Form]:
         """The form of message passing for ``machine``."""
         if machine.spherical:
-            return Amp
+            return SharedAmp if machine.correlated else Amp
         small = "exact" if machine.fan_in <= SMALL else "amp"
         return FORMS[small if self.form == "auto" else self.form]
 
@@ -128,10 +126,9 @@ def check_machine(machine: Machine) -> None:
         raise ConfigError(
             f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"
         )
-    if machine.spherical and (machine.activation != "sign" or machine.kind == "full-committee"):
-        what = machine.kind if machine.kind == "full-committee" else f"{machine.activation} units"
+    if machine.spherical and machine.activation != "sign":
         raise ConfigError(
-            f"belief propagation of spherical weights is for perceptrons, tree committees and tree parities of sign units, not for {what}"
+            f"belief propagation of spherical weights is for sign units, and this {machine.kind} has {machine.activation} units"
         )
 
 
@@ -163,11 +160,11 @@ def _batches(
     device: Device, constraints: dict[int, Constraints], problems: Problems, how: BeliefPropagation
 ) -> Iterator[np.ndarray]:
     """Row numbers; rows of several instances of as many constraints come together where they fit."""
-    machine = problems.machine
+    machine, form = problems.machine, how.form_of(problems.machine)
     size = np.dtype(how.dtype).itemsize
     most = max(len(constraints[instance]) for instance in set(problems.instance.tolist()))
     device.need(
-        size * (_row_size(machine, most, how) + machine.n * most),
+        size * (form.row_size(machine, most) + machine.n * most),
         f"belief propagation of {machine.weight_count} weights and {most} patterns",
     )
     room = MEMORY_SHARE * device.free_memory() / size
@@ -175,7 +172,7 @@ def _batches(
     used, last, last_count = 0, -1, -1
     for number, instance in enumerate(problems.instance):
         count = len(constraints[instance])
-        row, matrix = _row_size(machine, count, how), machine.n * count
+        row, matrix = form.row_size(machine, count), machine.n * count
         cost = row + (matrix if instance != last else 0)
         if batch and (used + cost > room or count != last_count):
             yield np.array(batch)
@@ -186,32 +183,22 @@ def _batches(
         yield np.array(batch)
 
 
-def _row_size(machine: Machine, patterns: int, how: BeliefPropagation) -> int:
-    """The numbers that a row takes."""
-    edges = machine.weight_count * patterns
-    row = 10 * (machine.weight_count + (machine.k + 1) ** 2 * patterns)
-    if how.form_of(machine) is Amp:
-        return row
-    return row + (12 * edges if how.form_of(machine) is Relaxed else 4 * edges * (machine.fan_in + 1))
-
-
 def _solved(device: Device, constraints: dict[int, Constraints], problems: Problems, how: BeliefPropagation) -> Columns:
     machine = problems.machine
     shape = (len(problems), machine.k, machine.fan_in)
     assert problems.reference is not None
     dtype = how.dtype
     instances, place = np.unique(problems.instance, return_inverse=True)
-    graph = Graph.of(device, machine, [constraints[i] for i in instances], place, dtype)
+    form_type = how.form_of(machine)
+    graph = form_type.graph_type.of(device, machine, [constraints[i] for i in instances], place, dtype)
     factors = channel(device, machine, problems.loss, problems.beta, graph.multiplicities(), dtype)
-    form = how.form_of(machine)(graph, factors)
+    form = form_type(graph, factors)
     reference = device.asarray(problems.reference.reshape(shape).astype(dtype))
-    at_distance, in_field = (SphericalDistance, SphericalPull) if machine.spherical else (Distance, Pull)
     if problems.distance is not None:
-        prior: Outer = at_distance(reference, device.asarray(problems.distance.astype(dtype)))
+        prior: Outer = at_distance(graph, reference, device.asarray(problems.distance.astype(dtype)))
     else:
-        prior = in_field(reference, device.asarray(np.asarray(problems.field, dtype)))
-    start = (2, *shape[1:]) if machine.spherical else shape[1:]
-    messages = Messages.start(device.xp.zeros((shape[0], *start), dtype), form.memory(dtype))
+        prior = in_field(graph, reference, device.asarray(np.asarray(problems.field, dtype)))
+    messages = Messages.start(graph.no_messages(dtype), form.memory(dtype))
     for damping, share in ATTEMPTS:
         unconverged = np.flatnonzero(~messages.converged)
         if damping != ATTEMPTS[0][0]:
@@ -219,18 +206,10 @@ def _solved(device: Device, constraints: dict[int, Constraints], problems: Probl
             unconverged = unconverged[~hopeless[unconverged]]
         if not len(unconverged):
             break
-        attempt = Messages.start(
-            device.xp.zeros((len(unconverged), *start), dtype), form.rows(unconverged).memory(dtype)
-        )
+        some, around = form.rows(unconverged), prior.rows(unconverged)
+        attempt = Messages.start(some.graph.no_messages(dtype), some.memory(dtype))
         iterations = math.ceil(share * how.iterations)
-        converge(
-            form.rows(unconverged),
-            prior.rows(unconverged),
-            attempt,
-            damping=damping,
-            tolerance=how.tolerance,
-            iterations=iterations,
-        )
+        converge(some, around, attempt, damping=damping, tolerance=how.tolerance, iterations=iterations)
         attempt.iterations += messages.iterations[unconverged]
         messages.put(unconverged, attempt)
     return _measured(form, prior, messages, problems.beta)
@@ -264,7 +243,7 @@ def possible(entropy: np.ndarray, distance: np.ndarray, machine: Machine) -> np.
 def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) -> Columns:
     """The thermodynamics of fixed points, in columns; NaN in rows that are none."""
     incoming, memory = messages.incoming, messages.memory
-    pull = prior.pull(incoming) if isinstance(prior, Distance | SphericalDistance) else prior
+    pull = prior.pull(incoming)
     fields = pull.fields(incoming)
     count = form.graph.machine.weight_count
     free = to_host(pull.log_partition(incoming) + form.interaction(fields, incoming, memory)) / count

@@ -11,11 +11,12 @@ from gpumc.device import to_host
 from gpumc.messages.amp import Amp
 from gpumc.messages.edges import Exact, Relaxed
 from gpumc.messages.priors import Prior
+from gpumc.messages.shared_inputs import SharedAmp
 
 #: A damped change over 1 - damping is an undamped step's to first order: one below the tolerance may move by so many times it.
 SLACK = 2.0
 
-Form = Amp | Relaxed | Exact
+Form = Amp | SharedAmp | Relaxed | Exact
 
 
 @dataclass

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from gpumc.channels.counting import IMPOSSIBLE
+from gpumc.machines import Machine
+from gpumc.messages.amp import Amp
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
 
@@ -24,6 +27,8 @@ STRONGEST = 50.0
 class _Edges(ABC):
     """One iteration, the interaction part of the free entropy, and the energy; a closure adds `_messages`, `_log_z` and
     `_energy`."""
+
+    graph_type: ClassVar[type[Graph]] = Graph
 
     graph: Graph
     channel: Channel
@@ -78,6 +83,11 @@ class _Edges(ABC):
 class Relaxed(_Edges):
     """Fields of units are Gaussian, and a message is their effect's difference between both signs of its weight."""
 
+    @staticmethod
+    def row_size(machine: Machine, patterns: int) -> int:
+        """The numbers that a row takes."""
+        return Amp.row_size(machine, patterns) + 12 * machine.weight_count * patterns
+
     def _moments(self, cavity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         xp = self.graph.device.xp
         return xp.tanh(cavity), xp.maximum(1 / xp.cosh(xp.clip(cavity, -300, 300)) ** 2, np.finfo(cavity.dtype).tiny)
@@ -102,6 +112,11 @@ class Relaxed(_Edges):
 
 class Exact(_Edges):
     """The distribution of the number of positive products xi W, input by input: O(fan_in^2) for a unit and pattern."""
+
+    @staticmethod
+    def row_size(machine: Machine, patterns: int) -> int:
+        """The numbers that a row takes."""
+        return Amp.row_size(machine, patterns) + 4 * (machine.fan_in + 1) * machine.weight_count * patterns
 
     def _logarithms(self, cavity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log P(xi W = 1) and log P(xi W = -1)."""

@@ -48,12 +48,12 @@ class _Fields(ABC):
     def pushed(
         self, mean: np.ndarray, variance: np.ndarray, cavity_mean: np.ndarray, cavity_variance: np.ndarray
     ) -> np.ndarray:
-        """See :meth:`gpumc.messages.likelihoods.Signs.pushed`."""
+        """See :meth:`gpumc.messages.votes.Signs.pushed`."""
         up, down = (self._averages(cavity_mean + sign, cavity_variance).log_z for sign in (1, -1))
         return (up - down) / 2
 
     def counted(self, log_counts: np.ndarray) -> Counted:
-        """See :meth:`gpumc.messages.likelihoods.Signs.counted`."""
+        """See :meth:`gpumc.messages.votes.Signs.counted`."""
         xp = self.device.xp
         fan_in = log_counts.shape[-1] - 1
         fields = (2 * np.arange(fan_in + 1) - fan_in) * self.machine.readout.scale

@@ -16,6 +16,7 @@ from gpumc.checks import real, text, whole
 from gpumc.device import Device, choose, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import SEED_LIMIT, philox
+from gpumc.errors import ConfigError
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.messages.belief_propagation import BeliefPropagation, check_machine, possible
@@ -124,6 +125,10 @@ def focusing_bp(
     started = Started.now()
     check_together(machine, patterns)
     check_machine(machine)
+    if machine.correlated:
+        raise ConfigError(
+            f"focusing: the units of this {machine.kind} share inputs through spherical weights: use binary ones, or a tree-committee"
+        )
     if not isinstance(protocol, Protocol):
         protocol = PROTOCOLS[text("protocol", protocol, PROTOCOLS, ", or a FreeScoping(path)")]()
     starts, seed = whole("starts", starts, 1, MOST_STARTS), whole("seed", seed, 0, SEED_LIMIT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Graph:
 
     def rows(self, chosen: np.ndarray) -> Graph:
         """The same for some of the rows."""
-        return Graph(self.device, self.machine, self.xi, self.squares, self.counts, self.instance[chosen])
+        return replace(self, instance=self.instance[chosen])
 
     @property
     def pattern_count(self) -> int:
@@ -72,6 +72,12 @@ class Graph:
     def spread_to_weights(self, values: np.ndarray) -> np.ndarray:
         """sum_mu xi_mu^2 v_mu: (rows, units, fan_in or 1)."""
         return values.sum(axis=2)[..., None] if self.squares is None else self._multiplied(values, self.squares)
+
+    def no_messages(self, dtype: type) -> np.ndarray:
+        """Incoming fields, or pairs, that tell nothing."""
+        machine = self.machine
+        pair = (2,) if machine.spherical else ()
+        return self.device.xp.zeros((len(self.instance), *pair, machine.k, machine.fan_in), dtype)
 
     def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the weights, (rows, units, fan_in), of total ``fields``: of half log ratios, or of the pairs of

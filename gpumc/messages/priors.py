@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import array_module
+from gpumc.messages.graph import Graph
 from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull, SphericalReplicas
+from gpumc.messages.unit_spheres import UnitSpheresDistance, UnitSpheresPull
 
 #: Steps of the search for a field, and the overlap that it leaves.
 SEARCH, CLOSE = 100, 1e-13
@@ -29,6 +31,10 @@ class Pull:
     def rows(self, chosen) -> Pull:
         """The same for some of the rows."""
         return Pull(self.reference[chosen], self.h[chosen])
+
+    def pull(self, incoming: np.ndarray) -> Pull:
+        """Itself: the field is given."""
+        return self
 
     def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total fields of the weights."""
@@ -144,4 +150,19 @@ def _across(field: np.ndarray, coupling: np.ndarray) -> np.ndarray:
     return (log_cosh2(field + coupling) - log_cosh2(field - coupling)) / 2
 
 
-Prior = Pull | Distance | Replicas | SphericalPull | SphericalDistance | SphericalReplicas
+Outer = Pull | Distance | SphericalPull | SphericalDistance | UnitSpheresPull | UnitSpheresDistance
+Prior = Outer | Replicas | SphericalReplicas
+
+
+def at_distance(graph: Graph, reference: np.ndarray, wanted: np.ndarray) -> Outer:
+    """The prior of the graph's weights at mean distances ``wanted`` (rows,) from a reference (rows, units, fan_in)."""
+    if graph.machine.correlated:
+        return UnitSpheresDistance(reference, wanted, graph.squares is None)
+    return (SphericalDistance if graph.machine.spherical else Distance)(reference, wanted)
+
+
+def in_field(graph: Graph, reference: np.ndarray, h: np.ndarray) -> Outer:
+    """The prior of the graph's weights in fields ``h`` (rows,) toward a reference (rows, units, fan_in)."""
+    if graph.machine.correlated:
+        return UnitSpheresPull(reference, h, graph.squares is None)
+    return (SphericalPull if graph.machine.spherical else Pull)(reference, h)

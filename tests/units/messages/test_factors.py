@@ -8,7 +8,8 @@ from scipy import integrate, stats
 
 import gpumc
 from gpumc.device import choose
-from gpumc.messages.likelihoods import Linear, Signs, channel
+from gpumc.messages.likelihoods import Linear, channel
+from gpumc.messages.votes import Signs
 
 NUMPY = choose("numpy")
 COMMITTEES = (gpumc.TreeCommittee(15, 5), gpumc.FullCommittee(5, 3), gpumc.TreeParity(15, 3), gpumc.TreeParity(6, 2))

@@ -1,0 +1,6 @@
+"""Flatness: Hessian spectra, local energies and robustness to noisy inputs, of given weights."""
+
+from gpumc.flatness.hessian import hessian, spectral_density
+from gpumc.flatness.perturbations import local_energy, robustness
+
+__all__ = ["hessian", "local_energy", "robustness", "spectral_density"]
