@@ -53,7 +53,8 @@ COORDINATES = {
     "reference": Quantity("reference of the distances: the centre (0) or a replica (1, 2, ..)"),
     "stability": Quantity("stability", symbol=r"\Delta"),
     "flipped": Quantity("number of weights that differ from the reference"),
-    "strength": Quantity("strength of the noise", symbol="s"),
+    "strength": Quantity("strength of the noise of weights", symbol="s"),
+    "eta": Quantity("standard deviation of the noise of an input, over the input's own", symbol=r"\eta"),
     "quantile": Quantity("part of the draws below a quantile"),
     "at": Quantity("eigenvalue at which a density is given", symbol=r"\lambda"),
 }
@@ -136,7 +137,20 @@ ORDER = ("alpha", "beta", "gamma", "margin", "coupling")
 #: Dimensions that are no parameters, in their order: ``instance`` comes before the parameters, the others behind.
 BEHIND = (
     *("chain", "start", "population", "replica", "draw", "volume_draw", "step", "epoch", "reference"),
-    *("distance", "field", "stability", "flipped", "state", "strength", "quantile", "probe", "mode", "at", "weight"),
+    *(
+        "distance",
+        "field",
+        "stability",
+        "flipped",
+        "state",
+        "strength",
+        "eta",
+        "quantile",
+        "probe",
+        "mode",
+        "at",
+        "weight",
+    ),
 )
 
 

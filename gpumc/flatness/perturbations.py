@@ -136,7 +136,7 @@ def robustness(
     patterns: Patterns,
     weights: xr.DataArray | ArrayLike,
     *,
-    strength: ArrayLike,
+    eta: ArrayLike,
     draws: int = 20,
     seed: int = 0,
     device: str | Device = "auto",
@@ -150,15 +150,15 @@ def robustness(
     ----------
     machine, patterns, weights, seed, device
         See :func:`local_energy`.
-    strength : float or sequence of float
-        eta.
+    eta : float or sequence of float
+        The standard deviation of the noise, over that of the input.
     draws : int
-        Noises of each strength, the same random numbers for all weights and strengths.
+        Noises of each eta, the same random numbers for all weights and strengths.
 
     Returns
     -------
     Dataset
-        Over ``strength``: ``noisy_error_rate`` on the noisy inputs, and ``signed_error_rate`` on their signs, means over the draws, with
+        Over ``eta``: ``noisy_error_rate`` on the noisy inputs, and ``signed_error_rate`` on their signs, means over the draws, with
         their standard errors ``noisy_error_rate_error`` and ``signed_error_rate_error``.
 
     Raises
@@ -177,17 +177,15 @@ def robustness(
     >>> machine = gpumc.Perceptron(101, weights="spherical")
     >>> patterns = gpumc.random_patterns(machine, alpha=0.2, seed=1)
     >>> found = gpumc.learn(machine, patterns, gpumc.LeastAction(), device="numpy")
-    >>> curve = flatness.robustness(machine, patterns, found.weights, strength=[0.0, 1.0], draws=2, device="numpy")
+    >>> curve = flatness.robustness(machine, patterns, found.weights, eta=[0.0, 1.0], draws=2, device="numpy")
     >>> float(curve.noisy_error_rate[0, 0, 0])
     0.0
     """
     started, rows, chosen = Started.now(), Rows.of(machine, patterns, weights), choose(device)
-    strengths = np.atleast_1d(
-        series("strength", strength, lambda s: (s >= 0) & np.isfinite(s), "finite numbers of at least 0")
-    )
+    etas = np.atleast_1d(series("eta", eta, lambda s: (s >= 0) & np.isfinite(s), "finite numbers of at least 0"))
     draws, seed = whole("draws", draws, 1, 2**31), whole("seed", seed, 0, SEED_LIMIT)
     machine = replace(machine, weights="spherical")  # real inputs have real preactivations
-    rates = np.full((2, len(rows.weights), len(strengths), draws), np.nan)
+    rates = np.full((2, len(rows.weights), len(etas), draws), np.nan)
     count = patterns.count
     for instance, places in rows:
         clean = patterns.xi[instance].astype(float)
@@ -196,15 +194,15 @@ def robustness(
         walkers = np.arange(count, dtype=np.uint64) + np.uint64(instance * count)
         for draw in range(draws):
             z = normals(chosen, seed, Stream.NOISE, 1 + draw, walkers, 1, machine.n)[0]
-            for number, eta in enumerate(strengths):
-                noisy = xi + float(eta) * spread * z
+            for number, size in enumerate(etas):
+                noisy = xi + float(size) * spread * z
                 for form, inputs in enumerate((noisy, chosen.xp.where(noisy < 0, -1.0, 1.0))):
                     rates[form, places, number, draw] = error_rates(machine, chosen, own, inputs, labels)
     variables = {}
     for name, values in zip(("noisy_error_rate", "signed_error_rate"), rates, strict=True):
-        variables[name] = rows.variable(values.mean(axis=2), "strength")
-        variables[f"{name}_error"] = rows.variable(_standard_error(values), "strength")
-    coordinates = {**rows.lead.coords, "strength": strengths}
+        variables[name] = rows.variable(values.mean(axis=2), "eta")
+        variables[f"{name}_error"] = rows.variable(_standard_error(values), "eta")
+    coordinates = {**rows.lead.coords, "eta": etas}
     settings = {"draws": draws, "seed": seed, "device": chosen.name}
     facts = provenance(started, rows.machine.attributes, patterns.attributes(rows.machine), settings)
     return described(xr.Dataset(variables, coordinates, facts), *map(str, rows.lead.dims))

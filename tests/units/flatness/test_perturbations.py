@@ -63,15 +63,13 @@ def test_robustness_of_a_perceptron():
     xi = np.ones((2000, 3))
     xi[::2, :2] = -1
     weights = np.array([3**0.5, 0.0, 0.0])
-    found = flatness.robustness(
-        machine, gpumc.Patterns(xi, xi[:, 0]), weights, strength=[0.0, 1.0, 2.0], draws=5, **NUMPY
-    )
+    found = flatness.robustness(machine, gpumc.Patterns(xi, xi[:, 0]), weights, eta=[0.0, 1.0, 2.0], draws=5, **NUMPY)
     expected = ndtr([-np.inf, -1.0, -0.5])
     error = np.sqrt(expected * (1 - expected) / 10000)
     for name in ("noisy_error_rate", "signed_error_rate"):
         assert (abs(found[name][0] - expected) <= 4 * error).all(), name  # false alarms 3e-4
     constant = flatness.robustness(
-        machine, gpumc.Patterns(xi, np.ones(2000)), np.array([0, 0, 3**0.5]), strength=5.0, draws=2, **NUMPY
+        machine, gpumc.Patterns(xi, np.ones(2000)), np.array([0, 0, 3**0.5]), eta=5.0, draws=2, **NUMPY
     )
     assert float(constant.noisy_error_rate[0, 0]) == 0
 
@@ -102,6 +100,4 @@ def test_what_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         flatness.local_energy(machine, patterns, np.ones(11), **{"perturbation": "flip", **settings})
     with pytest.raises(ConfigError, match="13"):
-        flatness.robustness(
-            gpumc.Perceptron(13), gpumc.random_patterns(gpumc.Perceptron(13), 0.5), np.ones(11), strength=1
-        )
+        flatness.robustness(gpumc.Perceptron(13), gpumc.random_patterns(gpumc.Perceptron(13), 0.5), np.ones(11), eta=1)
