@@ -257,7 +257,10 @@ ERRORS = LOSSES[0]
     ("make", "words"),
     [
         (lambda: exact.states(25), "25 weights.*24"),
-        (lambda: exact.enumerate_states(gpumc.FullCommittee(9, k=3), patterns_of(TINY[0])), "27 weights.*24"),
+        (
+            lambda: exact.enumerate_states(gpumc.FullCommittee(9, k=3), patterns_of(gpumc.Perceptron(9))),
+            "27 weights.*24",
+        ),
         (lambda: exact.enumerate_states(gpumc.Perceptron(7), FEW_PATTERNS), "5 inputs.*n = 7"),
         (lambda: exact.averages(FEW, FEW_PATTERNS, gpumc.Gibbs(ERRORS, -1.0)), "beta"),
         (lambda: exact.averages(FEW, FEW_PATTERNS, gpumc.Gibbs(ERRORS, np.inf)), "beta"),

@@ -9,7 +9,7 @@ import gpumc
 from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.readouts import Majority
-from gpumc.sampling.spheres.slopes import has_kernel
+from gpumc.sampling.spheres.loss_gradient import has_kernel
 from tests.variants import SIGNS, SMALL, SPHERICAL, TINY, by_machine
 
 by_name = by_machine(SIGNS)
