@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"named"},
     {"device"},
     {"activations", "readouts", "weights"},
-    {"machines", "ramps", "losses", "patterns", "measures", "grid", "state", "problems"},
+    {"machines", "ramps", "losses", "patterns", "measures", "grid", "state", "entropy_problems"},
     {"launch", "data", "inputs"},
     {"observables"},
     {"channels"},
