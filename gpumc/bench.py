@@ -278,5 +278,10 @@ def report(
                 flush=True,
             )
     if file:
-        told = {"date": f"{date.today()}", "machine": machine, "walkers": walkers, "rates": [asdict(r) for r in found]}
-        file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        record = {
+            "date": f"{date.today()}",
+            "machine": machine,
+            "walkers": walkers,
+            "rates": [asdict(r) for r in found],
+        }
+        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

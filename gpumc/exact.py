@@ -234,8 +234,7 @@ def joint_distribution(machine: Machine, patterns: Patterns, measure: LocalEntro
             raise ConfigError(f"{name} = {shown(value)}: a joint distribution takes a single finite number")
     beta, coupling = (float(getattr(measure, name)) for name in ("beta", "coupling"))
     centres = _centres(machine, patterns, measure)
-    sampled = isinstance(measure.centre, str)
-    explicit = sampled and measure.centre == "explicit"
+    sampled, explicit = measure.centre_kind != "fixed", measure.centre_kind == "explicit"
     _affordable(machine.weight_count * (measure.replicas + sampled), "weights of replicas and centre")
     weights = states(machine.weight_count)
     dims = ["instance", *(f"replica_{a}" for a in range(measure.replicas)), *["centre"] * explicit]
@@ -254,7 +253,7 @@ def _centres(machine: Machine, patterns: Patterns, measure: LocalEntropy) -> np.
     """The centres of each instance, (instances, centres, weights): all states, or the fixed one. Raises ConfigError."""
     require_binary(machine, "enumeration")
     count, instances = machine.weight_count, patterns.instances
-    if isinstance(measure.centre, str):
+    if measure.centre_kind != "fixed":
         _affordable(2 * count, "weights of a replica and the centre")
         return np.broadcast_to(states(count), (instances, 2**count, count))
     _affordable(count, "weights")

@@ -36,6 +36,7 @@ class Gibbs:
     replicas: ClassVar[int] = 1
     coupling: ClassVar[None] = None
     centre: ClassVar[None] = None
+    centre_kind: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         check_loss(self.loss)
@@ -95,13 +96,17 @@ class LocalEntropy:
     def attributes(self) -> dict[str, Any]:
         """What a dataset says of the measure: those of its parameters that are single numbers."""
         facts = {"measure": "local-entropy", "loss": self.loss.kind, "replicas": self.replicas}
-        facts["centre_kind"] = self.centre if isinstance(self.centre, str) else "fixed"
-        return facts | _single(self.parameters)
+        return facts | {"centre_kind": self.centre_kind} | _single(self.parameters)
+
+    @property
+    def centre_kind(self) -> str:
+        """Whether the centre is "explicit", "traced" or "fixed"; None of a measure without one."""
+        return self.centre if isinstance(self.centre, str) else "fixed"
 
     @property
     def _key(self) -> tuple:
         centre: tuple = (self.centre,)
-        if not isinstance(self.centre, str):
+        if self.centre_kind == "fixed":
             array = xr.DataArray(self.centre)
             labels = tuple((dim, tuple(index)) for dim, index in array.indexes.items())
             centre = (array.dims, labels, array.shape, array.values.tobytes())

@@ -120,19 +120,19 @@ def _own(part: Mapping[str, slice], dim: str, size: int) -> slice:
 
 def _shape(name: str, shape: tuple[int, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
     """The shape with all dimensions of ``sizes`` of an array without names."""
-    whole = tuple(sizes.values())
+    all_sizes = tuple(sizes.values())
     axes = tuple(size for dim, size in sizes.items() if dim not in ("instance", "chain", "replica", "weight"))
-    behind = len(whole) - 1 - len(axes)
+    behind = len(all_sizes) - 1 - len(axes)
     if len(shape) in (1, 2):
-        full = (*(shape[:1] if len(shape) == 2 else (1,)), *[1] * (len(whole) - 2), shape[-1])
+        full = (*(shape[:1] if len(shape) == 2 else (1,)), *[1] * (len(all_sizes) - 2), shape[-1])
     elif len(shape) == 2 + behind and shape[1] in (1, math.prod(axes)):
         full = (shape[0], *(axes if shape[1] > 1 else [1] * len(axes)), *shape[2:])
     else:
         full = shape
-    fits = len(full) == len(whole) and all(size in (1, most) for size, most in zip(full, whole, strict=True))
-    if not fits or full[-1] != whole[-1]:
+    fits = len(full) == len(all_sizes) and all(size in (1, most) for size, most in zip(full, all_sizes, strict=True))
+    if not fits or full[-1] != all_sizes[-1]:
         dims = ("instances", "grid", "chains", "replicas", "weights")
-        flat = (whole[0], math.prod(axes), *whole[1 + len(axes) :])
+        flat = (all_sizes[0], math.prod(axes), *all_sizes[1 + len(axes) :])
         chosen = ", ".join((*dims[: len(flat) - 1], dims[-1]))
         raise ConfigError(
             f"{name} has shape {shape}: (weights,), (instances, weights) or ({chosen}) is needed, here {flat}, or 1 where all "

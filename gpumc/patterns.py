@@ -102,8 +102,8 @@ class Patterns:
     def digest(self) -> str:
         """A short hash of shapes and entries, which tells sets of patterns apart."""
         inputs = np.packbits(self.xi > 0) if self.xi.dtype == np.int8 else self.xi
-        text = str(self.xi.shape).encode() + inputs.tobytes() + np.packbits(self.labels > 0).tobytes()
-        return hashlib.sha256(text).hexdigest()[:16]
+        content = str(self.xi.shape).encode() + inputs.tobytes() + np.packbits(self.labels > 0).tobytes()
+        return hashlib.sha256(content).hexdigest()[:16]
 
     def attributes(self, machine: Machine) -> dict[str, Any]:
         """What a dataset says of these patterns, learned by ``machine``."""
@@ -169,18 +169,18 @@ def alike(
     """
     parity = machine.readout.by_unit
     by_unit = parity or machine.activation == "sign"
-    parts = xi.reshape(len(xi), -1, machine.fan_in if by_unit else machine.n)
+    blocks = xi.reshape(len(xi), -1, machine.fan_in if by_unit else machine.n)
     extent = np.ones((len(xi), 0))
     if xi.dtype != np.int8 and (by_unit or machine.readout.rectified):
-        largest = np.abs(parts).max(axis=2, keepdims=True)
-        parts = parts / np.where(largest > 0, largest, 1)
+        largest = np.abs(blocks).max(axis=2, keepdims=True)
+        blocks = blocks / np.where(largest > 0, largest, 1)
         if not scaled:
             extent = np.log(largest[..., 0])
-    turning = parts if parity else parts.reshape(len(xi), 1, -1)
+    turning = blocks if parity else blocks.reshape(len(xi), 1, -1)
     place = (np.abs(turning) > SMALL * np.abs(turning).max(axis=2, keepdims=True)).argmax(axis=2)
     leading = np.take_along_axis(turning, place[..., None], axis=2)
     sign = np.ones_like(leading) if machine.readout.rectified else np.sign(leading)
-    turned = (parts * sign).reshape(len(xi), -1)
+    turned = (blocks * sign).reshape(len(xi), -1)
     first = _first_equal(np.concatenate([turned, extent], axis=1) if extent.size else turned)
     wanted = labels * np.sign(sign.prod(axis=1)[:, 0]).astype(np.int8)
     return first, wanted * wanted[first]
@@ -270,12 +270,16 @@ def load_patterns(path: str | os.PathLike) -> Patterns:
     that cannot be read, and ConfigError, with the file and (in text) the line and column, for what is wrong in it.
     """
     path = regular(a_path(path))
+    if path.suffix == ".npz":
+        arrays = load_arrays(path, ("xi", "labels"))
+        try:
+            return Patterns(arrays["xi"], arrays["labels"])
+        except ValueError as error:  # ConfigError, and what numpy says of arrays of objects
+            raise ConfigError(f"{path}: {error}") from None
     try:
-        if path.suffix == ".npz":
-            return _load_npz(path)
         with gzip.open(path, "rt", encoding=ENCODING) if path.suffix == ".gz" else path.open(encoding=ENCODING) as file:
             lines = file.read().splitlines()
-    except (OSError, EOFError, UnicodeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
         raise RunError(f"patterns cannot be read from {path}: {error}") from None
     words = ((number, line.partition("#")[0].replace(",", " ").split()) for number, line in enumerate(lines, 1))
     rows = [(number, text) for number, text in words if text]
@@ -285,29 +289,35 @@ def load_patterns(path: str | os.PathLike) -> Patterns:
     return Patterns(table[:, :-1], table[:, -1])
 
 
-def _load_npz(path: Path) -> Patterns:
-    if not zipfile.is_zipfile(path):
-        raise zipfile.BadZipFile("it is not an .npz archive, or it was cut short")
-    with np.load(path, allow_pickle=False) as arrays:
-        missing = {"xi", "labels"} - set(arrays)
-        if missing:
-            raise ConfigError(
-                f"{path} has no array {' and '.join(sorted(missing))}: found {', '.join(arrays) or 'none'}"
-            )
-        try:
-            return Patterns(arrays["xi"], arrays["labels"])
-        except ValueError as error:  # ConfigError, and what numpy says of arrays of objects
-            raise ConfigError(f"{path}: {error}") from None
+def load_arrays(path: str | os.PathLike, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The arrays ``names`` of an ``.npz`` file. Raises RunError for a file that cannot be read, and ConfigError where one is missing, or
+    is of objects."""
+    path = regular(a_path(path))
+    try:
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("it is not an .npz archive, or it was cut short")
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = set(names) - set(arrays)
+            if missing:
+                raise ConfigError(
+                    f"{path} has no array {' and '.join(sorted(missing))}: found {', '.join(arrays) or 'none'}"
+                )
+            try:
+                return {name: arrays[name] for name in names}
+            except ValueError as error:  # what numpy says of arrays of objects
+                raise ConfigError(f"{path}: {error}") from None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"patterns cannot be read from {path}: {error}") from None
 
 
-def _row(path: Path, number: int, text: list[str], length: int) -> list[float]:
+def _row(path: Path, number: int, fields: list[str], length: int) -> list[float]:
     place = f"{path}, line {number}"
-    if len(text) != length or length < 2:
+    if len(fields) != length or length < 2:
         raise ConfigError(
-            f"{place}: {len(text)} numbers, where the first pattern has {length}: inputs and a label are needed"
+            f"{place}: {len(fields)} numbers, where the first pattern has {length}: inputs and a label are needed"
         )
     row = []
-    for column, word in enumerate(text, 1):
+    for column, word in enumerate(fields, 1):
         try:
             value = float(word)
         except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,3 +67,8 @@ def values_of(value: Parameter | None) -> np.ndarray:
     if isinstance(value, Ramp):
         return np.array([value.start, value.stop])
     return np.atleast_1d(0.0 if value is None else value)
+
+
+def ramps(parameters: Mapping[str, Parameter]) -> list[Ramp]:
+    """Those of ``parameters`` that change during a run."""
+    return [value for value in parameters.values() if isinstance(value, Ramp)]

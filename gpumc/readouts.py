@@ -77,13 +77,13 @@ class Readout:
         return np.where(fields > 0, 1, -1).astype(fields.dtype)
 
     @property
-    def rests(self) -> np.ndarray:
-        """What the signs of the other units may sum, or multiply, to: int64 (rests,)."""
+    def sums_of_others(self) -> np.ndarray:
+        """The sums, or products, that the signs of the other units can have: int64 (sums,)."""
         return np.arange(1 - self.units, self.units, 2)
 
-    def ends(self, rest: Number) -> tuple[Number, Number]:
-        """The readouts with a unit's sign at -1, and at +1, where the other units give ``rest``."""
-        return rest - 1, rest + 1
+    def ends(self, others: Number) -> tuple[Number, Number]:
+        """The readouts with a unit's sign at -1, and at +1, where the other units give ``others``."""
+        return others - 1, others + 1
 
     def of(self, fields: np.ndarray) -> np.ndarray:
         """The readout (..., M) of integer fields (..., units, M)."""
@@ -287,11 +287,11 @@ class Product(Readout):
         return 1.0
 
     @property
-    def rests(self) -> np.ndarray:
+    def sums_of_others(self) -> np.ndarray:
         return np.array([-1, 1])
 
-    def ends(self, rest: Number) -> tuple[Number, Number]:
-        return -rest, rest
+    def ends(self, others: Number) -> tuple[Number, Number]:
+        return -others, others
 
     def of(self, fields: np.ndarray) -> np.ndarray:
         return 1 - 2 * ((self.units - np.count_nonzero(fields > 0, axis=-2)) % 2)

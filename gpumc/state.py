@@ -101,9 +101,9 @@ class Model:
         readout = self.machine.readout
         if readout.linear or readout.summed:
             return np.zeros(self.crossings.shape[1], np.int64)
-        rest = readout.rests
-        matter = rest[np.any(self.class_values_at(rest), axis=0)]
-        return matter if len(matter) else rest[:1]
+        others = readout.sums_of_others
+        matter = others[np.any(self.class_values_at(others), axis=0)]
+        return matter if len(matter) else others[:1]
 
     @cached_property
     def crossings(self) -> np.ndarray:
@@ -119,10 +119,10 @@ class Model:
             row[: len(where)] = 2 * where + 1 - self.machine.readout.largest
         return found
 
-    def class_values_at(self, rest: np.ndarray) -> np.ndarray:
-        """Loss with the unit's sign at -1 less loss with it at +1, for each sum or product of the other signs: int64 (grid, len(rest))."""
+    def class_values_at(self, others: np.ndarray) -> np.ndarray:
+        """Loss with the unit's sign at -1 less loss with it at +1, for each sum or product of the ``others``: int64 (grid, others)."""
         largest = self.machine.readout.largest
-        low, high = self.machine.readout.ends(rest)
+        low, high = self.machine.readout.ends(others)
         return self.tables[:, (low + largest) // 2] - self.tables[:, (high + largest) // 2]
 
     @cached_property

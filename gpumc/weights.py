@@ -15,12 +15,15 @@ from gpumc.errors import ConfigError
 
 
 class Weights(ABC):
-    """A kind of weights; arrays of them are (..., units, fan_in), unless something else is said."""
+    """A kind of weights; arrays of them are (..., units, fan_in), unless another shape is given."""
 
     name: ClassVar[str]
     dtype: ClassVar[type]
     #: The values that configurations must have, in words.
     wanted: ClassVar[str]
+    #: The most patterns per weight that can be solved, and the least entropy per weight (nats) of a set that is not empty.
+    capacity_bound: ClassVar[float]
+    least_entropy: ClassVar[float]
 
     @abstractmethod
     def drawn(self, seed: int, stream: int, sweep: object, walker: object, count: int) -> np.ndarray:
@@ -49,6 +52,8 @@ class Binary(Weights):
     name = "binary"
     dtype = np.int8
     wanted = "every weight must be +1 or -1"
+    capacity_bound = 1.0
+    least_entropy = 0.0
 
     def drawn(self, seed: int, stream: int, sweep: object, walker: object, count: int) -> np.ndarray:
         return random_bits(seed, stream, sweep, walker, count)
@@ -72,6 +77,8 @@ class Spherical(Weights):
     name = "spherical"
     dtype = np.float64
     wanted = "weights must be finite, and no unit's all 0"
+    capacity_bound = np.inf
+    least_entropy = -np.inf
 
     def drawn(self, seed: int, stream: int, sweep: object, walker: object, count: int) -> np.ndarray:
         return random_normals(seed, stream, sweep, walker, count)

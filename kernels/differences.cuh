@@ -1,4 +1,4 @@
-// What a flip would cost where every pattern feels it: a loss of the perceptron's field (gpumc/sampling/slopes.py, Differences).
+// What a flip would cost where every pattern feels it: a loss of the perceptron's field (gpumc/sampling/flip_costs.py, Differences).
 #pragma once
 #include "chains.cuh"
 #include "masks.cuh"

@@ -1,4 +1,4 @@
-// What a flip would cost where slopes take few values: bitmaps of the patterns at the margin (gpumc/sampling/slopes.py, Margins).
+// What a flip would cost where slopes take few values: bitmaps of the patterns at the margin (gpumc/sampling/flip_costs.py, Margins).
 #pragma once
 #include "chains.cuh"
 #include "machine.cuh"

@@ -40,7 +40,7 @@ template <class Field> struct Registers {
     int32 known;           // how many patterns are no padding
     int32 row[SHARE];      // of `table`: (field + n) / 2 - moved
     uint32 slope[SHARE];
-    uint32 total, both;    // down - up and down + up (gpumc/sampling/slopes.py), the same in all lanes
+    uint32 total, both;    // down - up and down + up (gpumc/sampling/flip_costs.py), the same in all lanes
 
     __device__ Registers(const Sizes& s, const Signs& weights, const uint32* patterns, const int64* upward, const int32* slopes,
                          const Field* fields)

@@ -1,4 +1,4 @@
-// The slopes of beta times the cross-entropy by the preactivations of real weights: the twin of gpumc/sampling/spheres/slopes.py.
+// The slopes of beta times the cross-entropy by the preactivations of real weights: the twin of gpumc/sampling/spheres/loss_gradient.py.
 #include "exponential.cuh"
 #include "lanes.cuh"
 

@@ -1,4 +1,4 @@
-// What a flip would cost where the readout is a weighted sum of signs or ReLU units (gpumc/sampling/slopes.py, Sums): readouts follow,
+// What a flip would cost where the readout is a weighted sum of signs or ReLU units (gpumc/sampling/flip_costs.py, Sums): readouts follow,
 // losses are looked up.
 #pragma once
 #include "chains.cuh"

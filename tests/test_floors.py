@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"named"},
     {"device"},
     {"activations", "readouts", "weights"},
-    {"machines", "ramps", "losses", "patterns", "measures", "grid", "state", "problems"},
+    {"machines", "ramps", "losses", "patterns", "measures", "grid", "state", "entropy_problems"},
     {"launch", "data", "inputs"},
     {"observables"},
     {"channels"},
@@ -34,6 +34,11 @@ OPEN = (FLOORS[5], FLOORS[-1])
 def part_of(path: Path) -> str:
     """The package or module a file belongs to: the first name below gpumc."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_no_two_modules_have_one_name():
+    names = [path.name for path in PACKAGE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+    assert sorted(names) == sorted(set(names))
 
 
 def floor_of(part: str) -> int:

@@ -1,4 +1,4 @@
-"""The one table of what is sampled: a new machine, loss, sampler or measure is a line here, and every harness judges it."""
+"""The one table of machines, losses and samplers for all tests: a new one is a line here, and `tests/test_variants.py` says if it lacks."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -9,12 +9,11 @@ import pytest
 import gpumc
 from gpumc.measures import Measure
 
-#: Small enough to enumerate pairs of replicas; the last ones have one unit, and an even number of units.
+#: A plain machine of each kind.
+KINDS = (gpumc.Perceptron(7), gpumc.TreeCommittee(9, k=3), gpumc.FullCommittee(3, k=3), gpumc.TreeParity(9, k=3))
+#: Small enough to enumerate pairs of replicas; with an even number of units, ReLU units and output weights.
 TINY = (
-    gpumc.Perceptron(7),
-    gpumc.TreeCommittee(9, k=3),
-    gpumc.FullCommittee(3, k=3),
-    gpumc.TreeParity(9, k=3),
+    *KINDS,
     gpumc.TreeParity(6, k=2),
     gpumc.TreeCommittee(6, k=2, activation="relu"),
     gpumc.FullCommittee(3, k=2, activation="relu"),
@@ -33,9 +32,49 @@ SMALL = (
     gpumc.FullCommittee(35, k=2, activation="relu"),
     gpumc.TreeCommittee(66, k=6, output=[1, 2, -3, 2, 4, -1]),
 )
+#: Those of sign units, whose readouts are odd.
+SIGNS = tuple(machine for machine in TINY if machine.activation == "sign")
+#: Large enough for belief propagation that takes fields as Gaussian, and for weights that solve the patterns.
+MIDDLE = (
+    gpumc.Perceptron(15),
+    gpumc.TreeCommittee(15, k=3),
+    gpumc.FullCommittee(5, k=3),
+    gpumc.TreeParity(15, k=3),
+)
+#: Real weights, with each activation, and with output weights.
+SPHERICAL = (
+    gpumc.Perceptron(6, weights="spherical"),
+    gpumc.TreeCommittee(12, k=3, weights="spherical"),
+    gpumc.TreeCommittee(12, k=4, weights="spherical", activation="relu"),
+    gpumc.TreeCommittee(12, k=3, weights="spherical", activation="erf", slope=0.7),
+    gpumc.FullCommittee(6, k=3, weights="spherical", activation="tanh", slope=2.0),
+    gpumc.FullCommittee(6, k=2, weights="spherical", activation="relu"),
+    gpumc.TreeParity(12, k=3, weights="spherical"),
+    gpumc.TreeParity(12, k=4, weights="spherical", activation="tanh"),
+    gpumc.TreeCommittee(12, k=3, weights="spherical", output=[2, -2, 1]),
+    gpumc.FullCommittee(6, k=2, weights="spherical", activation="tanh", output=[1.5, -0.3]),
+    gpumc.TreeCommittee(12, k=3, weights="spherical", activation="relu", output=[0.2, -1.0, 1.5]),
+)
+#: Those of the recorded bits, and all losses.
 LOSSES = (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7))
+EVERY_LOSS = (*LOSSES, gpumc.SquaredHinge(0.3), gpumc.BandCount(0.8), gpumc.LogBarrier(0.1))
+#: Those of binary weights, and of spherical ones.
 METROPOLIS, HEAT_BATH = SAMPLERS = gpumc.Metropolis(), gpumc.HeatBath()
+SPHERE_SAMPLERS = (gpumc.HMC(), gpumc.Rotations(), gpumc.HitAndRun())
 CENTRES = (None, "explicit", "traced", "fixed")
+
+
+def name_of(machine: gpumc.machines.Machine) -> str:
+    """The id of a machine in a parametrised test."""
+    activation = "" if machine.activation == "sign" else f"-{machine.activation}"
+    sphere = "-spherical" if machine.spherical else ""
+    weighted = "" if machine.readout.plain else "-weighted"
+    return f"{machine.kind}-{machine.n}-{machine.k}{activation}{weighted}{sphere}"
+
+
+def by_machine(machines):
+    """Parametrises a test with these machines."""
+    return pytest.mark.parametrize("machine", machines, ids=name_of)
 
 
 @dataclass(frozen=True)
@@ -48,9 +87,7 @@ class Case:
     centre: str | None
 
     def __str__(self) -> str:
-        activation = "" if self.machine.activation == "sign" else f"-{self.machine.activation}"
-        shape = f"{self.machine.kind}-{self.machine.n}-{self.machine.k}{activation}{'' if self.machine.readout.plain else '-weighted'}"
-        return f"{shape}-{self.loss.kind}-{self.sampler.kind}-{self.centre or 'gibbs'}"
+        return f"{name_of(self.machine)}-{self.loss.kind}-{self.sampler.kind}-{self.centre or 'gibbs'}"
 
     def measure(self, beta=1.2, coupling=0.4, replicas=2) -> Measure:
         if self.centre is None:

@@ -42,8 +42,8 @@ def piecewise(
         below, above = ([log_ndtr(sign * x) for x in places] for sign in (1, -1))
         chances = [xp.zeros_like(mean * spread)]
         if places:
-            inner = zip(pairwise(places), pairwise(below), pairwise(above), strict=True)
-            chances = [below[0], *(_between(xp, *ends) for ends in inner), above[-1]]
+            between = zip(pairwise(places), pairwise(below), pairwise(above), strict=True)
+            chances = [below[0], *(_between(xp, *ends) for ends in between), above[-1]]
         allowed = [log_boltzmann(xp, beta, energy) for energy in energies]
         shares = [chance + log_weight for chance, log_weight in zip(chances, allowed, strict=True)]
         log_z = shares[0]

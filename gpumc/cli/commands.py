@@ -196,6 +196,42 @@ def theory(
 
 
 @app.command()
+def flatness(
+    file: Annotated[Path, typer.Argument(help="Arrays xi, labels and weights.", metavar="FILE.npz", parser=_path)],
+    machine: Annotated[
+        str, typer.Option(help="perceptron, tree-committee, full-committee or tree-parity.")
+    ] = "perceptron",
+    k: Annotated[int | None, typer.Option(help="Hidden units [1].")] = None,
+    weights: Annotated[str | None, typer.Option(help="binary or spherical [binary where all are +-1].")] = None,
+    distance: Annotated[str, typer.Option(help="Of local volumes.")] = "0.02,0.05,0.1",
+    strength: Annotated[str, typer.Option(help="Of the noise of weights.")] = "0.1,0.2,0.3",
+    eta: Annotated[str, typer.Option(help="Of the noise of inputs.")] = "0.5,1,2",
+    gamma: Annotated[float, typer.Option(help="Of the cross-entropy, in the Hessian.")] = 1.0,
+    slope: Annotated[float, typer.Option(help="Of the hidden units, in the Hessian.")] = 1.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, numpy, cuda or cuda:<index>.")] = "auto",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A file to write.", metavar="FILE.h5", parser=_path)
+    ] = None,
+) -> None:
+    """How flat given weights lie: local volumes, errors under noise of weights and inputs, and the Hessian."""
+    from gpumc.cli.flatness import measured, read, table
+    from gpumc.cli.tables import print_theory
+    from gpumc.cli.theory import numbers
+    from gpumc.results import save
+
+    given = read(file, machine, k, weights)
+    places = {
+        "distance": numbers("distance", distance),
+        "strength": numbers("strength", strength),
+        "eta": numbers("eta", eta),
+    }
+    data = measured(*given, places, gamma=gamma, slope=slope, device=device)
+    print_theory(table(data))
+    if output:
+        typer.echo(f"data: {save(data, output)}")
+
+
+@app.command()
 def bench(
     device: Annotated[str | None, typer.Option(help="cpu, numpy, cuda or cuda:<index> [every compiled one].")] = None,
     peers: Annotated[bool, typer.Option("--peers", help="Time the same work in Numba and JAX, too.")] = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -40,12 +41,14 @@ def read(path: Path, kind: str, k: int | None, weights: str | None) -> tuple[Mac
     return machine, patterns, given
 
 
-def measured(machine: Machine, patterns: Patterns, weights: np.ndarray, **settings) -> xr.Dataset:
-    """All measures of flatness of ``weights``: rows (weights,), (instances, weights) or (instances, references, weights); rows of a single
+def measured(
+    machine: Machine, patterns: Patterns, weights: np.ndarray, places: dict[str, Any], **settings: Any
+) -> xr.Dataset:
+    """All measures of flatness, at ``places`` by name, of ``weights``: rows (weights,), (instances, weights) or (instances, references, weights); rows of a single
     instance may be (references, weights)."""
     if weights.ndim == 2 and patterns.instances == 1 and len(weights) != 1:
         weights = weights[None]
-    return flatness.summary(machine, patterns, weights, **settings)
+    return flatness.summary(machine, patterns, weights, **places, **settings)
 
 
 def table(data: xr.Dataset) -> xr.Dataset:

@@ -21,18 +21,18 @@ from gpumc.weights import WEIGHTS
 Numbers = float | list[float]
 #: In a range or list, and points in all.
 MOST_NUMBERS = 10_000
-#: The loss that a parameter alone says.
-SAID = {"gamma": CrossEntropy, "margin": SquaredHinge, "width": BandCount, "cut": LogBarrier}
+#: The loss that has a parameter of this name.
+BY_PARAMETER = {"gamma": CrossEntropy, "margin": SquaredHinge, "width": BandCount, "cut": LogBarrier}
 
 
 def numbers(name: str, typed: str) -> Numbers:
     """One number, a list "0.5,1,2", or a range "0.02:0.3:15" of 15 numbers. Raises ConfigError."""
-    told = f"--{name} {shown(typed)[1:-1]}"
+    option = f"--{name} {shown(typed)[1:-1]}"
     try:
         if ":" not in typed:
             values = [float(part) for part in typed.split(",")]
             if len(values) > MOST_NUMBERS:
-                raise ConfigError(f"{told}: lists of at most {MOST_NUMBERS} numbers are possible")
+                raise ConfigError(f"{option}: lists of at most {MOST_NUMBERS} numbers are possible")
             return values if "," in typed else values[0]
         first, last, count = typed.split(":")
         start, stop, points = float(first), float(last), int(count)
@@ -40,10 +40,10 @@ def numbers(name: str, typed: str) -> Numbers:
         raise
     except ValueError:
         raise ConfigError(
-            f"{told}: a number, a list such as 0.5,1,2, or a range such as 0.02:0.3:15 is needed"
+            f"{option}: a number, a list such as 0.5,1,2, or a range such as 0.02:0.3:15 is needed"
         ) from None
     if not 1 <= points <= MOST_NUMBERS or not np.isfinite([start, stop]).all():
-        raise ConfigError(f"{told}: ranges of 1 to {MOST_NUMBERS} numbers between finite ends are possible")
+        raise ConfigError(f"{option}: ranges of 1 to {MOST_NUMBERS} numbers between finite ends are possible")
     return evenly(start, stop, points)
 
 
@@ -52,7 +52,7 @@ def loss_of(kind: str | None, given: Mapping[str, str]) -> Loss:
     Raises ConfigError."""
     if kind is None and len(given) > 1:
         raise ConfigError(f"--{' and --'.join(given)}: a loss has one of them; --loss says which it is")
-    found = loss_class(kind) if kind else next((SAID[name] for name in given), ErrorCount)
+    found = loss_class(kind) if kind else next((BY_PARAMETER[name] for name in given), ErrorCount)
     for name in given:
         if name not in found.axes:
             raise ConfigError(f"--{name} has no meaning for the loss {found.kind!r}: leave it out")

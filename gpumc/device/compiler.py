@@ -63,8 +63,8 @@ def target(command: str) -> str:
     C++ compiler."""
     done = _run(command, ["-march=native", "-dM", "-E", "-x", "c++", os.devnull], ANSWER)
     if done.returncode or "__cplusplus" not in done.stdout:
-        said = next((f", which says: {line.strip()}" for line in done.stderr.splitlines() if line.strip()), "")
-        raise DeviceError(f"the command {command!r} is no C++ compiler that gpumc can use{said}: {OTHERWISE}")
+        reason = next((f", which says: {line.strip()}" for line in done.stderr.splitlines() if line.strip()), "")
+        raise DeviceError(f"the command {command!r} is no C++ compiler that gpumc can use{reason}: {OTHERWISE}")
     return done.stdout
 
 

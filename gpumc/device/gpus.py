@@ -1,4 +1,4 @@
-"""The GPUs that there are, and whether each can be used: tried before it is taken, so that what is missing is said in time."""
+"""The GPUs that there are, and whether each can be used: tried before it is taken, so that an error comes in time."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def _why_no_work(index: int) -> str:
         folder = os.environ.get("CUPY_CACHE_DIR") or "~/.cupy/kernel_cache"
         return f"cupy cannot keep its kernels in {folder} ({error.strerror or error}): set CUPY_CACHE_DIR to a folder that can be written"
     except Exception as error:  # of cupy, the runtime, the driver, NVRTC or cuBLAS
-        told = f"{type(error).__name__}: {error}"
-        answer = next((words for name, words in ANSWERS.items() if name in told), "")
+        message = f"{type(error).__name__}: {error}"
+        answer = next((words for name, words in ANSWERS.items() if name in message), "")
         return answer or f"its first kernel failed ({first_line(error)})"
     right = np.all(product == 2) and np.allclose(drawn, normals(Device("numpy"), 1, 0, 0, walkers, 1, 4), rtol=1e-12)
     return "" if right else "its first kernel gave wrong numbers: it must not be used"

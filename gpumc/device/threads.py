@@ -36,7 +36,7 @@ class Launch:
     def run(self, pool: Pool, helpers: int) -> None:
         """All ranges, by the calling thread and ``helpers`` of the pool; nothing runs any more when this returns or raises."""
         try:
-            pool.ask(self.help, helpers)
+            pool.submit(self.help, helpers)
             self._work()
             while self.busy:
                 self.ended.get()
@@ -89,7 +89,7 @@ class Pool:
         self._work_queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._threads = 0
 
-    def ask(self, work: Callable[[], None], threads: int) -> None:
+    def submit(self, work: Callable[[], None], threads: int) -> None:
         """Let so many threads call ``work``."""
         while self._threads < threads:
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray as xr
 from numpy.typing import ArrayLike
 
@@ -67,7 +69,7 @@ def summary(
     >>> bool(flatness.summary(machine, patterns, found.weights, device="numpy").log_volume.notnull().all())
     True
     """
-    where = {"seed": seed, "device": device}
+    where: dict[str, Any] = {"seed": seed, "device": device}
     kind = "multiplicative" if machine.spherical else "flip"
     energies = local_energy(machine, patterns, weights, strength=strength, perturbation=kind, **where)
     parts = [energies, robustness(machine, patterns, weights, eta=eta, **where)]

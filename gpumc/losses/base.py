@@ -16,7 +16,7 @@ import numpy as np
 from gpumc.device import array_module
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
-from gpumc.ramps import Ramp
+from gpumc.ramps import Ramp, ramps
 
 #: The fixed point of energies that are not counts.
 FIXED_POINT = 2.0**-20
@@ -166,7 +166,7 @@ class Loss:
     @property
     def ramps(self) -> bool:
         """Whether a parameter moves with the sweeps."""
-        return any(isinstance(value, Ramp) for value in self.parameters.values())
+        return bool(ramps(self.parameters))
 
     def tables(self, machine: Machine) -> np.ndarray:
         """:meth:`table` at each of ``points``: int64 (points, r + 1)."""

@@ -114,14 +114,14 @@ class SquaredHinge(Loss):
         """Of normal variables on either side of the margin, those below with a smaller spread; over NumPy arrays."""
         stiffness, margin = beta * scale**2, self.margin / scale
         shrunk = 1 + stiffness * spread**2
-        inner, middle = spread / np.sqrt(shrunk), (mean + stiffness * spread**2 * margin) / shrunk
+        tilted_spread, tilted_mean = spread / np.sqrt(shrunk), (mean + stiffness * spread**2 * margin) / shrunk
         above = log_ndtr((mean - margin) / spread)
-        below = log_ndtr((margin - middle) / inner)
+        below = log_ndtr((margin - tilted_mean) / tilted_spread)
         below = below - np.log(shrunk) / 2 - stiffness * (margin - mean) ** 2 / (2 * shrunk)
         log_z = np.logaddexp(above, below)
         share = np.exp(below - log_z)
         # Mean and mean square of the way to the margin on either side.
-        ups, downs = _beyond(mean - margin, spread), _beyond(margin - middle, inner)
+        ups, downs = _beyond(mean - margin, spread), _beyond(margin - tilted_mean, tilted_spread)
         first = (1 - share) * ups[0] - share * downs[0]
         second = (1 - share) * ups[1] + share * downs[1]
         slope = (first + margin - mean) / spread**2

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import entr
 
 from gpumc.channels.formulae import check_values
 from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
+from gpumc.entropy_problems import Problems
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs
@@ -23,7 +23,6 @@ from gpumc.messages.edges import Exact, Relaxed
 from gpumc.messages.likelihoods import channel, takes_fields
 from gpumc.messages.priors import Outer, at_distance, in_field
 from gpumc.messages.shared_inputs import SharedAmp
-from gpumc.problems import Problems
 
 FORMS: dict[str, type[Form]] = {"amp": Amp, "relaxed": Relaxed, "exact": Exact}
 #: Arrays (rows, ...) by the name of the quantity, on the host.
@@ -234,10 +233,8 @@ def possible(entropy: np.ndarray, distance: np.ndarray, machine: Machine) -> np.
     """Whether there may be so many configurations at mean distances D: bool (rows,). Where a closure fails they are too few, or more than
     there are without patterns."""
     slack = max(MOST / machine.weight_count, ROUNDING)
-    if machine.spherical:
-        return (entropy >= VOID) & (entropy <= 0.5 * np.log(4 * distance * (1 - distance)) + slack)
-    share = np.clip(distance, 0, 1)
-    return (entropy >= FEWEST / machine.weight_count) & (entropy <= entr(share) + entr(1 - share) + slack)
+    least = VOID if machine.spherical else FEWEST / machine.weight_count
+    return (entropy >= least) & (entropy <= machine.weight_kind.entropy_bound(np.clip(distance, 0, 1)) + slack)
 
 
 def _measured(form: Form, prior: Outer, messages: Messages, beta: np.ndarray) -> Columns:

@@ -197,11 +197,15 @@ def _focused(
     weights, errors = _weights(
         form, form.graph.moments(_prior(of_replicas, steps[0], rows, device, how.dtype).fields(incoming))[0]
     )
-    of_weights = np.float64 if machine.spherical else np.int8
     along = np.full((4, rows, len(steps)), np.nan)
     unknown = np.full(rows, np.nan)
     found = Focused(
-        weights.astype(of_weights), errors, np.zeros(rows, int), unknown, np.zeros((rows, len(steps)), bool), *along
+        weights.astype(machine.weight_kind.dtype),
+        errors,
+        np.zeros(rows, int),
+        unknown,
+        np.zeros((rows, len(steps)), bool),
+        *along,
     )
     unsolved = np.arange(rows)
     for number, step in enumerate(steps):
@@ -257,8 +261,7 @@ def _measure(
     count = graph.machine.weight_count
     local_entropy = to_host(log_partition / count - prior.pull_of(overlap))
     rigid = np.isinf(to_host(prior.coupling))
-    # A centre of spherical weights is on no sphere, and has no distance.
-    apart = np.full(len(incoming), 0.5) if graph.machine.spherical else (1 - to_host(overlap)) / 2
+    apart = to_host(prior.distance_centre(overlap))
     valid = messages.converged & (rigid | possible(local_entropy, apart, graph.machine))
     found.converged[rows, step] = valid
     for name, values in (

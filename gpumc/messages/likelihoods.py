@@ -9,6 +9,8 @@ What may underflow is kept as a logarithm.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gpumc.device import Device
@@ -18,7 +20,7 @@ from gpumc.messages.correlated import CorrelatedSigns
 from gpumc.messages.fields import Linear, Steps
 from gpumc.messages.votes import Signs
 
-Channel = Signs | CorrelatedSigns | Steps | Linear
+Channel = Signs | Steps | Linear
 
 
 def takes_fields(machine: Machine, loss: Loss) -> bool:
@@ -27,7 +29,7 @@ def takes_fields(machine: Machine, loss: Loss) -> bool:
     return machine.readout.linear and not loss.of_sign
 
 
-def channel(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, counts: np.ndarray, dtype: type) -> Channel:
+def channel(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, counts: np.ndarray, dtype: type) -> Any:
     """The factors of ``machine`` and ``loss``, of rows, with ``beta`` for each row, and ``counts``, (2, rows, patterns) on the device, of
     the patterns that want the outputs +1 and -1 of each input."""
     betas = device.asarray(np.asarray(beta, dtype))

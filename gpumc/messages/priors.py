@@ -32,13 +32,13 @@ class Pull:
         """The same for some of the rows."""
         return Pull(self.reference[chosen], self.h[chosen])
 
-    def pull(self, incoming: np.ndarray) -> Pull:
-        """Itself: the field is given."""
-        return self
-
     def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total fields of the weights."""
         return incoming + self.reference * (self.h / 2)[:, None, None]
+
+    def pull(self, incoming: np.ndarray) -> Pull:
+        """Itself, at any incoming fields."""
+        return self
 
     def log_partition(self, incoming: np.ndarray) -> np.ndarray:
         """log sum_W P(W) exp(u W), (rows,), in nats."""
@@ -130,6 +130,10 @@ class Replicas:
     def centre_mean(self, incoming: np.ndarray) -> np.ndarray:
         """The magnetisations of the centre's weights: (rows, units, fan_in)."""
         return array_module(incoming).tanh(self.centre(incoming))
+
+    def distance_centre(self, overlap: np.ndarray) -> np.ndarray:
+        """The mean distance from the centre: (rows,)."""
+        return (1 - overlap) / 2
 
     def pull_of(self, overlap: np.ndarray) -> np.ndarray:
         """c W W~ for each weight: (rows,)."""

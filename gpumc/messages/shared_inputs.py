@@ -7,12 +7,12 @@ The fields of a pattern's units are Gaussian and correlated: the weights of an i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gpumc.machines import Machine
-from gpumc.messages.correlated import MOST_NUMBERS, CorrelatedSigns
+from gpumc.messages.correlated import MOST_NUMBERS
 from gpumc.messages.graph import Graph
 
 
@@ -47,8 +47,8 @@ class SharedAmp:
 
     graph_type: ClassVar[type[Graph]] = SharedGraph
 
-    graph: SharedGraph
-    channel: CorrelatedSigns
+    graph: Any  # a SharedGraph
+    channel: Any  # CorrelatedSigns
 
     @staticmethod
     def row_size(machine: Machine, patterns: int) -> int:

@@ -29,10 +29,6 @@ class SphericalPull:
         """The same for some of the rows."""
         return SphericalPull(self.reference[chosen], self.h[chosen])
 
-    def pull(self, incoming: np.ndarray) -> SphericalPull:
-        """Itself: the field is given."""
-        return self
-
     def fields(self, incoming: np.ndarray) -> np.ndarray:
         """Total messages: (rows, 2, units, fan_in)."""
         linear = incoming[:, 0] + (self.h / 2)[:, None, None] * self.reference
@@ -41,6 +37,10 @@ class SphericalPull:
             return _norm(linear, incoming[:, 1] + lam[:, None, None]) - linear[0].size
 
         return _with_lambda(linear, incoming[:, 1], _root(excess, incoming[:, 1]))
+
+    def pull(self, incoming: np.ndarray) -> SphericalPull:
+        """Itself, at any incoming fields."""
+        return self
 
     def log_partition(self, incoming: np.ndarray) -> np.ndarray:
         """log of the mean over the sphere of exp(B W - A W^2 / 2 - h N D): (rows,), in nats, lambda being integrated over at its saddle
@@ -133,6 +133,10 @@ class SphericalReplicas:
         others = (y - 1) / (t / cavity + 1 - t)
         shared = 1 / ((1 - t) * others * cavity + cavity + t * others)
         return ((incoming[:, 0] / cavity) ** 2 + shared).mean(axis=(1, 2))
+
+    def distance_centre(self, overlap: np.ndarray) -> np.ndarray:
+        """1/2, at which the bound on entropies is largest: the centre is on no sphere, and has no distance."""
+        return 0 * overlap + 0.5
 
     def pull_of(self, overlap: np.ndarray) -> np.ndarray:
         """c W W~ for each weight: (rows,)."""

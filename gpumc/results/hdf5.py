@@ -150,9 +150,9 @@ def _layout(name: str, array: h5py.Dataset) -> tuple[tuple[str, ...] | None, dic
 
 def _values(array: h5py.h5d.DatasetID, shape: tuple[int, ...] | None, dtype: np.dtype) -> Any:
     if dtype.kind not in "biuf" or not shape:
-        whole = h5py.Dataset(array)
-        text = h5py.check_string_dtype(dtype)
-        return whole.asstr()[()] if text is not None and text.length is None else whole[()]
+        dataset = h5py.Dataset(array)
+        string = h5py.check_string_dtype(dtype)
+        return dataset.asstr()[()] if string is not None and string.length is None else dataset[()]
     values = np.empty(shape, dtype)
     array.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
     return values

@@ -20,8 +20,8 @@ from gpumc.device.constants import LOG_BITS
 from gpumc.errors import ConfigError
 from gpumc.grid import Grid
 from gpumc.losses import FIXED_POINT, Loss
-from gpumc.measures import Gibbs, Measure
-from gpumc.ramps import Ramp, values_of
+from gpumc.measures import Measure
+from gpumc.ramps import ramps, values_of
 
 if TYPE_CHECKING:
     from gpumc.sampling.samplers import FlipSampler
@@ -70,7 +70,7 @@ def logistic(words: np.ndarray) -> np.ndarray:
 
 def pulls(measure: Measure) -> np.ndarray:
     """The values a pull can take: int64, in steps of 2 (0 alone where nothing pulls)."""
-    if isinstance(measure, Gibbs):
+    if measure.centre_kind is None:
         return np.zeros(1, np.int64)
     largest = measure.replicas - 1 if traced(measure) else 1
     return np.arange(-largest, largest + 1, 2)
@@ -78,12 +78,12 @@ def pulls(measure: Measure) -> np.ndarray:
 
 def traced(measure: Measure) -> bool:
     """Whether the centre is summed out."""
-    return isinstance(measure.centre, str) and measure.centre == "traced"
+    return measure.centre_kind == "traced"
 
 
 def moving_centre(measure: Measure) -> bool:
     """Whether the centre is sampled along."""
-    return isinstance(measure.centre, str) and measure.centre == "explicit"
+    return measure.centre_kind == "explicit"
 
 
 def log_weight_gain(measure: Measure, coupling: np.ndarray, aligned: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def log_weight_gain(measure: Measure, coupling: np.ndarray, aligned: np.ndarray)
 
     Explicit centre: -2 coupling aligned. Traced: log cosh(coupling (s - 1)) - log cosh(coupling (s + 1)), s = aligned.
     """
-    if isinstance(measure, Gibbs):
+    if measure.centre_kind is None:
         return np.zeros(np.broadcast_shapes(np.shape(coupling), np.shape(aligned)))
     if not traced(measure):
         return -2.0 * coupling * aligned
@@ -142,8 +142,7 @@ class Schedule:
     def of(cls, measure: Measure, burn_in: int, sweeps: int) -> Schedule:
         """The schedule of a whole run."""
         grid = Grid.of(measure)
-        moving = any(isinstance(value, Ramp) for value in grid.parameters.values())
-        length = burn_in + sweeps if moving else 1
+        length = burn_in + sweeps if ramps(grid.parameters) else 1
         columns = {name: grid.values(name, burn_in, sweeps, length) for name in grid.parameters}
         return cls(columns.pop("beta"), columns.pop("coupling"), columns)
 
@@ -173,7 +172,7 @@ class Schedule:
         heat_bath = sampler.heat_bath
         aligned = -pulls(measure) if heat_bath else pulls(measure)
         gain = log_weight_gain(measure, coupling[..., None], aligned)
-        centre = None if isinstance(measure, Gibbs) else centre_thresholds(coupling, measure.replicas)
+        centre = None if measure.centre_kind is None else centre_thresholds(coupling, measure.replicas)
         if measure.loss.counts:
             return Rule(len(beta), _thresholds(beta, gain, pattern_count, heat_bath), None, None, centre)
         costs, gains = (

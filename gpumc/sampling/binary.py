@@ -13,7 +13,6 @@ from gpumc.device import Device, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import random_bits
 from gpumc.errors import ConfigError
-from gpumc.measures import LocalEntropy
 from gpumc.observables import StabilityBins
 from gpumc.sampling import acceptance, sweep
 from gpumc.sampling.acceptance import Rule
@@ -50,7 +49,7 @@ class BinaryWalk:
     def layout(self) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
         """The arrays of a saved state: their dtypes and shapes."""
         signs, integers, count = np.dtype(np.int8), np.dtype(np.int64), self.machine.weight_count
-        centre = {"centre": (signs, (*self.shape[:3], count))} if isinstance(self.measure, LocalEntropy) else {}
+        centre = {"centre": (signs, (*self.shape[:3], count))} if self.measure.centre_kind else {}
         weights = {"weights": (signs, (*self.shape, count))}
         return weights | centre | {"accepted": (integers, self.shape), "sweep": (integers, ())}
 
@@ -72,7 +71,7 @@ class BinaryWalk:
             random = random_bits(self.dynamics.seed, Stream.INITIAL, 0, population.walkers(), self.machine.weight_count)
             weights = np.broadcast_to(random[:, None], (*self.shape, self.machine.weight_count))
         population = self._population(weights, starts.centre, 0)
-        if isinstance(self.measure, LocalEntropy) and starts.centre is None:
+        if self.measure.centre_kind and starts.centre is None:
             sweep.draw_centre(self.device, self.model, population, self.dynamics, self._rule(0, 1), 0)
         return population
 
@@ -235,7 +234,7 @@ class BinaryWalk:
             step = max(1, min(CHUNK, CHUNK_BYTES // (16 * start.shape[-1] + 16 * rows[:1].size)))
             for first in range(0, len(rows), step):
                 rows[first : first + step] = self.machine.fields(start[first : first + step], self.model.xi[i].T)
-        if isinstance(self.measure, LocalEntropy):
+        if self.measure.centre_kind:
             population.centre = np.zeros((*self.shape[:3], population.weights.shape[-1]), np.uint32)
             if centre is not None:
                 population.centre[:] = pack_signs(centre)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from gpumc.grid import Grid
 from gpumc.machines import Machine
-from gpumc.measures import LocalEntropy, Measure
+from gpumc.measures import Measure
 from gpumc.observables import StabilityBins
 from gpumc.ramps import Ramp
 from gpumc.sampling.acceptance import Schedule
@@ -36,7 +36,7 @@ class Records:
         grid = Grid.of(measure).size
         shape = (size[0], grid, size[1])
         y, count = measure.replicas, machine.weight_count
-        has_centre = isinstance(measure, LocalEntropy)
+        has_centre = measure.centre_kind is not None
         bins = len(StabilityBins.of(machine).centres)
         dtype = machine.weight_kind.dtype
         return cls(

@@ -14,7 +14,7 @@ from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.patterns import Patterns
-from gpumc.ramps import Ramp
+from gpumc.ramps import ramps
 from gpumc.sampling.acceptance import NEVER
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.driver import drive
@@ -139,9 +139,9 @@ def need_for_results(walks: Dynamics, part: Part, every: int) -> None:
     (instances, chains), machine, sweeps = part.size, walks.machine, walks.sweeps or 1
     walkers = instances * walks.grid_size * chains * walks.measure.replicas
     records = walkers * (40 * (sweeps // every) + (16 if machine.spherical else 2) * machine.weight_count)
-    ramps = sum(isinstance(value, Ramp) for value in walks.grid.parameters.values())
+    ramp_count = len(ramps(walks.grid.parameters))
     Device("cpu").need(
-        records + 32 * ramps * (walks.burn_in + sweeps),
+        records + 32 * ramp_count * (walks.burn_in + sweeps),
         f"what {sweeps // every} draws of {chains} chains of {instances} instances give",
     )
 

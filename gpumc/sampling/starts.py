@@ -36,7 +36,7 @@ class Starts(NamedTuple):
             weights = _over("init", init, dims, part, check)
         elif init != "random":
             raise ConfigError(f"init = {shown(init)}: 'random' or an array of weights is needed")
-        if centre is None or isinstance(centre, str):
+        if measure.centre_kind != "fixed":
             return cls(weights, None)
         return cls(
             weights, _over("centre", centre, {dim: v for dim, v in dims.items() if dim != "replica"}, part, check)
@@ -65,8 +65,8 @@ def _over(name: str, given: Any, dims: dict[str, np.ndarray], part: Part, check:
     names = list(dims)
     chain = names.index("chain")
     grid = [len(dims[name]) for name in names[1:chain]]
-    inner = array.shape[chain:]
-    array = np.broadcast_to(array, (len(array), *grid, *inner)).reshape(len(array), -1, *inner)
+    from_chain = array.shape[chain:]
+    array = np.broadcast_to(array, (len(array), *grid, *from_chain)).reshape(len(array), -1, *from_chain)
     instances, chains = part.size
     return np.broadcast_to(
         array, (instances, array.shape[1], chains, *[len(dims[name]) for name in names[chain + 1 :]])

@@ -19,7 +19,7 @@ from gpumc.launch import Sizes
 from gpumc.measures import Measure
 from gpumc.sampling import acceptance
 from gpumc.sampling.acceptance import Rule, exponential, logistic
-from gpumc.sampling.slopes import slopes_of
+from gpumc.sampling.flip_costs import slopes_of
 from gpumc.state import Model, Population, pack_signs, unpack_signs
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ def capacity(machine: Machine | Limit) -> float:
     """
     limit = Limit.of(machine)
     if limit.kind == "tree-parity" and limit.many:
-        return 1.0 if limit.weights == "binary" else np.inf
+        return limit.weight_kind.capacity_bound
     if limit.weights == "binary":
         return _zero_entropy_alpha(limit)
     if limit.many:

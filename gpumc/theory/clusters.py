@@ -40,6 +40,9 @@ from gpumc.theory.theory_grid import dataset, theory_grid
 
 #: Beyond so many replicas the limit of infinitely many is to be asked for.
 MOST_REPLICAS = 100
+#: The weights' part by the kind of weights, for a number of replicas and for y -> infinity.
+FEW: dict[str, type[FewBinary] | type[FewSpherical]] = {"binary": FewBinary, "spherical": FewSpherical}
+MANY: dict[str, type[ManyBinary] | type[ManySpherical]] = {"binary": ManyBinary, "spherical": ManySpherical}
 
 
 VARIABLES = (
@@ -75,15 +78,15 @@ def few_patterns(limit: Limit, q0: np.ndarray, q1: np.ndarray, y: np.ndarray) ->
 def many_patterns(limit: Limit, delta: np.ndarray, q1: np.ndarray) -> Patterns:
     """The patterns as y -> infinity."""
     kernel = limit.kernel
-    whole, spread = kernel.overlap(q1), np.sqrt(kernel.slope(q1) * delta)[:, None]
-    factor, outer = errors(len(q1)), np.sqrt(whole)[:, None] * Z
+    overlap, spread = kernel.overlap(q1), np.sqrt(kernel.slope(q1) * delta)[:, None]
+    factor, outer = errors(len(q1)), np.sqrt(overlap)[:, None] * Z
 
     x = 0 * outer
     # The highest value of log g - x^2 / 2, by Newton's method from below, where its slope is convex.
     for _ in range(NEWTON_STEPS):
-        moments = factor.moments(outer + spread * x, 1 - whole)
+        moments = factor.moments(outer + spread * x, 1 - overlap)
         x = x + (spread * moments.slope - x) / (1 - spread**2 * moments.curvature)
-    moments = factor.moments(outer + spread * x, 1 - whole)
+    moments = factor.moments(outer + spread * x, 1 - overlap)
     highest = moments.log_z - x**2 / 2
     free = average(highest)
     return Patterns(kernel.slope(q1) * average(moments.slope**2), free, free, average_error(highest))
@@ -207,20 +210,19 @@ def _parity_capacity(limit: Limit) -> float:
 
 def _possible(limit: Limit, entropy: np.ndarray) -> np.ndarray:
     """Where ``entropy`` (rows,) is not negative, which that of binary weights cannot be."""
-    return entropy >= (-ENTROPY_ROUNDING if limit.weights == "binary" else -np.inf)
+    return entropy >= limit.weight_kind.least_entropy - ENTROPY_ROUNDING
 
 
 def _bound(limit: Limit, q1: np.ndarray, y: np.ndarray) -> np.ndarray:
     """F without patterns."""
     centre = (1 - np.sqrt(q1)) / 2
     many = entr(centre) + entr(1 - centre) if limit.weights == "binary" else 0.5 * np.log1p(-q1)
-    side = FewBinary if limit.weights == "binary" else FewSpherical
-    few = side(q1, np.where(np.isinf(y), 2.0, y)).answer(np.zeros_like(q1)).free_entropy
+    few = FEW[limit.weights](q1, np.where(np.isinf(y), 2.0, y)).answer(np.zeros_like(q1)).free_entropy
     return np.where(np.isinf(y), many, few)
 
 
 def _few(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    side = FewBinary if limit.weights == "binary" else FewSpherical
+    side = FEW[limit.weights]
 
     def step(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         q0 = np.clip(x[:, 0], 0.0, q1[rows] * (1 - 1e-9))
@@ -245,7 +247,7 @@ def _few(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict
 
 
 def _many(limit: Limit, alpha: np.ndarray, q1: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    side = ManyBinary if limit.weights == "binary" else ManySpherical
+    side = MANY[limit.weights]
 
     def step(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         share = np.clip(x[:, 0], 1e-12, 1 - 1e-12)

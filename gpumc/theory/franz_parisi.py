@@ -106,8 +106,8 @@ class Problem:
         spread = np.sqrt(q - t**2 / own.q)
         # The reference's field given u: its mean, and what is left of its variance.
         shared = (self.s - t) / spread
-        parts = own.parts(np.maximum(1 - own.q - shared**2, SMALLEST_VARIANCE))
-        points = zip(*(part.points(np.sqrt(own.q)[:, None] * Z2, shared) for part in parts), strict=True)
+        terms = own.concave_terms(np.maximum(1 - own.q - shared**2, SMALLEST_VARIANCE))
+        points = zip(*(term.points(np.sqrt(own.q)[:, None] * Z2, shared) for term in terms), strict=True)
         z, log_weight, direct = (np.concatenate(kind, axis=2) for kind in points)
         weight = np.exp(log_weight - log_weight.max(axis=2, keepdims=True))
         across = own.slope()[:, :, None]

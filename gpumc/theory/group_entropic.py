@@ -75,9 +75,9 @@ class FewSpherical:
     def answer(self, r0: np.ndarray) -> Side:
         """At r0 = q0 / w^2, w = 1 - q1 + y (q1 - q0)."""
         y, q1 = self.y, self.q1
-        whole = 1 - q1 + y * q1
-        q0 = 2 * r0 * whole**2 / (2 * r0 * whole * y + 1 + np.sqrt(4 * r0 * whole * y + 1))
-        w = whole - y * q0
+        eigenvalue = 1 - q1 + y * q1
+        q0 = 2 * r0 * eigenvalue**2 / (2 * r0 * eigenvalue * y + 1 + np.sqrt(4 * r0 * eigenvalue * y + 1))
+        w = eigenvalue - y * q0
         free = 0.5 * np.log1p(-q1) + np.log(w / (1 - q1)) / (2 * y) + q0 / (2 * w)
         local = 0.5 * np.log1p(-q1) + (q1 - q0) / (2 * w) + q0 / (2 * w) - y * q0 * (q1 - q0) / (2 * w**2)
         return Side(q0, free, local)

@@ -57,13 +57,13 @@ class GroupPatterns(NamedTuple):
 def group_patterns(factor: Factor, q0: np.ndarray, q1: np.ndarray, y: np.ndarray) -> GroupPatterns:
     """At output overlaps ``q0`` of groups and ``q1`` within them, (rows,)."""
 
-    def row(own: int) -> tuple[float, ...]:
-        outer, whole, count = q0[own], q1[own], y[own]
-        between, left = max(whole - outer, 0.0), 1 - whole
-        pull = 6 * np.sqrt(outer * between) * count / (left + count * between)
-        rule = GroupRule.of(pull, np.sqrt(left / between) if between > 0 else np.inf)
-        u = np.sqrt(outer) * Z2[:, None] + np.sqrt(between) * rule.z
-        log_g, slope, loss = _moments(factor.rows(np.array([own])), u, left)
+    def row(group: int) -> tuple[float, ...]:
+        q_between, q_within, count = q0[group], q1[group], y[group]
+        shared, own = max(q_within - q_between, 0.0), 1 - q_within
+        pull = 6 * np.sqrt(q_between * shared) * count / (own + count * shared)
+        rule = GroupRule.of(pull, np.sqrt(own / shared) if shared > 0 else np.inf)
+        u = np.sqrt(q_between) * Z2[:, None] + np.sqrt(shared) * rule.z
+        log_g, slope, loss = _moments(factor.rows(np.array([group])), u, own)
         log_z, weight, half = rule.tilted(count * log_g)
         averages = ((weight * slope).sum(-1) ** 2, (weight * slope**2).sum(-1), log_z, (weight * log_g).sum(-1))
         error = abs((log_z - half) @ DZ2) + halving_error(log_z, DZ2)

@@ -10,7 +10,8 @@ import numpy as np
 from gpumc.channels.effective_kernels import IDENTITY, RELU, SIGN, Kernel
 from gpumc.checks import keep, one_of, real, text
 from gpumc.errors import ConfigError
-from gpumc.machines import WEIGHTS, Machine
+from gpumc.machines import Machine
+from gpumc.weights import WEIGHTS, Weights
 
 KINDS = ("perceptron", "tree-committee", "tree-parity")
 #: Sums over more units take too long, and are those of k = inf to all digits that matter.
@@ -89,6 +90,11 @@ class Limit:
         """What a dataset says of the machine."""
         facts: dict[str, Any] = {"machine": self.kind, "weights": self.weights, "k": self.k}
         return facts if self.kind == "perceptron" else facts | {"activation": self.activation}
+
+    @property
+    def weight_kind(self) -> Weights:
+        """The properties of this kind of weights."""
+        return WEIGHTS[self.weights]
 
     @property
     def many(self) -> bool:

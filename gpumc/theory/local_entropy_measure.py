@@ -34,7 +34,7 @@ def replicated(limit: Limit, measure: LocalEntropy, alpha: ArrayLike, started: S
     loss, y = measure.loss, measure.replicas
     if limit != Limit("perceptron", "binary"):
         raise ConfigError("theory of a LocalEntropy is for the binary perceptron")
-    if not isinstance(measure.centre, str):
+    if measure.centre_kind == "fixed":
         raise ConfigError("theory of a LocalEntropy has no fixed centre: use centre = 'explicit'")
     if y > MOST_REPLICAS:
         raise ConfigError(f"theory: replicas = {y}: numbers up to {MOST_REPLICAS} are needed")

@@ -121,9 +121,9 @@ def _gibbs(limit: Limit, measure: Gibbs, alpha: ArrayLike, device: Device, start
         variables["beta_frozen"] = np.where(cold, frozen, np.nan)
     elif cold.any():
         _lowest(variables, density, rows, alpha, cold)
-    whole = {"stability_density": density} if limit.gaussian else {}
+    densities = {"stability_density": density} if limit.gaussian else {}
     asked = limit.attributes, measure.attributes
-    return dataset(grid, variables, *asked, started=started, device=device, stability=STABILITY, densities=whole)
+    return dataset(grid, variables, *asked, started=started, device=device, stability=STABILITY, densities=densities)
 
 
 def _frozen(limit: Limit, loss: Loss, alpha: np.ndarray, cold: np.ndarray, device: Device) -> np.ndarray:

@@ -68,7 +68,7 @@ class Reference:
         """That of log g~ at sqrt(q) z, (rows, Z2)."""
         return self.factor.moments(np.sqrt(self.q)[:, None] * Z2, 1 - self.q).slope
 
-    def parts(self, variance: np.ndarray) -> list[Part]:
+    def concave_terms(self, variance: np.ndarray) -> list[Part]:
         """Functions of means (rows, ...) whose exponentials sum to g~ at variances (rows,); each is concave."""
         if self.factor.loss.counts:
             return self._counted(variance)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from gpumc.channels.formulae import both_labels
 from gpumc.checks import one_of, shown
 from gpumc.device import Device, choose
+from gpumc.entropy_problems import Problems, entropy_bound
 from gpumc.errors import ConfigError
 from gpumc.grid import distinct_points
 from gpumc.losses import ErrorCount
@@ -18,7 +19,6 @@ from gpumc.machines import Machine
 from gpumc.measures import Gibbs, LocalEntropy
 from gpumc.messages import BeliefPropagation
 from gpumc.patterns import Patterns, check_together
-from gpumc.problems import Problems, entropy_bound
 from gpumc.schema import VARIABLES, Started, described, provenance
 from gpumc.volumes.integration import ThermodynamicIntegration
 from gpumc.volumes.problem_grid import ProblemGrid

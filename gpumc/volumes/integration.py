@@ -18,13 +18,13 @@ from gpumc.checks import keep, whole
 from gpumc.device import Device, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import SEED_LIMIT, philox
+from gpumc.entropy_problems import Problems
 from gpumc.errors import ConfigError
 from gpumc.grid import distinct_points
 from gpumc.losses import Loss
 from gpumc.machines import Machine, require_binary
 from gpumc.measures import Gibbs, LocalEntropy
 from gpumc.patterns import Patterns
-from gpumc.problems import Problems
 from gpumc.sampling import HeatBath, Part, dynamics
 
 #: Where an integration over beta ends if beta is inf, and the least fraction of samples without error that is trusted there.

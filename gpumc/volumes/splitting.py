@@ -19,10 +19,10 @@ from gpumc.checks import keep, whole
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import SEED_LIMIT, philox
+from gpumc.entropy_problems import Problems, entropy_bound
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs
-from gpumc.problems import Problems, entropy_bound
 from gpumc.ramps import values_of
 from gpumc.sampling.spheres.geometry import normalised
 from gpumc.volumes.billiards import Billiards

@@ -8,21 +8,13 @@ import pytest
 import gpumc
 from gpumc import exact
 from gpumc.errors import ConfigError
+from tests.variants import LOSSES, TINY, by_machine
 
-MACHINES = [
-    gpumc.Perceptron(9),
-    gpumc.TreeCommittee(9, k=3),
-    gpumc.FullCommittee(3, k=3),
-    gpumc.TreeParity(9, k=3),
-    gpumc.TreeParity(10, k=2),
-    gpumc.TreeCommittee(10, k=2, activation="relu"),
-]
-by_name = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: f"{m.kind}-{m.n}-{m.k}-{m.activation}")
-LOSSES = [gpumc.ErrorCount(), gpumc.CrossEntropy(0.8)]
+by_name = by_machine(TINY)
 by_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
 #: n = 5, 3 patterns: with 3 replicas and a centre, 2^20 joint states.
-TINY = gpumc.Perceptron(5)
-TINY_PATTERNS = gpumc.random_patterns(TINY, alpha=0.6, instances=2, seed=3)
+FEW = gpumc.Perceptron(5)
+FEW_PATTERNS = gpumc.random_patterns(FEW, alpha=0.6, instances=2, seed=3)
 
 
 def patterns_of(machine, alpha=0.7, instances=2):
@@ -76,7 +68,7 @@ def test_chunks_change_nothing(monkeypatch):
 
 
 def test_several_gammas():
-    machine, gammas = MACHINES[0], [0.5, 2.0]
+    machine, gammas = TINY[0], [0.5, 2.0]
     data = exact.enumerate_states(machine, patterns_of(machine), gpumc.CrossEntropy(gammas))
     assert data.energy.dims == ("instance", "gamma", "state")
     averages = exact.averages(machine, patterns_of(machine), gpumc.Gibbs(gpumc.CrossEntropy(gammas), [0.5, 1.0, 3.0]))
@@ -119,7 +111,7 @@ def test_energy_is_the_derivative_of_log_z(machine, loss):
 
 @by_loss
 def test_hot_and_cold_limits(loss):
-    machine = MACHINES[0]
+    machine = TINY[0]
     patterns = patterns_of(machine)
     states = exact.enumerate_states(machine, patterns, loss)
     hot, cold = (exact.averages(machine, patterns, gpumc.Gibbs(loss, beta)) for beta in (0.0, 1e5))
@@ -130,9 +122,9 @@ def test_hot_and_cold_limits(loss):
 
 
 def brute_force(loss, beta, coupling, replicas, centres):
-    """(energy, overlap_centre, overlap_replicas) of instance 0 of TINY by a sum over every joint state, from the definitions."""
+    """(energy, overlap_centre, overlap_replicas) of instance 0 of FEW by a sum over every joint state, from the definitions."""
     states = np.array(list(product((-1, 1), repeat=5)))
-    stability = TINY_PATTERNS.labels[0] * (states @ TINY_PATTERNS.xi[0].T.astype(int)) / np.sqrt(5)
+    stability = FEW_PATTERNS.labels[0] * (states @ FEW_PATTERNS.xi[0].T.astype(int)) / np.sqrt(5)
     if loss.counts:
         energy = (stability < 0).sum(axis=1).astype(float)
     else:
@@ -157,9 +149,9 @@ def test_three_replicas_against_brute_force(loss, centre):
     fixed = np.array([1, 1, -1, 1, -1]) if centre == "fixed" else None
     expected = brute_force(loss, 1.1, 0.3, 3, None if fixed is None else fixed[None])
     measure = gpumc.LocalEntropy(loss, 1.1, 0.3, 3, centre if fixed is None else fixed)
-    found = exact.averages(TINY, TINY_PATTERNS, measure)
+    found = exact.averages(FEW, FEW_PATTERNS, measure)
     assert set(found) == {"energy", "energy_per_pattern", "error_rate", "overlap_centre", "overlap_replicas"}
-    np.testing.assert_allclose(found.energy_per_pattern * TINY_PATTERNS.count, found.energy)
+    np.testing.assert_allclose(found.energy_per_pattern * FEW_PATTERNS.count, found.energy)
     assert not loss.counts or np.allclose(found.error_rate, found.energy_per_pattern)
     for name, value in zip(("energy", "overlap_centre", "overlap_replicas"), expected, strict=True):
         assert float(found[name][0]) == pytest.approx(value, abs=1e-5)
@@ -168,11 +160,11 @@ def test_three_replicas_against_brute_force(loss, centre):
 @by_loss
 def test_joint_distribution_gives_the_averages(loss):
     measure = gpumc.LocalEntropy(loss, 1.1, 0.3, 3)
-    joint = exact.joint_distribution(TINY, TINY_PATTERNS, measure)
+    joint = exact.joint_distribution(FEW, FEW_PATTERNS, measure)
     assert joint.dims == ("instance", "replica_0", "replica_1", "replica_2", "centre")
     np.testing.assert_allclose(joint.sum(joint.dims[1:]), 1)
-    averages = exact.averages(TINY, TINY_PATTERNS, measure)
-    energy = exact.enumerate_states(TINY, TINY_PATTERNS, loss).energy.values
+    averages = exact.averages(FEW, FEW_PATTERNS, measure)
+    energy = exact.enumerate_states(FEW, FEW_PATTERNS, loss).energy.values
     states = exact.states(5).astype(float)
     overlap = states @ states.T / 5
     one = joint.sum(["replica_1", "replica_2", "centre"]).values
@@ -187,12 +179,12 @@ def test_a_traced_centre_leaves_the_replicas_as_they_were():
     """P(W^1..W^y) ~ prod_a exp(-beta L(W^a)) prod_i 2cosh(coupling sum_a W^a_i), and the marginal of the explicit measure."""
     beta, coupling = 0.9, 0.35
     explicit, traced = (
-        exact.joint_distribution(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[0], beta, coupling, 2, centre))
+        exact.joint_distribution(FEW, FEW_PATTERNS, gpumc.LocalEntropy(LOSSES[0], beta, coupling, 2, centre))
         for centre in ("explicit", "traced")
     )
     assert traced.dims == ("instance", "replica_0", "replica_1")
     np.testing.assert_allclose(explicit.sum("centre"), traced, rtol=1e-12)
-    energy = exact.enumerate_states(TINY, TINY_PATTERNS).energy.values[0]
+    energy = exact.enumerate_states(FEW, FEW_PATTERNS).energy.values[0]
     states = exact.states(5).astype(int)
     attraction = np.log(2 * np.cosh(coupling * (states[:, None] + states[None]))).sum(axis=-1)
     formula = np.exp(-beta * (energy[:, None] + energy) + attraction)
@@ -218,13 +210,13 @@ def test_without_coupling_replicas_are_gibbs(machine, loss):
 def test_one_replica_is_gibbs(loss, centre):
     """The sum over the centre does not depend on one replica, and the centre follows it: <W.W~>/N = tanh(coupling)."""
     measure = gpumc.LocalEntropy(loss, 1.4, 0.6, 1, centre)
-    found = exact.averages(TINY, TINY_PATTERNS, measure)
-    np.testing.assert_allclose(found.energy, exact.averages(TINY, TINY_PATTERNS, gpumc.Gibbs(loss, 1.4)).energy)
+    found = exact.averages(FEW, FEW_PATTERNS, measure)
+    np.testing.assert_allclose(found.energy, exact.averages(FEW, FEW_PATTERNS, gpumc.Gibbs(loss, 1.4)).energy)
     np.testing.assert_allclose(found.overlap_centre, np.tanh(0.6))
     assert np.all(np.isnan(found.overlap_replicas))
-    energy = exact.enumerate_states(TINY, TINY_PATTERNS, loss).energy.values
+    energy = exact.enumerate_states(FEW, FEW_PATTERNS, loss).energy.values
     weight = np.exp(-1.4 * energy)
-    joint = exact.joint_distribution(TINY, TINY_PATTERNS, measure)
+    joint = exact.joint_distribution(FEW, FEW_PATTERNS, measure)
     marginal = joint.sum("centre") if centre == "explicit" else joint
     np.testing.assert_allclose(marginal, weight / weight.sum(axis=1, keepdims=True))
 
@@ -232,18 +224,18 @@ def test_one_replica_is_gibbs(loss, centre):
 def test_strong_coupling_makes_one_machine_of_all():
     """All replicas lie on the centre, whose weight is exp(-y beta L); a hundred of them overflow nothing."""
     for replicas in (3, 100):
-        found = exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[1], 0.3, 30.0, replicas))
-        gibbs = exact.averages(TINY, TINY_PATTERNS, gpumc.Gibbs(LOSSES[1], 0.3 * replicas))
+        found = exact.averages(FEW, FEW_PATTERNS, gpumc.LocalEntropy(LOSSES[1], 0.3, 30.0, replicas))
+        gibbs = exact.averages(FEW, FEW_PATTERNS, gpumc.Gibbs(LOSSES[1], 0.3 * replicas))
         np.testing.assert_allclose(found.energy, gibbs.energy, rtol=1e-9)
         np.testing.assert_allclose(found.overlap_replicas, 1)
 
 
 def test_a_grid_of_a_measure_is_its_points():
-    loss, patterns = gpumc.CrossEntropy([0.5, 2.0]), TINY_PATTERNS
-    grid = exact.averages(TINY, patterns, gpumc.LocalEntropy(loss, [0.5, 1.0], [0.1, 0.4], 2))
+    loss, patterns = gpumc.CrossEntropy([0.5, 2.0]), FEW_PATTERNS
+    grid = exact.averages(FEW, patterns, gpumc.LocalEntropy(loss, [0.5, 1.0], [0.1, 0.4], 2))
     assert grid.energy.dims == ("instance", "beta", "gamma", "coupling")
     for beta, gamma, coupling in product((0.5, 1.0), (0.5, 2.0), (0.1, 0.4)):
-        alone = exact.averages(TINY, patterns, gpumc.LocalEntropy(gpumc.CrossEntropy(gamma), beta, coupling, 2))
+        alone = exact.averages(FEW, patterns, gpumc.LocalEntropy(gpumc.CrossEntropy(gamma), beta, coupling, 2))
         point = grid.sel(beta=beta, gamma=gamma, coupling=coupling)
         for name in alone:
             assert np.array_equal(point[name], alone[name]), name
@@ -251,9 +243,9 @@ def test_a_grid_of_a_measure_is_its_points():
 
 def test_a_centre_for_each_instance():
     centres = np.array([[1, 1, 1, -1, 1], [-1, 1, -1, -1, 1]])
-    both = exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[0], 1.0, 0.4, 2, centres))
+    both = exact.averages(FEW, FEW_PATTERNS, gpumc.LocalEntropy(LOSSES[0], 1.0, 0.4, 2, centres))
     for i in range(2):
-        alone = exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(LOSSES[0], 1.0, 0.4, 2, centres[i]))
+        alone = exact.averages(FEW, FEW_PATTERNS, gpumc.LocalEntropy(LOSSES[0], 1.0, 0.4, 2, centres[i]))
         for name in both:
             assert both[name][i] == alone[name][i]
 
@@ -265,20 +257,23 @@ ERRORS = LOSSES[0]
     ("make", "words"),
     [
         (lambda: exact.states(25), "25 weights.*24"),
-        (lambda: exact.enumerate_states(gpumc.FullCommittee(9, k=3), patterns_of(MACHINES[0])), "27 weights.*24"),
-        (lambda: exact.enumerate_states(gpumc.Perceptron(7), TINY_PATTERNS), "5 inputs.*n = 7"),
-        (lambda: exact.averages(TINY, TINY_PATTERNS, gpumc.Gibbs(ERRORS, -1.0)), "beta"),
-        (lambda: exact.averages(TINY, TINY_PATTERNS, gpumc.Gibbs(ERRORS, np.inf)), "beta"),
-        (lambda: exact.solutions_by_distance(TINY, TINY_PATTERNS, np.ones(4)), "reference has shape"),
-        (lambda: exact.solutions_by_distance(TINY, TINY_PATTERNS, np.zeros(5)), "reference"),
-        (lambda: exact.averages(TINY, TINY_PATTERNS, ERRORS), "measure"),
-        (lambda: exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, np.inf, 0.1, 2)), "beta"),
         (
-            lambda: exact.joint_distribution(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, [0.1, 0.2], 2)),
+            lambda: exact.enumerate_states(gpumc.FullCommittee(9, k=3), patterns_of(gpumc.Perceptron(9))),
+            "27 weights.*24",
+        ),
+        (lambda: exact.enumerate_states(gpumc.Perceptron(7), FEW_PATTERNS), "5 inputs.*n = 7"),
+        (lambda: exact.averages(FEW, FEW_PATTERNS, gpumc.Gibbs(ERRORS, -1.0)), "beta"),
+        (lambda: exact.averages(FEW, FEW_PATTERNS, gpumc.Gibbs(ERRORS, np.inf)), "beta"),
+        (lambda: exact.solutions_by_distance(FEW, FEW_PATTERNS, np.ones(4)), "reference has shape"),
+        (lambda: exact.solutions_by_distance(FEW, FEW_PATTERNS, np.zeros(5)), "reference"),
+        (lambda: exact.averages(FEW, FEW_PATTERNS, ERRORS), "measure"),
+        (lambda: exact.averages(FEW, FEW_PATTERNS, gpumc.LocalEntropy(ERRORS, np.inf, 0.1, 2)), "beta"),
+        (
+            lambda: exact.joint_distribution(FEW, FEW_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, [0.1, 0.2], 2)),
             "coupling",
         ),
-        (lambda: exact.averages(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 0.1, 2, np.ones(4))), "centre"),
-        (lambda: exact.joint_distribution(TINY, TINY_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 0.1, 4)), "25 weights"),
+        (lambda: exact.averages(FEW, FEW_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 0.1, 2, np.ones(4))), "centre"),
+        (lambda: exact.joint_distribution(FEW, FEW_PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 0.1, 4)), "25 weights"),
     ],
 )
 def test_what_cannot_be_enumerated(make, words):

@@ -6,10 +6,9 @@ import pytest
 import gpumc
 from gpumc.errors import ConfigError
 from gpumc.losses import FIXED_POINT
+from tests.variants import TINY, by_machine
 
-MACHINES = [gpumc.Perceptron(31), gpumc.TreeCommittee(27, k=9), gpumc.FullCommittee(5, k=3), gpumc.TreeParity(9, k=3)]
-MACHINES.append(gpumc.TreeCommittee(12, k=4, activation="relu"))
-by_name = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.kind)
+by_name = by_machine(TINY)
 #: A table is rounded to the nearest multiple of the fixed point.
 ROUNDING = FIXED_POINT / 2
 
@@ -87,7 +86,7 @@ def test_squared_hinges_that_make_no_sense(loss, words):
 
 
 def test_several_gammas_are_rows():
-    machine, gammas = MACHINES[0], [0.5, 1, 2]
+    machine, gammas = TINY[0], [0.5, 1, 2]
     loss = gpumc.CrossEntropy(gamma=gammas)
     assert loss.gamma == (0.5, 1.0, 2.0)
     assert np.array_equal(loss.tables(machine), [gpumc.CrossEntropy(g).tables(machine)[0] for g in gammas])
@@ -102,7 +101,7 @@ def test_gammas_that_make_no_sense(gamma):
 
 def test_a_loss_beyond_the_table():
     with pytest.raises(ConfigError, match=r"gamma = 0\.0001 .* less than 2048"):
-        gpumc.CrossEntropy(1e-4).tables(MACHINES[0])
+        gpumc.CrossEntropy(1e-4).tables(TINY[0])
 
 
 @pytest.mark.parametrize("make", [lambda: gpumc.CrossEntropy("a"), lambda: gpumc.SquaredHinge("a")])

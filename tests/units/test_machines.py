@@ -8,26 +8,11 @@ import pytest
 import gpumc
 from gpumc.device import choose
 from gpumc.errors import ConfigError
-from gpumc.machines import MACHINES
 from gpumc.readouts import Majority
-from gpumc.sampling.spheres.slopes import has_kernel
+from gpumc.sampling.spheres.loss_gradient import has_kernel
+from tests.variants import SIGNS, SMALL, SPHERICAL, TINY, by_machine
 
-SMALL = [
-    gpumc.Perceptron(7),
-    gpumc.TreeCommittee(15, k=3),
-    gpumc.FullCommittee(5, k=3),
-    gpumc.TreeParity(9, k=3),
-    gpumc.TreeParity(10, k=2),
-    gpumc.TreeParity(5, k=1),
-]
-RECTIFIED = [gpumc.TreeCommittee(20, k=4, activation="relu"), gpumc.FullCommittee(5, k=2, activation="relu")]
-#: Given output weights.
-WEIGHTED = [
-    gpumc.TreeCommittee(9, k=3, output=[3, -1, 1]),
-    gpumc.FullCommittee(5, k=4, output=[1, 2, -3, 1]),
-    gpumc.TreeCommittee(15, k=3, activation="relu", output=[2, -1, 3]),
-]
-by_name = pytest.mark.parametrize("machine", SMALL, ids=lambda m: f"{m.kind}-{m.n}-{m.k}")
+by_name = by_machine(SIGNS)
 
 
 def stability(machine, weights, pattern, label) -> float:
@@ -62,7 +47,7 @@ def draw(machine, count=20, patterns=30):
     return tuple(rng.choice(np.array([-1, 1], np.int8), shape) for shape in shapes)
 
 
-@pytest.mark.parametrize("machine", SMALL + RECTIFIED + WEIGHTED, ids=lambda m: f"{m.kind}-{m.n}-{m.k}-{m.activation}")
+@by_machine(TINY + SMALL)
 def test_stabilities(machine):
     weights, xi, labels = draw(machine)
     expected = [[stability(machine, w, x, s) for x, s in zip(xi, labels, strict=True)] for w in weights]
@@ -120,8 +105,8 @@ def test_opposite_weights(machine):
 
 
 def test_weight_counts():
-    assert [m.weight_count for m in SMALL] == [7, 15, 15, 9, 10, 5]
-    assert [m.fan_in for m in SMALL] == [7, 5, 5, 3, 5, 5]
+    assert [m.weight_count for m in SMALL] == [131, 99, 105, 75, 66, 33, 33, 66, 70, 66]
+    assert [m.fan_in for m in SMALL] == [131, 11, 35, 25, 33, 33, 33, 11, 35, 11]
 
 
 def test_fields_of_many_inputs_are_exact():
@@ -134,11 +119,6 @@ def test_fields_of_many_inputs_are_exact():
 def test_pattern_counts():
     assert gpumc.Perceptron(1001).pattern_count(0.4) == 400
     assert gpumc.FullCommittee(5, k=3).pattern_count(2.0) == 30
-
-
-def test_kinds():
-    assert set(MACHINES) == {"perceptron", "tree-committee", "full-committee", "tree-parity"}
-    assert all(MACHINES[m.kind] is type(m) for m in SMALL)
 
 
 @pytest.mark.parametrize(
@@ -181,20 +161,7 @@ def test_machines_that_make_no_sense(make, words):
         make()
 
 
-SPHERICAL = [
-    gpumc.Perceptron(6, weights="spherical"),
-    gpumc.TreeCommittee(12, k=3, weights="spherical"),
-    gpumc.TreeCommittee(12, k=4, weights="spherical", activation="relu"),
-    gpumc.TreeCommittee(12, k=3, weights="spherical", activation="erf", slope=0.7),
-    gpumc.FullCommittee(6, k=3, weights="spherical", activation="tanh", slope=2.0),
-    gpumc.FullCommittee(6, k=2, weights="spherical", activation="relu"),
-    gpumc.TreeParity(12, k=3, weights="spherical"),
-    gpumc.TreeParity(12, k=4, weights="spherical", activation="tanh"),
-    gpumc.TreeCommittee(12, k=3, weights="spherical", output=[2, -2, 1]),
-    gpumc.FullCommittee(6, k=2, weights="spherical", activation="tanh", output=[1.5, -0.3]),
-    gpumc.TreeCommittee(12, k=3, weights="spherical", activation="relu", output=[0.2, -1.0, 1.5]),
-]
-spherical = pytest.mark.parametrize("machine", SPHERICAL, ids=lambda m: f"{m.kind}-{m.activation}-{m.readout.plain}")
+spherical = by_machine(SPHERICAL)
 
 
 def real_stability(machine, weights, pattern, label) -> float:

@@ -346,3 +346,5 @@ def test_patterns_fit_any_machine_with_their_inputs():
     patterns = gpumc.random_patterns(MACHINE, 1.0)
     for teacher in TEACHERS:
         patterns.check(teacher)
+        weights = np.ones((1, teacher.weight_count), np.int8)
+        assert teacher.stabilities(weights, patterns.xi[0], patterns.labels[0]).shape == (1, patterns.count)

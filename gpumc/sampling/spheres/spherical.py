@@ -117,8 +117,8 @@ class SphericalWalk:
         row = 8 * max(self.machine.k * self.dynamics.patterns.count, self.machine.weight_count)
         fitting_rows = max(32, BLOCK_BYTES[self.device.kind] // row)
         rows = min(MOST_ROWS, 1 << (fitting_rows.bit_length() - 1))  # products of such sizes are fastest
-        whole = self.dynamics.grid_size * self.chains
-        return max(1, min(rows // self.replicas, 1 << (whole - 1).bit_length()))
+        population = self.dynamics.grid_size * self.chains
+        return max(1, min(rows // self.replicas, 1 << (population - 1).bit_length()))
 
     @property
     def layout(self) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:

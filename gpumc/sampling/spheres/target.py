@@ -11,7 +11,7 @@ from gpumc.inputs import preactivations, unit_inputs
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.sampling.spheres.geometry import log_mean_exp, norms
-from gpumc.sampling.spheres.slopes import slopes
+from gpumc.sampling.spheres.loss_gradient import slopes
 
 
 @dataclass(frozen=True)

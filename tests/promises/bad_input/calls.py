@@ -22,18 +22,10 @@ from gpumc import exact, theory
 from gpumc.device import Device
 from gpumc.sampling import Part
 from gpumc.sampling.samplers import SAMPLERS
+from tests.variants import EVERY_LOSS, SPHERICAL, TINY
 
-MACHINES = [
-    gpumc.Perceptron(5),
-    gpumc.TreeCommittee(9, k=3),
-    gpumc.FullCommittee(3, k=2, activation="relu"),
-    gpumc.TreeParity(6, k=2),
-    gpumc.Perceptron(6, weights="spherical"),
-    gpumc.TreeCommittee(9, k=3, weights="spherical"),
-    gpumc.TreeCommittee(6, k=2, weights="spherical", activation="relu"),
-    gpumc.TreeParity(6, k=2, weights="spherical", activation="tanh"),
-]
-LOSSES = [gpumc.ErrorCount(), gpumc.CrossEntropy(1.0), gpumc.CrossEntropy([0.5, 2.0]), gpumc.SquaredHinge()]
+MACHINES = TINY + SPHERICAL
+LOSSES = [*EVERY_LOSS, gpumc.CrossEntropy([0.5, 2.0])]
 
 
 def _dataset() -> xr.Dataset:

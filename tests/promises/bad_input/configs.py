@@ -6,6 +6,7 @@ A new section or key goes into ``right``, a new kind of mistake into ``SPOILS``;
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import re
@@ -14,6 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
+
+import gpumc
+from tests.variants import SPHERICAL, TINY
 
 
 @dataclass(frozen=True)
@@ -64,17 +68,15 @@ def _value(value: Any) -> str:
     return repr(value)
 
 
-#: Machines of every kind, small enough that a run takes milliseconds.
-MACHINES = (
-    {"kind": "perceptron", "n": 11},
-    {"kind": "perceptron", "n": [5, 9]},
-    {"kind": "perceptron", "n": 6, "weights": "spherical"},
-    {"kind": "tree-committee", "n": 15, "k": 3},
-    {"kind": "tree-committee", "n": 12, "k": 4, "activation": "relu"},
-    {"kind": "tree-committee", "n": 8, "k": 2, "weights": "spherical", "activation": "tanh", "slope": 2.0},
-    {"kind": "full-committee", "n": 5, "k": 3},
-    {"kind": "tree-parity", "n": 10, "k": 2},
-)
+def _table(machine: gpumc.machines.Machine) -> dict[str, Any]:
+    """The section of ``machine``, without its defaults."""
+    values = {field.name: (getattr(machine, field.name), field.default) for field in dataclasses.fields(machine)}
+    given = {name: value for name, (value, default) in values.items() if value != default}
+    return {"kind": machine.kind} | {name: list(v) if isinstance(v, tuple) else v for name, v in given.items()}
+
+
+#: A run of each takes milliseconds.
+MACHINES = ({"kind": "perceptron", "n": [5, 9]}, *map(_table, TINY + SPHERICAL))
 ALPHAS = (0.5, 1, [0.4, 0.8], {"start": 0.3, "stop": 0.6, "num": 2})
 LOSSES = (
     {"kind": "error-count"},

@@ -231,17 +231,28 @@ def test_the_centre_is_kept_as_it_was():
 def test_nothing_harmless_is_raised():
     """Where NumPy is told to raise at everything, underflow and the like are none of the user's business."""
     patterns = gpumc.random_patterns(SPHERE, 0.5, seed=1)
+    found = []
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        gpumc.sample(
-            MACHINE, PATTERNS, gpumc.Gibbs(ERRORS, [0.0, 1000.0, np.inf]), **(SETTINGS | {"sampler": gpumc.HeatBath()})
+        found.append(
+            gpumc.sample(
+                MACHINE,
+                PATTERNS,
+                gpumc.Gibbs(ERRORS, [0.0, 1000.0, np.inf]),
+                **(SETTINGS | {"sampler": gpumc.HeatBath()}),
+            )
         )
-        gpumc.sample(MACHINE, PATTERNS, gpumc.Gibbs(gpumc.CrossEntropy([400.0, 1e50]), 1.0), **SETTINGS)
-        gpumc.sample(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1e300, 1e5, 3), **SETTINGS)
-        gpumc.sample(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 800.0, 3, "traced"), **SETTINGS)
-        gpumc.sample(SPHERE, patterns, gpumc.LocalEntropy(gpumc.CrossEntropy(1e3), 1.0, 1e3, 3, "traced"), **SETTINGS)
-        gpumc.exact.averages(MACHINE, PATTERNS, gpumc.Gibbs(ERRORS, [0.0, 1000.0]))
-        gpumc.exact.averages(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1000.0, 10.0, 30))
-        gpumc.entropy(MACHINE, PATTERNS, gpumc.Gibbs(gpumc.ErrorCount(), [0.0, 1000.0]), device="numpy")
-        gpumc.local_entropy(MACHINE, PATTERNS, np.ones(9), field=[-1e3, 0.0, 1e3], device="numpy")
+        found.append(gpumc.sample(MACHINE, PATTERNS, gpumc.Gibbs(gpumc.CrossEntropy([400.0, 1e50]), 1.0), **SETTINGS))
+        found.append(gpumc.sample(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1e300, 1e5, 3), **SETTINGS))
+        found.append(gpumc.sample(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1.0, 800.0, 3, "traced"), **SETTINGS))
+        found.append(
+            gpumc.sample(
+                SPHERE, patterns, gpumc.LocalEntropy(gpumc.CrossEntropy(1e3), 1.0, 1e3, 3, "traced"), **SETTINGS
+            )
+        )
+        found.append(gpumc.exact.averages(MACHINE, PATTERNS, gpumc.Gibbs(ERRORS, [0.0, 1000.0])))
+        found.append(gpumc.exact.averages(MACHINE, PATTERNS, gpumc.LocalEntropy(ERRORS, 1000.0, 10.0, 30)))
+        found.append(gpumc.entropy(MACHINE, PATTERNS, gpumc.Gibbs(gpumc.ErrorCount(), [0.0, 1000.0]), device="numpy"))
+        found.append(gpumc.local_entropy(MACHINE, PATTERNS, np.ones(9), field=[-1e3, 0.0, 1e3], device="numpy"))
         theory.replica_symmetric(theory.Limit("perceptron"), gpumc.Gibbs(gpumc.ErrorCount(), [1e3, np.inf]), alpha=0.4)
+    assert all(np.isfinite(data.energy).all() for data in found[:7])

@@ -24,7 +24,8 @@ def test_what_can_rise_or_is_annealed_is_not(beta):
     patterns = gpumc.random_patterns(BINARY, 3.0, 1, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        gpumc.sample(BINARY, patterns, gpumc.Gibbs(gpumc.ErrorCount(), beta), **SHORT)
+        data = gpumc.sample(BINARY, patterns, gpumc.Gibbs(gpumc.ErrorCount(), beta), **SHORT)
+    assert (data.energy.isel(draw=-1) > 0).all(), "there are errors to be silent about"
 
 
 @pytest.mark.parametrize("machine", [SPHERICAL, BINARY], ids=["spherical", "binary"])
@@ -33,10 +34,11 @@ def test_a_start_from_a_solution_is_not(machine):
     patterns = gpumc.random_patterns(machine, 1 / machine.n, 1, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        gpumc.sample(
+        data = gpumc.sample(
             machine,
             patterns,
             gpumc.Gibbs(gpumc.ErrorCount(), np.inf),
             init=patterns.xi[0, 0] * patterns.labels[0, 0],
             **SHORT,
         )
+    assert (data.energy == 0).all()

@@ -8,6 +8,7 @@ import pytest
 import gpumc
 from gpumc import exact
 from gpumc.patterns import alike
+from tests.variants import SIGNS, by_machine
 
 MACHINES = (
     gpumc.Perceptron(21),
@@ -80,16 +81,7 @@ def test_focusing_searches_as_if_they_were_once(machine, alpha):
         assert expected.errors.any() or protocol is not few
 
 
-SMALL = (
-    gpumc.Perceptron(9),
-    gpumc.TreeCommittee(9, 3),
-    gpumc.FullCommittee(3, 3),
-    gpumc.TreeParity(9, 3),
-    gpumc.TreeParity(6, 2),
-)
-
-
-@pytest.mark.parametrize("machine", SMALL, ids=str)
+@by_machine(SIGNS)
 @pytest.mark.parametrize("loss", [gpumc.ErrorCount(), gpumc.CrossEntropy(1.5)], ids=str)
 def test_losses_of_one_constraint_are_summed(machine, loss):
     """One input is a tree, where messages are exact: three patterns want one output of it, and one the other."""

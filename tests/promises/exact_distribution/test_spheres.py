@@ -16,7 +16,7 @@ from gpumc.sampling.spheres.centre import draw_below_one, draw_centre
 from gpumc.sampling.spheres.geometry import log_mean_exp, normalised, norms, tangent
 from gpumc.sampling.spheres.hit_and_run import errors_along
 from gpumc.sampling.spheres.hmc import Potential, leapfrog
-from gpumc.sampling.spheres.slopes import slopes
+from gpumc.sampling.spheres.loss_gradient import slopes
 from gpumc.sampling.spheres.target import Pull, Target
 
 RNG = np.random.default_rng

@@ -5,18 +5,20 @@ import pytest
 
 import gpumc
 from gpumc import exact
-from tests.variants import same_bits
+from gpumc.readouts import Linear, Majority, Rectified
+from tests.variants import SMALL, by_machine, same_bits
 
 #: Grid points whose losses jump at other fields, and at more or fewer of them.
 LOSSES = [gpumc.ErrorCount((-0.9, 0.0, 0.7)), gpumc.BandCount((0.05, 0.8, 1.2))]
-MACHINES = [gpumc.Perceptron(131), gpumc.TreeCommittee(99, k=9), gpumc.TreeCommittee(66, k=6, activation="relu")]
+#: Of fields, of signs and of ReLU units.
+READOUTS = [next(m for m in SMALL if type(m.readout) is kind) for kind in (Linear, Majority, Rectified)]
 by_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 @by_loss
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("machine", MACHINES, ids=lambda m: f"{m.kind}-{m.activation}")
+@by_machine(READOUTS)
 @pytest.mark.parametrize(("sampler", "centre"), [(gpumc.Metropolis(), "explicit"), (gpumc.HeatBath(), "traced")])
 def test_twins(machine, loss, sampler, centre, device):
     patterns = gpumc.random_patterns(machine, 0.9, instances=2, seed=11)
@@ -27,7 +29,7 @@ def test_twins(machine, loss, sampler, centre, device):
 
 
 @by_loss
-@pytest.mark.parametrize("machine", MACHINES, ids=lambda m: f"{m.kind}-{m.activation}")
+@by_machine(READOUTS)
 def test_the_energy_is_the_count_of_errors(machine, loss):
     """Of the final weights, from their stabilities alone; and the error rate is that count."""
     patterns = gpumc.random_patterns(machine, 0.9, seed=11)

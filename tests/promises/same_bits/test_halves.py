@@ -8,11 +8,10 @@ from gpumc.errors import DeviceError
 from gpumc.messages import belief_propagation
 from gpumc.sampling.binary import BinaryWalk
 from gpumc.sampling.spheres.spherical import SphericalWalk
-from tests.variants import same_bits
+from tests.variants import SPHERICAL, TINY, by_machine, same_bits
 
 SETTINGS = {"chains": 5, "burn_in": 3, "sweeps": 6, "every": 2, "seed": 4, "device": "numpy"}
 COUPLED = gpumc.LocalEntropy(gpumc.CrossEntropy([0.5, 1.0]), 2.0, 0.3, 2)
-MACHINES = [gpumc.Perceptron(15), gpumc.TreeCommittee(9, 3, weights="spherical", activation="tanh")]
 
 
 def full(most: int, machine, monkeypatch) -> list[int]:
@@ -30,7 +29,7 @@ def full(most: int, machine, monkeypatch) -> list[int]:
     return tried
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.kind)
+@by_machine([TINY[0], SPHERICAL[3]])
 def test_halves_have_the_same_bits(machine, monkeypatch):
     patterns = gpumc.random_patterns(machine, 0.6, 3, seed=2)
     whole = gpumc.sample(machine, patterns, COUPLED, **SETTINGS)
@@ -41,7 +40,7 @@ def test_halves_have_the_same_bits(machine, monkeypatch):
     assert told[-1][0] == told[-1][1], "what was done twice is counted once"
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.kind)
+@by_machine([TINY[0], SPHERICAL[3]])
 def test_nothing_smaller(machine, monkeypatch):
     full(0, machine, monkeypatch)
     with pytest.raises(DeviceError, match=r"out of memory on device numpy \(no more\)"):
@@ -49,7 +48,7 @@ def test_nothing_smaller(machine, monkeypatch):
 
 
 def test_what_was_shown_is_not_shown_again(monkeypatch):
-    machine, shown = MACHINES[0], []
+    machine, shown = TINY[0], []
     full(2, machine, monkeypatch)
     with pytest.raises(DeviceError, match="out of memory"):
         gpumc.sample(

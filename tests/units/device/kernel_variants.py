@@ -7,20 +7,11 @@ import numpy as np
 
 from gpumc.device.constants import COMPILED
 from gpumc.launch import machine_variant, sweep_variant
-from gpumc.losses import CrossEntropy, ErrorCount
-from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
 from gpumc.state import Model
+from tests.variants import LOSSES, SMALL, TINY
 
-MACHINES = (
-    Perceptron(5),
-    TreeCommittee(15, k=3),
-    FullCommittee(5, k=9),
-    TreeParity(9, k=3),
-    TreeParity(6, k=2),
-    TreeCommittee(6, k=2, activation="relu"),
-    TreeCommittee(9, k=3, output=[3, -1, 1]),
-)
-LOSSES = (ErrorCount(), CrossEntropy(gamma=1.0))
+#: One has nine units, which are counted in more bit planes.
+COMPILED_MACHINES = (*TINY, SMALL[1])
 FIELDS = (np.dtype(np.int16), np.dtype(np.int32))
 
 
@@ -29,7 +20,7 @@ def model(machine, loss) -> Model:
     return Model.of(machine, [loss], np.ones((1, 1, machine.n), np.int8), np.ones((1, 1), np.int8))
 
 
-MODELS = [model(machine, loss) for machine, loss in product(MACHINES, LOSSES)]
+MODELS = [model(machine, loss) for machine, loss in product(COMPILED_MACHINES, LOSSES)]
 
 
 def distinct(variants: Iterable[dict[str, int]]) -> list[dict[str, int]]:

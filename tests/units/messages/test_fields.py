@@ -137,6 +137,7 @@ def test_what_both_labels_allow(machine):
 def test_right_losses_pass(loss):
     for machine in (REAL, BINARY, gpumc.TreeCommittee(9, 3)):
         check_values(machine, loss)
+    assert np.isfinite(loss.values(np.linspace(-3, 3, 61))).all()
 
 
 def test_a_count_without_kinks_is_refused_where_stabilities_are_real():

@@ -10,15 +10,7 @@ import gpumc
 from gpumc import exact, theory
 from gpumc.errors import ConfigError
 from tests.units.volumes.enumeration import at_fields, middle_solutions, satisfiable
-
-SMALL = (
-    gpumc.Perceptron(9),
-    gpumc.TreeCommittee(9, 3),
-    gpumc.FullCommittee(3, 3),
-    gpumc.TreeCommittee(9, 3, output=(2, -2, 1)),
-    gpumc.TreeParity(9, 3),
-    gpumc.TreeParity(6, 2),
-)
+from tests.variants import SIGNS, by_machine
 
 
 def bp(form="auto", **settings):
@@ -30,7 +22,7 @@ def one_pattern(machine, instances=3):
     return gpumc.Patterns(patterns.xi[:, :1], patterns.labels[:, :1])
 
 
-@pytest.mark.parametrize("machine", SMALL, ids=str)
+@by_machine(SIGNS)
 @pytest.mark.parametrize(
     ("loss", "beta"), [(gpumc.ErrorCount(), [0.7, 3.0]), (gpumc.CrossEntropy([0.5, 2.0]), [0.7, 3.0])], ids=str
 )
@@ -46,7 +38,7 @@ def test_a_tree_is_solved_exactly(machine, loss, beta):
     assert found.converged.all()
 
 
-@pytest.mark.parametrize("machine", SMALL, ids=str)
+@by_machine(SIGNS)
 def test_a_tree_is_solved_exactly_around_a_reference(machine):
     patterns, fields = one_pattern(machine), np.array([-0.5, 0.3, 2.0])
     errors = exact.enumerate_states(machine, patterns).errors.values

@@ -11,11 +11,11 @@ from gpumc import exact
 from gpumc.errors import ConfigError
 from gpumc.volumes.integration import _jackknife, _total
 from tests.units.volumes.enumeration import middle_solutions, satisfiable
+from tests.variants import MIDDLE, by_machine
 
 #: 20 comparisons in this file at 4.5 standard errors over chains (few of them: Student's t): below 2 % in all, at fixed seeds.
 FAR = 4.5
 QUICK = gpumc.ThermodynamicIntegration(temperatures=16, couplings=12, chains=16, burn_in=200, sweeps=2000, every=10)
-MACHINES = (gpumc.Perceptron(15), gpumc.TreeCommittee(15, 3), gpumc.FullCommittee(5, 3), gpumc.TreeParity(15, 3))
 
 
 def agrees(found, truth):
@@ -24,7 +24,7 @@ def agrees(found, truth):
     return abs(found.entropy - truth) < FAR * found.entropy_error
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=str)
+@by_machine(MIDDLE)
 def test_all_solutions(machine):
     patterns, errors = satisfiable(machine, 0.3, 2, seed=3)
     found = gpumc.entropy(machine, patterns, method=QUICK, device="cpu")

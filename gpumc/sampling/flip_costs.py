@@ -1,4 +1,4 @@
-"""What a flip would cost: the NumPy side of ``kernels/margins.cuh``, ``differences.cuh`` and ``sums.cuh``.
+"""Energy changes of flips: the NumPy side of ``kernels/margins.cuh``, ``differences.cuh`` and ``sums.cuh``.
 
 Flipping weight i of unit l moves the field of every pattern by -2 w_i xi_i: down where w_i xi_i = +1, else up. Let ``down`` and
 ``up`` be what the loss would gain if all fields of the unit went down, or all up, and D what it would gain if those with
@@ -32,7 +32,7 @@ class Margins:
     ahead = 1
 
     def __init__(self, model: Model, instances: slice, grid_of: np.ndarray, fields: np.ndarray):
-        self.machine, self.rest = model.machine, model.classes
+        self.machine, self.others = model.machine, model.classes
         self._crossings = model.crossings[grid_of].astype(fields.dtype)
         self.values = model.class_values[grid_of]
         self._counts_errors = bool(np.all(self.values == 1))
@@ -43,7 +43,7 @@ class Margins:
         walkers, k, self._count = fields.shape
         self._fields = _padded(fields, words).swapaxes(0, 1).copy()
         self._instance = np.repeat(np.arange(count), walkers // count)
-        self.active = np.empty((k, len(self.rest), words, count, walkers // count), np.uint64)
+        self.active = np.empty((k, len(self.others), words, count, walkers // count), np.uint64)
         self._by_walker = self.active.reshape(*self.active.shape[:3], walkers)
         self._count_dtype = np.int16 if model.pattern_count < 2**15 else np.int32
         self.total, self.both = np.empty((2, k, walkers), self._count_dtype if self._counts_errors else np.int64)
@@ -94,8 +94,8 @@ class Margins:
     def _refresh(self, who: np.ndarray, edges: np.ndarray) -> None:
         """Follow the patterns with field +1 and -1 of every unit, uint64 (2, A, k, words), of the walkers ``who``."""
         sums = np.zeros((2, 1, 1), self.total.dtype)
-        for index, rest in enumerate(self.rest):
-            sides = edges & self._with_rest(who, rest)
+        for index, others in enumerate(self.others):
+            sides = edges & self._with_others(who, others)
             self._by_walker[:, index, :, who] = sides[0] | sides[1]
             counts = np.bitwise_count(sides).sum(axis=-1, dtype=self.total.dtype)
             sums = sums + (counts if self._counts_errors else self.values[who, index, None] * counts)
@@ -117,9 +117,9 @@ class Margins:
         """Bits of the fields +1, and of the fields -1: uint64 (2, ..., words) of (..., WORD_BITS x words)."""
         return _bits(fields == self._ends.reshape(2, *[1] * fields.ndim))
 
-    def _with_rest(self, who: np.ndarray, rest: int) -> np.ndarray:
-        """Where the other units' signs have the sum or product ``rest``, should this unit's be +, or -: uint64 (2, A, 1, words)."""
-        low, high = self.machine.readout.ends(rest)
+    def _with_others(self, who: np.ndarray, others: int) -> np.ndarray:
+        """Where the other units' signs have the sum or product ``others``, should this unit's be +, or -: uint64 (2, A, 1, words)."""
+        low, high = self.machine.readout.ends(others)
         return _bits(self._readout[who] == np.array((high, low), np.int16)[:, None, None])[:, :, None]
 
 
