@@ -66,6 +66,7 @@ __all__ = [
     "entropy",
     "exact",
     "fashion_mnist",
+    "flatness",
     "focusing_bp",
     "learn",
     "load_patterns",
@@ -79,7 +80,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from gpumc import exact, theory
+    from gpumc import exact, flatness, theory
     from gpumc.data import fashion_mnist
     from gpumc.learning import CrossEntropySGD, EntropicLeastAction, LeastAction, ReplicatedSGD, learn
     from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge
@@ -103,7 +104,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
         return getattr(importlib.import_module(_HOME_OF[name]), name)
-    if name in ("exact", "machines", "losses", "measures", "patterns", "theory"):
+    if name in ("exact", "flatness", "machines", "losses", "measures", "patterns", "theory"):
         return importlib.import_module(f"gpumc.{name}")
     raise AttributeError(f"module 'gpumc' has no attribute {name!r}")
 

@@ -13,6 +13,7 @@ from gpumc.checks import text
 from gpumc.errors import ConfigError, first_line
 from gpumc.machines import MACHINES, Machine
 from gpumc.patterns import Patterns, load_arrays
+from gpumc.schema import attributes
 
 #: Variables that the table has, and the dimension of each beyond the weights.
 COLUMNS = {
@@ -44,21 +45,24 @@ def read(path: Path, kind: str, k: int | None, weights: str | None) -> tuple[Mac
 def measured(
     machine: Machine, patterns: Patterns, weights: np.ndarray, places: dict[str, Any], **settings: Any
 ) -> xr.Dataset:
-    """All measures of flatness, at ``places`` by name, of ``weights``: rows (weights,), (instances, weights) or (instances, references, weights); rows of a single
-    instance may be (references, weights)."""
+    """All measures of flatness, at ``places`` by name, of ``weights``, (weights,), (instances, weights) or
+    (instances, references, weights); those of a single instance may be (references, weights)."""
     if weights.ndim == 2 and patterns.instances == 1 and len(weights) != 1:
         weights = weights[None]
     return flatness.summary(machine, patterns, weights, **places, **settings)
 
 
 def table(data: xr.Dataset) -> xr.Dataset:
-    """A column for every variable at every distance, strength and eta."""
+    """A column for every variable at every distance, strength and eta, over the dimensions of the weights, which are numbered."""
     columns: dict[str, xr.DataArray] = {}
     for name, dim in COLUMNS.items():
         if name not in data:
             continue
         for place in data[dim].values if dim else [None]:
-            heading = f"{name}_{data[dim].attrs.get('symbol', dim).strip(chr(92))}={place:g}" if dim else name
-            column = data[name] if place is None else data[name].sel({dim: place}, drop=True)
-            columns[heading] = column
-    return xr.Dataset(columns)
+            heading = name if place is None else f"{name}_at_{place:g}"
+            columns[heading] = data[name] if place is None else data[name].sel({dim: place}, drop=True)
+    found = xr.Dataset(columns)
+    for dim in found.dims:
+        found = found.assign_coords({dim: np.arange(found.sizes[dim])})
+        found[dim].attrs = attributes(str(dim))
+    return found

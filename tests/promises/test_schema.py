@@ -8,13 +8,14 @@ import pytest
 import xarray as xr
 
 import gpumc
-from gpumc import exact, schema, theory
+from gpumc import exact, flatness, schema, theory
 from gpumc._version import __version__
 from gpumc.device import Device
 from gpumc.errors import ConfigError
 
 MACHINE, SPHERE = gpumc.Perceptron(11), gpumc.Perceptron(12, weights="spherical")
 PATTERNS, REAL = (gpumc.random_patterns(machine, 0.3, 2, seed=1) for machine in (MACHINE, SPHERE))
+ROWS = SPHERE.normalised(np.random.default_rng(1).normal(size=(2, 3, 12)))
 LOSS = gpumc.CrossEntropy([0.5, 2.0])
 GIBBS = gpumc.Gibbs(LOSS, [0.5, 1.0])
 LOCAL = gpumc.LocalEntropy(LOSS, [0.5, 1.0], [0.1, 0.5], 2)
@@ -107,6 +108,38 @@ DATASETS = {
         "instance start replica weight",
         "patterns seed",
     ),
+    "hessian": (
+        lambda: flatness.hessian(SPHERE, REAL, ROWS, gpumc.CrossEntropy(1.0), **NUMPY),
+        "eigenvalue",
+        "instance reference probe mode",
+        "patterns seed",
+    ),
+    "local_energy": (
+        lambda: flatness.local_energy(SPHERE, REAL, ROWS, strength=[0.1], draws=2, **NUMPY),
+        "local_energy_quantile",
+        "instance reference strength quantile",
+        "patterns seed",
+    ),
+    "robustness": (
+        lambda: flatness.robustness(SPHERE, REAL, ROWS, eta=[0.5, 1.0], draws=2, **NUMPY),
+        "noisy_error_rate",
+        "instance reference eta",
+        "patterns seed",
+    ),
+    "spectral_density": (
+        lambda: flatness.spectral_density(
+            flatness.hessian(SPHERE, REAL, ROWS, gpumc.CrossEntropy(1.0), **NUMPY), [0.0, 0.1], width=0.1
+        ),
+        "spectral_density",
+        "instance reference at",
+        None,
+    ),
+    "summary": (
+        lambda: flatness.summary(SPHERE, REAL, ROWS, **NUMPY),
+        "log_volume",
+        "instance reference distance",
+        "patterns seed",
+    ),
     "enumerate_states": (
         lambda: exact.enumerate_states(MACHINE, PATTERNS, LOSS),
         "errors",
@@ -172,7 +205,7 @@ def test_datasets_are_described(name):
     facts = data.attrs
     assert facts["gpumc_version"] == __version__
     assert (facts["machine"], facts["weights"], facts["device"]) == ("perceptron", data.attrs["weights"], "numpy")
-    assert facts["learner" if "learner" in facts else "loss"]
+    assert {"learner", "loss", "draws"} & set(facts), "what was done"
     assert facts["duration_s"] >= 0
     assert facts["started"].endswith("+00:00")
     if "patterns" in said:

@@ -18,7 +18,7 @@ import xarray as xr
 from hypothesis import strategies as st
 
 import gpumc
-from gpumc import exact, theory
+from gpumc import exact, flatness, theory
 from gpumc.device import Device
 from gpumc.sampling import Part
 from gpumc.sampling.samplers import SAMPLERS
@@ -247,6 +247,47 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
             "patterns": patterns,
             "learner": of(st.sampled_from([gpumc.LeastAction(epochs=2), gpumc.ReplicatedSGD(epochs=2)])),
             "starts": of(few),
+            "seed": of(seeds),
+            "device": of(devices),
+        },
+    ),
+    "hessian": (
+        flatness.hessian,
+        {
+            "machine": machines,
+            "patterns": patterns,
+            "weights": references,
+            "loss": losses,
+            "slope": of(2.0),
+            "geometry": of("flat"),
+            "method": of("lanczos"),
+            "steps": of(few),
+            "probes": of(few),
+            "seed": of(seeds),
+            "device": of(devices),
+        },
+    ),
+    "local_energy of weights": (
+        flatness.local_energy,
+        {
+            "machine": machines,
+            "patterns": patterns,
+            "weights": references,
+            "strength": of(0.2),
+            "perturbation": of(st.sampled_from(["flip", "additive"])),
+            "draws": of(few),
+            "seed": of(seeds),
+            "device": of(devices),
+        },
+    ),
+    "robustness": (
+        flatness.robustness,
+        {
+            "machine": machines,
+            "patterns": patterns,
+            "weights": references,
+            "eta": of([0.5, 1.0]),
+            "draws": of(few),
             "seed": of(seeds),
             "device": of(devices),
         },
