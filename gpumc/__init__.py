@@ -24,7 +24,15 @@ _HOMES = {
         "focusing_bp",
     ),
     "gpumc.volumes": ("Splitting", "ThermodynamicIntegration", "entropy", "local_entropy"),
-    "gpumc.learning": ("learn", "LeastAction", "EntropicLeastAction", "CrossEntropySGD", "ReplicatedSGD"),
+    "gpumc.learning": (
+        "learn",
+        "LeastAction",
+        "EntropicLeastAction",
+        "CrossEntropySGD",
+        "ReplicatedSGD",
+        "BinarySGD",
+        "FocusingBP",
+    ),
     "gpumc.data": ("fashion_mnist",),
     "gpumc.results": ("save", "open_run"),
 }
@@ -34,10 +42,12 @@ __all__ = [
     "HMC",
     "BandCount",
     "BeliefPropagation",
+    "BinarySGD",
     "CrossEntropy",
     "CrossEntropySGD",
     "EntropicLeastAction",
     "ErrorCount",
+    "FocusingBP",
     "FreeScoping",
     "FullCommittee",
     "Gibbs",
@@ -81,7 +91,15 @@ __all__ = [
 if TYPE_CHECKING:
     from gpumc import exact, theory
     from gpumc.data import fashion_mnist
-    from gpumc.learning import CrossEntropySGD, EntropicLeastAction, LeastAction, ReplicatedSGD, learn
+    from gpumc.learning import (
+        BinarySGD,
+        CrossEntropySGD,
+        EntropicLeastAction,
+        FocusingBP,
+        LeastAction,
+        ReplicatedSGD,
+        learn,
+    )
     from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
     from gpumc.measures import Gibbs, LocalEntropy

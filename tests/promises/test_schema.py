@@ -107,6 +107,12 @@ DATASETS = {
         "instance start replica weight",
         "patterns seed",
     ),
+    "learn by focusing": (
+        lambda: gpumc.learn(MACHINE, PATTERNS, gpumc.FocusingBP(), **NUMPY),
+        "error_rate",
+        "instance start",
+        "patterns seed",
+    ),
     "enumerate_states": (
         lambda: exact.enumerate_states(MACHINE, PATTERNS, LOSS),
         "errors",

@@ -257,7 +257,26 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
             "starts": of(few),
             "seed": of(seeds),
             "device": of(devices),
+            "part": of(st.sampled_from([None, Part((0, 1), (0, 1))])),
         },
+    ),
+    "BinarySGD": (
+        gpumc.BinarySGD,
+        {
+            "rate": of(2.0),
+            "pull": of(0.75),
+            "coupling": of(0.05),
+            "tightening": of(0.001),
+            "batch": of(few),
+            "replicas": of(3),
+            "formula": of("hard"),
+            "start": of("common"),
+            "epochs": of(few),
+        },
+    ),
+    "FocusingBP": (
+        gpumc.FocusingBP,
+        {"protocol": of("scoping"), "iterations": of(few), "damping": of(0.5), "tolerance": of(0.1), "form": of("amp")},
     ),
     "EntropicLeastAction": (
         gpumc.EntropicLeastAction,
