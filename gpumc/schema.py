@@ -43,6 +43,9 @@ LEARNER_PARAMETERS = {
     "damping": Quantity("part of old messages that is kept"),
     "tightening": Quantity("growth of the coupling an epoch"),
     "total": Quantity("growth of the attraction in all epochs"),
+    "walk_rate": Quantity("rate of Langevin steps"),
+    "noise": Quantity("noise of Langevin steps"),
+    "scope": Quantity("pull of a Langevin walk to the weights"),
 }
 #: Parameters that become dimensions.
 PARAMETERS = {

@@ -32,6 +32,7 @@ class Stream(IntEnum):
     SPLIT = 17  # (0, image // 2, instance): 64-bit keys whose order chooses training images
     TIES = 18  # (image, pixel // 2, 0): keys whose order splits equal pixels
     SHUFFLED = 19  # (pixel, pattern // 2, instance): keys whose order permutes a pixel across patterns
+    LANGEVIN = 30  # (step, weight // 4, walker): normals of a Langevin walk around weights that learn
 
 
 class Centre(IntEnum):

@@ -1,6 +1,7 @@
 """Learning: algorithms that look for solutions, batched over instances and starts."""
 
 from gpumc.learning.binary import BinarySGD
+from gpumc.learning.entropy_sgd import EntropySGD
 from gpumc.learning.focusing import FocusingBP
 from gpumc.learning.gradient import CrossEntropySGD, ReplicatedSGD
 from gpumc.learning.learn import learn
@@ -10,7 +11,7 @@ from gpumc.learning.least_action import EntropicLeastAction, LeastAction
 #: Every learner by its kind.
 LEARNERS: dict[str, type[Learner]] = {
     learner.kind: learner
-    for learner in (LeastAction, EntropicLeastAction, CrossEntropySGD, ReplicatedSGD, BinarySGD, FocusingBP)
+    for learner in (LeastAction, EntropicLeastAction, CrossEntropySGD, ReplicatedSGD, EntropySGD, BinarySGD, FocusingBP)
 }
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "BinarySGD",
     "CrossEntropySGD",
     "EntropicLeastAction",
+    "EntropySGD",
     "FocusingBP",
     "Learner",
     "LeastAction",

@@ -39,7 +39,7 @@ def learn(
     patterns : Patterns
         Those that are learned; errors on ``patterns.test``, where there are any, are measured at the end.
     learner : Learner
-        `LeastAction`, `EntropicLeastAction`, `CrossEntropySGD`, `ReplicatedSGD`, `FocusingBP`.
+        `LeastAction`, `EntropicLeastAction`, `CrossEntropySGD`, `ReplicatedSGD`, `EntropySGD`, `BinarySGD`, `FocusingBP`.
     starts : int
         Runs of every instance, from independent random weights.
     seed : int

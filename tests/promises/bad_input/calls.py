@@ -260,6 +260,17 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
             "part": of(st.sampled_from([None, Part((0, 1), (0, 1))])),
         },
     ),
+    "EntropySGD": (
+        gpumc.EntropySGD,
+        {
+            "walk": of(few),
+            "walk_rate": of(0.1),
+            "averaging": of(0.75),
+            "noise": of(1e-4),
+            "scope": of(0.03),
+            "total": of(10.0),
+        },
+    ),
     "BinarySGD": (
         gpumc.BinarySGD,
         {
