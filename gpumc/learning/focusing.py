@@ -17,7 +17,7 @@ from gpumc.messages.focusing import checked
 from gpumc.messages.protocols import Protocol
 
 #: What `focusing_bp` takes where nothing is given.
-DEFAULTS: dict[str, Any] = focusing_bp.__kwdefaults__
+DEFAULTS: dict[str, Any] = focusing_bp.__kwdefaults__ or {}
 
 
 @dataclass(frozen=True)

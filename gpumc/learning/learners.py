@@ -69,8 +69,8 @@ class EpochLearner(Learner):
         """The state before the first epoch."""
 
     @abstractmethod
-    def step(self, problem: LearningProblem, state: LearningState) -> None:
-        """One epoch, in place."""
+    def step(self, problem: LearningProblem, state: Any) -> None:
+        """One epoch, in place, of a state that `init` began."""
 
     def run(self, problem: LearningProblem, progress: Progress | None) -> xr.Dataset:
         """See `Learner`; along ``epoch``, the errors after each."""

@@ -113,7 +113,7 @@ class FilePatterns(PatternsKind):
 
 
 #: What `fashion_mnist` takes where a key is absent.
-DEFAULTS: dict[str, Any] = fashion_mnist.__kwdefaults__
+DEFAULTS: dict[str, Any] = fashion_mnist.__kwdefaults__ or {}
 
 
 class FashionPatterns(PatternsKind):
