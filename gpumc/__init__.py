@@ -24,7 +24,16 @@ _HOMES = {
         "focusing_bp",
     ),
     "gpumc.volumes": ("Splitting", "ThermodynamicIntegration", "entropy", "local_entropy"),
-    "gpumc.learning": ("learn", "LeastAction", "EntropicLeastAction", "CrossEntropySGD", "ReplicatedSGD"),
+    "gpumc.learning": (
+        "learn",
+        "LeastAction",
+        "EntropicLeastAction",
+        "CrossEntropySGD",
+        "ReplicatedSGD",
+        "EntropySGD",
+        "BinarySGD",
+        "FocusingBP",
+    ),
     "gpumc.data": ("fashion_mnist",),
     "gpumc.results": ("save", "open_run"),
 }
@@ -34,10 +43,13 @@ __all__ = [
     "HMC",
     "BandCount",
     "BeliefPropagation",
+    "BinarySGD",
     "CrossEntropy",
     "CrossEntropySGD",
     "EntropicLeastAction",
+    "EntropySGD",
     "ErrorCount",
+    "FocusingBP",
     "FreeScoping",
     "FullCommittee",
     "Gibbs",
@@ -82,7 +94,16 @@ __all__ = [
 if TYPE_CHECKING:
     from gpumc import exact, flatness, theory
     from gpumc.data import fashion_mnist
-    from gpumc.learning import CrossEntropySGD, EntropicLeastAction, LeastAction, ReplicatedSGD, learn
+    from gpumc.learning import (
+        BinarySGD,
+        CrossEntropySGD,
+        EntropicLeastAction,
+        EntropySGD,
+        FocusingBP,
+        LeastAction,
+        ReplicatedSGD,
+        learn,
+    )
     from gpumc.losses import BandCount, CrossEntropy, ErrorCount, LogBarrier, Loss, SquaredHinge
     from gpumc.machines import FullCommittee, Perceptron, TreeCommittee, TreeParity
     from gpumc.measures import Gibbs, LocalEntropy

@@ -35,6 +35,9 @@ class Ramp:
             value = real(f"ramp: {name}", getattr(self, name), lambda v: 0 < v < np.inf or (zero and v == 0), wanted)
             keep(self, **{name: value})
 
+    def __str__(self) -> str:
+        return f"{self.start:g} to {self.stop:g}, {self.scale}"
+
     def values(self, burn_in: int, sweeps: int) -> np.ndarray:
         """The parameter at each of the burn_in + sweeps sweeps, float64."""
         length = burn_in if self.over == "burn_in" else burn_in + sweeps

@@ -31,6 +31,22 @@ LOSS_PARAMETERS = {
     "width": Quantity("half-width of the band"),
     "cut": Quantity("cut of the logarithmic barrier"),
 }
+#: Settings of learners.
+LEARNER_PARAMETERS = {
+    "rate": Quantity("learning rate", symbol=r"\eta"),
+    "limit": Quantity("largest hidden state"),
+    "pull": Quantity("part of the distance to the mean that a replica loses"),
+    "growth": Quantity("growth of the pull an epoch"),
+    "slope": Quantity("slope of the hidden units"),
+    "batch": Quantity("patterns of a minibatch"),
+    "momentum": Quantity("momentum"),
+    "damping": Quantity("part of old messages that is kept"),
+    "tightening": Quantity("growth of the coupling an epoch"),
+    "total": Quantity("growth of the attraction in all epochs"),
+    "walk_rate": Quantity("rate of Langevin steps"),
+    "noise": Quantity("noise of Langevin steps"),
+    "scope": Quantity("pull of a Langevin walk to the weights"),
+}
 #: Parameters that become dimensions.
 PARAMETERS = {
     "alpha": Quantity("patterns per weight", symbol=r"\alpha"),
@@ -40,6 +56,7 @@ PARAMETERS = {
     "reference_beta": Quantity("inverse temperature of the reference", symbol=r"\tilde\beta"),
     "replicas": Quantity("number of replicas", symbol="y"),
     **LOSS_PARAMETERS,
+    **LEARNER_PARAMETERS,
 }
 #: Coordinates that are never variables.
 COORDINATES = {

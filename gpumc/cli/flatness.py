@@ -62,7 +62,7 @@ def table(data: xr.Dataset) -> xr.Dataset:
             heading = name if place is None else f"{name}_at_{place:g}"
             columns[heading] = data[name] if place is None else data[name].sel({dim: place}, drop=True)
     found = xr.Dataset(columns)
-    for dim in found.dims:
+    for dim in map(str, found.dims):
         found = found.assign_coords({dim: np.arange(found.sizes[dim])})
-        found[dim].attrs = attributes(str(dim))
+        found[dim].attrs = attributes(dim)
     return found

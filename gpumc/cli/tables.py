@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
-QUANTITIES = ("energy", "error_rate", "overlap_replicas", "overlap_centre", "acceptance")
+QUANTITIES = (
+    *("energy", "error_rate", "overlap_replicas", "overlap_centre", "acceptance"),
+    *("solved", "errors", "steps", "test_error", "centre_test_error"),
+)
 #: What a table of the theory leaves out.
 HIDDEN = ("free_entropy", "stability_density", "quadrature_error", "residual", "iterations")
 
@@ -21,13 +24,13 @@ def print_results(name: str, data: xr.Dataset) -> None:
     from gpumc.results.statistics import bars_over, mean_and_error, swept
 
     axes = swept(data)
-    columns = [v for v in QUANTITIES if v in data]
+    columns = [v for v in QUANTITIES if v in data and "epoch" not in data[v].dims]
     caption = f"mean(standard error over {bars_over(data)}s, in the last digits)"
     table = Table(title=name or data.attrs.get("name"), caption=caption)
     for column in (*axes, *columns):
         table.add_column(_heading(data[column], " "), justify="right")
     statistics = {column: mean_and_error(data[column]) for column in columns}
-    mean = statistics["energy"][0]
+    mean = statistics[columns[0]][0]
     for place in mean.stack(point=axes).point.values if axes else [()]:
         values = dict(zip(axes, place, strict=True))
         cells = [concise(float(m.sel(values)), float(e.sel(values))) for m, e in statistics.values()]

@@ -34,6 +34,7 @@ class Stream(IntEnum):
     SHUFFLED = 19  # (pixel, pattern // 2, instance): keys whose order permutes a pixel across patterns
     NOISE = 20  # (0, weight // 4, draw), or (1 + draw, input // 4, pattern): normals that perturb weights, or inputs
     PROBES = 21  # (0, weight // 4, probe): normals, where Lanczos iterations begin
+    LANGEVIN = 22  # (step, weight // 4, walker): normals of a Langevin walk around weights that learn
 
 
 class Centre(IntEnum):

@@ -7,8 +7,8 @@ and gamma of the loss alone carry them. F. Pittorino et al., J. Stat. Mech. 1240
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from gpumc.device import array_module
 from gpumc.device.philox import site_orders
 from gpumc.errors import ConfigError
 from gpumc.inputs import preactivations
+from gpumc.learning.learners import EpochLearner
 from gpumc.learning.problems import STARTS, LearningProblem, LearningState, begins_together
 from gpumc.losses import CrossEntropy
 from gpumc.machines import Machine
@@ -36,7 +37,7 @@ class GradientState(LearningState):
 
 
 @dataclass(frozen=True)
-class CrossEntropySGD:
+class CrossEntropySGD(EpochLearner):
     """Gradient descent with momentum on the cross-entropy of minibatches; after every step each unit is projected to its sphere.
 
     Hidden units are tanh(slope x) in the gradient, and signs wherever errors are counted.
@@ -68,7 +69,7 @@ class CrossEntropySGD:
     """
 
     kind: ClassVar[str] = "cross-entropy-sgd"
-    replicas: ClassVar[int] = 1
+    axes: ClassVar[tuple[str, ...]] = ("rate", "slope", "gamma", "batch", "momentum")
 
     rate: float = 1.0
     slope: Parameter = 1.0
@@ -103,22 +104,6 @@ class CrossEntropySGD:
     def slow(cls) -> CrossEntropySGD:
         """Norms that grow slowly from where the loss is nearly linear."""
         return cls(slope=Ramp(0.5, 10.0, "geometric"), gamma=Ramp(0.5, 5.0, "geometric"), epochs=1000)
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What a dataset says of the learner."""
-        facts: dict[str, Any] = {"learner": self.kind}
-        for name, value in asdict(self).items():
-            own = getattr(self, name)
-            ramp = isinstance(own, Ramp)
-            facts[f"learner_{name}"] = (
-                f"{own.start:g} to {own.stop:g}, {own.scale}"
-                if ramp
-                else int(value)
-                if value in (True, False)
-                else value
-            )
-        return facts
 
     def check(self, machine: Machine) -> None:
         """Raise ConfigError for a machine that it does not teach."""
@@ -210,9 +195,10 @@ class ReplicatedSGD(CrossEntropySGD):
     """
 
     kind: ClassVar[str] = "replicated-sgd"
+    axes: ClassVar[tuple[str, ...]] = (*CrossEntropySGD.axes, "replicas", "total")
 
     nesterov: bool = True
-    replicas: int = 3  # type: ignore[misc]
+    replicas: int = 3
     total: float = 1e4
     growth: str = "exponential"
     start: str = "auto"

@@ -7,8 +7,8 @@ R. Zecchina, PNAS 117, 161 (2020), which does not give its constants: those here
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from gpumc.checks import keep, real, text, whole
 from gpumc.device import kernel
 from gpumc.device.philox import site_orders
 from gpumc.errors import ConfigError
+from gpumc.learning.learners import EpochLearner
 from gpumc.learning.problems import STARTS, LearningProblem, LearningState, begins_together
 from gpumc.machines import Machine
 
@@ -29,7 +30,7 @@ SIGNATURE = (
 
 
 @dataclass(frozen=True)
-class LeastAction:
+class LeastAction(EpochLearner):
     """Least action learning of single machines.
 
     Parameters
@@ -55,8 +56,7 @@ class LeastAction:
     """
 
     kind: ClassVar[str] = "least-action"
-    replicas: ClassVar[int] = 1
-    until: ClassVar[str] = "solved"
+    axes: ClassVar[tuple[str, ...]] = ("rate", "limit")
 
     rate: float = 0.03
     limit: float = 31.0
@@ -70,19 +70,9 @@ class LeastAction:
             epochs=whole(f"{self.kind}: epochs", self.epochs, 1, 2**31),
         )
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What a dataset says of the learner."""
-        return {"learner": self.kind, **{f"learner_{name}": value for name, value in asdict(self).items()}}
-
     def check(self, machine: Machine) -> None:
         """Raise ConfigError for a machine that it does not teach."""
-        if machine.activation != "sign" or machine.readout.by_unit or not machine.readout.plain:
-            given = "" if machine.readout.plain else " with given output weights"
-            raise ConfigError(
-                f"{self.kind}: a {machine.kind} of {machine.activation} units{given}: perceptrons, and committees of sign units with "
-                "output weights of 1, are possible"
-            )
+        check_votes(self.kind, machine)
 
     def init(self, problem: LearningProblem) -> LearningState:
         """The state before the first epoch."""
@@ -125,11 +115,12 @@ class EntropicLeastAction(LeastAction):
     """
 
     kind: ClassVar[str] = "entropic-least-action"
+    axes: ClassVar[tuple[str, ...]] = ("rate", "limit", "pull", "growth", "replicas")
 
     rate: float = 0.1
     pull: float = 0.1
     growth: float = 1.03
-    replicas: int = 7  # type: ignore[misc]
+    replicas: int = 7
     start: str = "auto"
 
     def __post_init__(self) -> None:
@@ -153,6 +144,16 @@ class EntropicLeastAction(LeastAction):
         pull = min(1.0, self.pull * self.growth**state.epoch)
         super().step(problem, state)
         state.attract(problem, pull)
+
+
+def check_votes(kind: str, machine: Machine) -> None:
+    """Raise ConfigError unless the output of ``machine`` is the majority of its hidden signs, which a learner of that ``kind`` turns."""
+    if machine.activation != "sign" or machine.readout.by_unit or not machine.readout.plain:
+        given = "" if machine.readout.plain else " with given output weights"
+        raise ConfigError(
+            f"{kind}: a {machine.kind} of {machine.activation} units{given}: perceptrons, and committees of sign units with output weights "
+            "of 1, are possible"
+        )
 
 
 def epoch_by_kernel(

@@ -12,6 +12,7 @@ from gpumc.device.constants import Stream
 from gpumc.device.philox import random_normals
 from gpumc.inputs import unit_inputs
 from gpumc.machines import Machine
+from gpumc.parts import Part
 from gpumc.patterns import Patterns
 
 #: How replicas begin.
@@ -27,33 +28,44 @@ def begins_together(start: str, machine: Machine) -> bool:
 
 @dataclass(frozen=True)
 class LearningProblem:
-    """Patterns that ``starts`` machines learn for each instance."""
+    """Patterns that ``starts`` machines learn for each instance, and the ``part`` of these runs that is made: all of them by default."""
 
     machine: Machine
     patterns: Patterns
     starts: int
     seed: int
     device: Device
+    part: Part | None = None
+
+    @cached_property
+    def made(self) -> Part:
+        """The instances and starts that are made."""
+        return self.part or Part((0, self.patterns.instances), (0, self.starts))
+
+    @property
+    def instances(self) -> slice:
+        """The instances that are made, among all."""
+        return slice(*self.made.instances)
 
     @cached_property
     def inputs(self) -> np.ndarray:
         """The inputs (instances, M, n) on the device: int8, or float64 of real patterns."""
-        return self.device.asarray(self.patterns.xi)
+        return self.device.asarray(self.patterns.xi[self.instances])
 
     @cached_property
     def unit_inputs(self) -> list[np.ndarray]:
         """Of each instance, `gpumc.inputs.unit_inputs`."""
-        return [unit_inputs(self.device, self.machine, xi) for xi in self.patterns.xi]
+        return [unit_inputs(self.device, self.machine, xi) for xi in self.patterns.xi[self.instances]]
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Labels int8 (instances, M) on the device."""
-        return self.device.asarray(self.patterns.labels)
+        return self.device.asarray(self.patterns.labels[self.instances])
 
     def walkers(self, replicas: int) -> np.ndarray:
-        """The rank of (instance, start, replica): int64 of that shape."""
-        shape = self.patterns.instances, self.starts, replicas
-        return np.arange(np.prod(shape)).reshape(shape)
+        """The rank of (instance, start, replica) in the whole run: int64 of that shape."""
+        instances, starts = (np.arange(*ends) for ends in (self.made.instances, self.made.chains))
+        return ((instances[:, None] * self.starts + starts)[..., None] * replicas) + np.arange(replicas)
 
 
 @dataclass
@@ -87,12 +99,12 @@ class LearningState:
 
     def weights(self, machine: Machine) -> np.ndarray:
         """Weights (instances, starts, replicas, weights) on the device: float64."""
-        return self.states if machine.spherical else _signs(self.states)
+        return self.states if machine.spherical else signs(self.states)
 
     def centre(self, machine: Machine) -> np.ndarray:
         """The mean state of the replicas as weights (instances, starts, weights): on the spheres, or its signs."""
         mean = self.states.mean(axis=2)
-        return machine.normalised(mean) if machine.spherical else _signs(mean)
+        return machine.normalised(mean) if machine.spherical else signs(mean)
 
     def attract(self, problem: LearningProblem, pull: float) -> None:
         """Bring the replicas of active runs nearer to their mean, by the part ``pull`` of their distance from it."""
@@ -105,13 +117,14 @@ class LearningState:
 
 def error_counts(problem: LearningProblem, weights: np.ndarray, patterns: Patterns) -> np.ndarray:
     """How many of ``patterns`` are wrong, int64 (instances, ...), on the host; ``weights`` (instances, ..., weights) on the device."""
-    machine, counts = problem.machine, []
-    for row, xi, labels in zip(weights, patterns.xi, patterns.labels, strict=True):
+    machine, counts, made = problem.machine, [], problem.instances
+    for row, xi, labels in zip(weights, patterns.xi[made], patterns.labels[made], strict=True):
         flat = row.reshape(-1, machine.weight_count)
         outputs = machine.outputs(machine.preactivations(flat, problem.device.asarray(xi)))
         counts.append(to_host((outputs * problem.device.asarray(labels) <= 0).sum(axis=-1)).reshape(row.shape[:-1]))
     return np.stack(counts)
 
 
-def _signs(states: np.ndarray) -> np.ndarray:
+def signs(states: np.ndarray) -> np.ndarray:
+    """The weights of hidden states, +1 where they are positive."""
     return array_module(states).where(states > 0, 1.0, -1.0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from gpumc.checks import real, text, whole
+from gpumc.checks import one_of, real, text, whole
 from gpumc.device import Device, choose, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import SEED_LIMIT, philox
@@ -27,6 +27,7 @@ from gpumc.messages.likelihoods import channel
 from gpumc.messages.priors import Replicas
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
 from gpumc.messages.spherical_priors import SphericalReplicas, normalised
+from gpumc.parts import Part
 from gpumc.patterns import Patterns, check_together
 from gpumc.schema import Started, described, provenance
 
@@ -73,6 +74,7 @@ def focusing_bp(
     tolerance: float = 1e-3,
     form: str = "auto",
     device: str | Device = "auto",
+    part: Part | None = None,
 ) -> xr.Dataset:
     """Search for weights without error, ``starts`` times for each instance, by focusing belief propagation.
 
@@ -100,6 +102,8 @@ def focusing_bp(
         "amp", "relaxed", "exact" or "auto", as for `BeliefPropagation`.
     device : str or Device
         Where it is computed.
+    part : Part, optional
+        Some of the instances and starts (its chains): they start as in the whole run.
 
     Returns
     -------
@@ -129,21 +133,22 @@ def focusing_bp(
         raise ConfigError(
             f"focusing: the units of this {machine.kind} share inputs through spherical weights: use binary ones, or a tree-committee"
         )
-    if not isinstance(protocol, Protocol):
-        protocol = PROTOCOLS[text("protocol", protocol, PROTOCOLS, ", or a FreeScoping(path)")]()
+    protocol, damping, how = checked(protocol, damping, BeliefPropagation(form, tolerance, iterations))
     starts, seed = whole("starts", starts, 1, MOST_STARTS), whole("seed", seed, 0, SEED_LIMIT)
-    damping = real("damping", damping, lambda d: 0 <= d < 1, "a number from 0 to below 1")
-    how = BeliefPropagation(form, tolerance, iterations)
     steps = protocol.steps()
+    part = (
+        Part((0, patterns.instances), (0, starts)) if part is None else one_of("part", part, Part, "a Part, or None,")
+    )
+    part.check(patterns.instances, starts)
     on = choose(device)
-    constraints = constraints_of(machine, patterns, np.arange(patterns.instances))
+    constraints = constraints_of(machine, patterns, np.arange(*part.instances))
     with np.errstate(all="ignore"):  # starts with NaN are given up
         found = [
-            _focused(on, machine, one, steps, range(i * starts, (i + 1) * starts), seed, damping, how)
+            _focused(on, machine, one, steps, range(*(i * starts + end for end in part.chains)), seed, damping, how)
             for i, one in constraints.items()
         ]
     _warn(constraints, found)
-    data = _dataset(patterns, steps, found)
+    data = _dataset(patterns, part, steps, found)
     asked = (
         machine.attributes,
         patterns.attributes(machine),
@@ -152,6 +157,15 @@ def focusing_bp(
     settings = {"iterations": how.iterations, "damping": damping, "tolerance": how.tolerance, "form": how.form}
     data.attrs = provenance(started, *asked, **settings, seed=seed, device=on.name)
     return described(data)
+
+
+def checked(
+    protocol: Protocol | str, damping: float, how: BeliefPropagation
+) -> tuple[Protocol, float, BeliefPropagation]:
+    """The settings of a search, a protocol by its name made. Raises ConfigError for others than `focusing_bp` takes."""
+    if not isinstance(protocol, Protocol):
+        protocol = PROTOCOLS[text("protocol", protocol, PROTOCOLS, ", or a FreeScoping(path)")]()
+    return protocol, real("damping", damping, lambda d: 0 <= d < 1, "a number from 0 to below 1"), how
 
 
 def _warn(constraints: dict[int, Constraints], found: list[Focused]) -> None:
@@ -279,7 +293,7 @@ def _random_fields(seed: int, ranks: range, count: int) -> np.ndarray:
     return np.moveaxis(words, 0, -1).reshape(len(ranks), -1)[:, :count] / 2.0**31 - 1 + 2.0**-32
 
 
-def _dataset(patterns: Patterns, steps: list[tuple[float, float]], found: list[Focused]) -> xr.Dataset:
+def _dataset(patterns: Patterns, part: Part, steps: list[tuple[float, float]], found: list[Focused]) -> xr.Dataset:
     """The rows of all instances, over (instance, start, [step])."""
     lead = ("instance", "start")
     arrays = {name: np.stack([getattr(one, name) for one in found]) for name in Focused.__dataclass_fields__}
@@ -290,10 +304,9 @@ def _dataset(patterns: Patterns, steps: list[tuple[float, float]], found: list[F
     variables["weights"] = ((*lead, "weight"), arrays["weights"])
     for name in ("converged", "local_entropy", "overlap_centre", "overlap_others", "overlap_between_centres"):
         variables[name] = ((*lead, "step"), arrays[name][..., :last])
-    instances, starts = arrays["errors"].shape
     coordinates = {
-        "instance": np.arange(instances),
-        "start": np.arange(starts),
+        "instance": np.arange(*part.instances),
+        "start": np.arange(*part.chains),
         "replicas": ("step", [y for y, _ in steps[:last]]),
         "coupling": ("step", [c for _, c in steps[:last]]),
     }

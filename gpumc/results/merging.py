@@ -16,16 +16,16 @@ from gpumc.errors import Damaged, RunError
 from gpumc.results.files import load, seal_of
 from gpumc.schema import attributes, dims_in_order
 
-#: The axes of a sweep along which tasks are split, in the order of the dimensions.
-TASK_AXES = ("alpha", "flip", "replicas")
+#: Dimensions of which shards may hold a part.
+IN_PARTS = ("instance", "chain", "start")
 #: The array of counts over chains, which add.
 COUNTS = "stability_count"
 
 
 def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Dataset:
-    """One dataset of shards, each with its values of the task axes (those of ``TASK_AXES`` that are swept, the same for all).
+    """One dataset of shards, each with its values of the axes along which tasks are split, which are those that are swept.
 
-    The shorter ``replica`` axis is padded with NaN, or 0 for int8. ``pattern_count`` stays a number, or follows alpha.
+    Shorter ``replica`` and ``epoch`` axes are padded with NaN, or 0 for int8. ``pattern_count`` stays a number, or follows alpha.
     Raises RunError unless all shards hold the same arrays and, at one parameter, come from the same patterns.
     """
     # Shards are placed in arrays made once: xr.concat along each axis has other orders of dimensions, knows no counts that add, and holds
@@ -34,7 +34,7 @@ def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Da
     for axes, data in shards:
         _check_alike(axes, first, data)
     _check_patterns(shards)
-    swept = [axis for axis in TASK_AXES if axis in shards[0][0]]
+    swept = list(shards[0][0])
     coordinates = _coordinates(shards, swept)
     sizes = {name: len(array) for name, array in coordinates.items() if array.dims == (name,)}
     names = dict.fromkeys(name for _, data in shards for name in data.data_vars)
@@ -98,7 +98,7 @@ def _coordinates(shards: Sequence[tuple[dict[str, float], xr.Dataset]], swept: S
     coordinates: dict[Hashable, Any] = {}
     for name, array in shards[0][1].coords.items():
         values = [data.variables[name] for _, data in shards]
-        if name in ("instance", "chain"):
+        if name in IN_PARTS:
             joined = np.unique(np.concatenate([one.values for one in values]))
             coordinates[name] = xr.Variable(name, joined, array.attrs)
         else:
@@ -144,7 +144,7 @@ def _place(
     """Where a shard lies along ``dim`` of all."""
     if dim in axes:
         return int(np.searchsorted(coordinates[dim].values, axes[dim]))
-    if dim in ("instance", "chain"):
+    if dim in IN_PARTS:
         start = int(np.searchsorted(coordinates[dim].values, data.variables[dim].values[0]))
         return slice(start, start + array.sizes[dim])
     return slice(0, array.sizes[dim])

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gpumc.results.files import replacing
-from gpumc.results.statistics import bars_over, mean_and_error, swept
+from gpumc.results.statistics import bars_over, mean_and_error, runs_of, swept
 from gpumc.schema import PARAMETERS, attributes, ordered
 
 #: Okabe and Ito's colours, told apart with any colour vision.
@@ -26,7 +26,8 @@ MOST_TICKS = 16
 
 
 def plot(data: xr.Dataset, path: str | Path) -> Path:
-    """Draw training error, and overlaps where there is a centre, against what was swept (or against sweeps), to a PNG at ``path``.
+    """Draw training error, and overlaps where there is a centre, against what was swept (or against sweeps), to a PNG at ``path``; of
+    learning, the fraction of runs that found a solution against what was swept, or training error against epochs.
 
     Matplotlib's defaults are used, not the user's settings. Raises RunError where ``path`` cannot be written.
     """
@@ -39,9 +40,7 @@ def _drawn(data: xr.Dataset, path: Path) -> Path:
     data = data.squeeze([name for name in swept(data) if data.sizes[name] == 1])
     axes = swept(data)
     data = data.sortby(axes)
-    panels = ["error_rate"] + [name for name in ("overlap_replicas",) if name in data]
-    if "overlap_centre" in data and len(panels) == 1:
-        panels.append("overlap_centre")
+    panels = _panels(data, axes)
     figure = Figure(figsize=(5.0 * len(panels), 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     for place, name in enumerate(panels, 1):
@@ -53,14 +52,36 @@ def _drawn(data: xr.Dataset, path: Path) -> Path:
     return path
 
 
+def _to_the_end(data: xr.Dataset, name: str) -> xr.DataArray:
+    """A curve along epochs, on which runs that have ended stay where they are."""
+    curve = data[name]
+    return curve.fillna(curve.isel(epoch=data.steps - 1))
+
+
+def _of_instances(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """The mean over the starts of each instance, and its standard error: of learners that have nothing else to be drawn against."""
+    return values.mean("start"), values.std("start", ddof=min(1, values.sizes["start"] - 1)) / np.sqrt(
+        values.sizes["start"]
+    )
+
+
+def _panels(data: xr.Dataset, axes: list[str]) -> list[str]:
+    """What is drawn, a panel each."""
+    if "solved" in data:
+        return ["solved"] if axes else ["centre_error_rate" if "centre_error_rate" in data else "error_rate"]
+    panels = ["error_rate"] + [name for name in ("overlap_replicas",) if name in data]
+    return [*panels, "overlap_centre"] if "overlap_centre" in data and len(panels) == 1 else panels
+
+
 def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
-    along = axes[0] if axes else "sweep"
+    along = axes[0] if axes else next((name for name in ("epoch", "sweep") if name in data.coords), "instance")
     names = [name]
     if name == "overlap_replicas" and len(axes) < 2:
         names = ["overlap_replicas", "overlap_centre"]
     for number, shown in enumerate(names):
-        values = data[shown] if axes else data[shown].swap_dims(draw="sweep")
-        mean, error = mean_and_error(values)
+        values = _to_the_end(data, shown) if along == "epoch" else data[shown]
+        values = values if along in data.dims else values.swap_dims(draw="sweep")
+        mean, error = mean_and_error(values) if along != "instance" else _of_instances(values)
         lines = _lines(mean, error, axes[1:])
         for index, (label, y, e) in enumerate(lines):
             style = number + index
@@ -75,7 +96,7 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
                 linewidth=1.2,
                 label=_label(data[shown]) if len(names) > 1 else label,
             )
-    places = data[along].values if along in data.coords and along != "sweep" else np.array([])
+    places = data[along].values if axes else np.array([])
     if len(places) and places[0] > 0 and places[-1] >= 8 * places[0]:  # sorted
         panel.set_xscale("log")
         if len(places) <= MOST_TICKS:
@@ -84,7 +105,7 @@ def _draw(panel, data: xr.Dataset, name: str, axes: list[str]) -> None:
     panel.set_xlabel(_label(data[along]))
     panel.set_ylabel("overlap" if len(names) > 1 else _label(data[name]))
     panel.grid(alpha=0.25)
-    if name == "error_rate":
+    if name in ("error_rate", "centre_error_rate"):
         panel.set_ylim(bottom=-0.02 * panel.get_ylim()[1])  # a line at 0 is seen
     if panel.get_legend_handles_labels()[0]:
         panel.legend(fontsize=8, frameon=False)
@@ -130,9 +151,9 @@ def _title(data: xr.Dataset) -> str:
         + (f", $k={facts['k']}$" if facts["k"] > 1 else "")
     ]
     facts = facts | {name: float(data[name]) for name in data.coords if name in PARAMETERS and not data[name].ndim}
-    parts.append(facts["loss"].replace("-", " "))
+    parts.append(facts["learner" if "learner" in facts else "loss"].replace("-", " "))
     for name in ordered(PARAMETERS):
         if name in facts and name not in data.dims and (name, facts[name]) not in (("replicas", 1), ("margin", 0)):
             parts.append(f"{_symbol(name, attributes(name))} = {facts[name]:.3g}")
-    counts = ", ".join(f"{data.sizes[d]} {d}{'s' if data.sizes[d] > 1 else ''}" for d in ("instance", "chain"))
+    counts = ", ".join(f"{data.sizes[d]} {d}{'s' if data.sizes[d] > 1 else ''}" for d in ("instance", runs_of(data)))
     return ", ".join(parts) + f"\n{counts}; bars: standard error over {bars_over(data)}s"

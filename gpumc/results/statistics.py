@@ -19,22 +19,27 @@ def swept(data: xr.Dataset | xr.DataArray) -> list[str]:
     return sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
 
 
+def runs_of(data: xr.Dataset | xr.DataArray) -> str:
+    """The dimension of the independent runs of an instance: chains of sampling, starts of learning."""
+    return "start" if "start" in data.dims else "chain"
+
+
 def bars_over(data: xr.Dataset | xr.DataArray) -> str:
-    """What error bars count as independent: instances, or chains where there is one instance."""
-    return "instance" if data.sizes["instance"] > 1 else "chain"
+    """What error bars count as independent: instances, or the runs of one where there is one instance."""
+    return "instance" if data.sizes["instance"] > 1 else runs_of(data)
 
 
 def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """The mean over everything sampled, and its standard error: over the means of instances, or of chains where there is one instance.
+    """The mean over everything sampled, and its standard error: over the means of instances, or of the runs of one where there is one.
 
     Draws of a chain are correlated and never counted as independent; with one instance and one chain the error is NaN. Where the
     means are equal but for rounding, it is 0.
     """
     sampled = [dim for dim in ("draw", "replica") if dim in values.dims]
+    runs, over = ("instance", runs_of(values)), bars_over(values)
     means = values.mean(sampled)
-    over = bars_over(values)
-    means = means.mean([dim for dim in ("instance", "chain") if dim != over])
+    means = means.mean([dim for dim in runs if dim != over])
     count = means.sizes[over]
     spread = means.std(over, ddof=1) if count > 1 else means.isel({over: 0}) * np.nan
-    largest = abs(values).max([dim for dim in ("instance", "chain", *sampled) if dim in values.dims])
+    largest = abs(values).max([*runs, *sampled])
     return means.mean(over), spread.where(~(spread < ROUNDING * largest), 0.0) / np.sqrt(count)

@@ -14,10 +14,11 @@ from gpumc.device.constants import Stream
 from gpumc.device.philox import random_bits
 from gpumc.errors import ConfigError
 from gpumc.observables import StabilityBins
+from gpumc.parts import Part
 from gpumc.sampling import acceptance, sweep
 from gpumc.sampling.acceptance import Rule
 from gpumc.sampling.dataset import Records
-from gpumc.sampling.parts import Part, fitting
+from gpumc.sampling.reports import fitting
 from gpumc.sampling.starts import Starts
 from gpumc.state import Model, Population, field_dtype, pack_signs, unpack_signs
 

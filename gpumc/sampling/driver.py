@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpumc.sampling.dataset import Records
-from gpumc.sampling.parts import Report, Watching
+from gpumc.sampling.reports import Report, Watching
 from gpumc.sampling.starts import Starts
 from gpumc.sampling.walks import Walk
 

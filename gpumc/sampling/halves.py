@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gpumc.device import Device
+from gpumc.parts import Part
 from gpumc.sampling.dataset import Records
-from gpumc.sampling.parts import Part, Report, Watching
+from gpumc.sampling.reports import Report, Watching
 from gpumc.sampling.starts import Starts
 
 

@@ -13,13 +13,14 @@ from gpumc.device import Device
 from gpumc.errors import ConfigError
 from gpumc.machines import Machine
 from gpumc.measures import Measure
+from gpumc.parts import Part
 from gpumc.patterns import Patterns
 from gpumc.ramps import ramps
 from gpumc.sampling.acceptance import NEVER
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.driver import drive
 from gpumc.sampling.halves import Batches
-from gpumc.sampling.parts import Part, Progress, Report, Watch, Watching
+from gpumc.sampling.reports import Progress, Report, Watch, Watching
 from gpumc.sampling.samplers import Sampler
 from gpumc.sampling.starts import Starts
 from gpumc.sampling.stepping import MOST_SWEEPS, Dynamics, dynamics

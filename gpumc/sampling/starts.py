@@ -12,7 +12,7 @@ from gpumc.grid import Grid
 from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.named import Check, placed
-from gpumc.sampling.parts import Part
+from gpumc.parts import Part
 
 
 class Starts(NamedTuple):

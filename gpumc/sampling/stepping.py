@@ -19,12 +19,12 @@ from gpumc.errors import ConfigError
 from gpumc.grid import Grid
 from gpumc.machines import Machine
 from gpumc.measures import Measure
+from gpumc.parts import Part
 from gpumc.patterns import Patterns, check_together
 from gpumc.ramps import Ramp, values_of
 from gpumc.sampling import acceptance
 from gpumc.sampling.binary import BinaryWalk
 from gpumc.sampling.dataset import Records, dataset
-from gpumc.sampling.parts import Part
 from gpumc.sampling.samplers import Sampler, sampler_of
 from gpumc.sampling.spheres.spherical import SphericalWalk
 from gpumc.sampling.starts import Starts

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from gpumc.parts import Part
 from gpumc.sampling.dataset import Records
-from gpumc.sampling.parts import Part
 from gpumc.sampling.starts import Starts
 
 if TYPE_CHECKING:

@@ -62,9 +62,7 @@ class Record:
                     f"is of format {stored['format']}, written by gpumc {stored['gpumc']}, and this gpumc "
                     f"({__version__}) has format {FORMAT}: go on with that version, or choose another --out"
                 )
-            tasks = tuple(
-                Task(**{**t, "instances": tuple(t["instances"]), "chains": tuple(t["chains"])}) for t in stored["tasks"]
-            )
+            tasks = tuple(map(Task.read, stored["tasks"]))
             patterns = stored["file_patterns"]
             inputs = {str(name): str(digest) for name, digest in stored["inputs"].items()}
             record = cls(

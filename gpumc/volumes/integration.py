@@ -24,8 +24,9 @@ from gpumc.grid import distinct_points
 from gpumc.losses import Loss
 from gpumc.machines import Machine, require_binary
 from gpumc.measures import Gibbs, LocalEntropy
+from gpumc.parts import Part
 from gpumc.patterns import Patterns
-from gpumc.sampling import HeatBath, Part, dynamics
+from gpumc.sampling import HeatBath, dynamics
 
 #: Where an integration over beta ends if beta is inf, and the least fraction of samples without error that is trusted there.
 COLD, LEAST = 6.0, 0.01

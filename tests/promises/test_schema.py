@@ -140,6 +140,12 @@ DATASETS = {
         "instance reference distance",
         "patterns seed",
     ),
+    "learn by focusing": (
+        lambda: gpumc.learn(MACHINE, PATTERNS, gpumc.FocusingBP(), **NUMPY),
+        "error_rate",
+        "instance start",
+        "patterns seed",
+    ),
     "enumerate_states": (
         lambda: exact.enumerate_states(MACHINE, PATTERNS, LOSS),
         "errors",

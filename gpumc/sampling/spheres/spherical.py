@@ -18,9 +18,10 @@ from gpumc.device.constants import Stream
 from gpumc.device.philox import random_normals
 from gpumc.errors import RunError
 from gpumc.observables import StabilityBins
+from gpumc.parts import Part
 from gpumc.sampling import acceptance
 from gpumc.sampling.dataset import Records
-from gpumc.sampling.parts import Part, fitting
+from gpumc.sampling.reports import fitting
 from gpumc.sampling.spheres.centre import draw_centre
 from gpumc.sampling.spheres.geometry import normalised
 from gpumc.sampling.spheres.moves import Moves

@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import PlainValidator
 
 from gpumc.checks import a_path, text
+from gpumc.data import fashion_mnist
 from gpumc.machines import Machine
 from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
 from gpumc.sweeps.explanations import refusal
-from gpumc.sweeps.sections.keys import SectionOfAKind, by_kind
+from gpumc.sweeps.sections.keys import VALUES, SectionOfAKind, by_kind, wanted
 from gpumc.sweeps.sections.machine_section import TeacherSection
 from gpumc.sweeps.sections.values import FileName, Numbers, Seed, Whole, listed, within
 
@@ -21,6 +22,8 @@ from gpumc.sweeps.sections.values import FileName, Numbers, Seed, Whole, listed,
 class PatternsKind(SectionOfAKind):
     """Patterns of a run; its keys that are axes of tasks are numbers, or several."""
 
+    #: Whether they are read, which may fail before anything starts.
+    stored: ClassVar[bool] = False
     #: The keys that are axes of tasks, of some kind.
     AXES: ClassVar[tuple[str, ...]] = ("alpha", "flip")
 
@@ -31,8 +34,12 @@ class PatternsKind(SectionOfAKind):
 
     @property
     def file(self) -> str | None:
-        """The file that is read."""
+        """The file that is read, of which a run keeps a copy."""
         return None
+
+    def count(self, machine: Machine, alpha: float) -> int:
+        """The patterns of an instance at ``alpha``; 0 where only a file says it."""
+        return 0
 
     def make(self, machine: Machine, point: Mapping[str, Any], seed: int, folder: Path) -> Patterns:
         """The patterns at a ``point`` of the axes; ``seed`` is the run's, and paths are relative to ``folder``."""
@@ -49,6 +56,10 @@ class RandomPatterns(PatternsKind):
     alpha: Annotated[Numbers, within(lambda a: 0 < a < np.inf, "a positive number")]
     instances: Whole = 1
     seed: Seed | None = None
+
+    def count(self, machine: Machine, alpha: float) -> int:
+        """See `PatternsKind`."""
+        return max(1, round(alpha * machine.weight_count))
 
     def make(self, machine: Machine, point: Mapping[str, Any], seed: int, folder: Path) -> Patterns:
         """See `PatternsKind`."""
@@ -83,6 +94,8 @@ class TeacherPatterns(RandomPatterns):
 class FilePatterns(PatternsKind):
     """``kind = "file"``"""
 
+    stored: ClassVar[bool] = True
+
     path: FileName
     #: The file says how many there are.
     instances: ClassVar[int] = 1
@@ -99,8 +112,40 @@ class FilePatterns(PatternsKind):
         return patterns
 
 
-PATTERNS: dict[str, type[PatternsKind]] = {"random": RandomPatterns, "teacher": TeacherPatterns, "file": FilePatterns}
+#: What `fashion_mnist` takes where a key is absent.
+DEFAULTS: dict[str, Any] = fashion_mnist.__kwdefaults__ or {}
+
+
+class FashionPatterns(PatternsKind):
+    """``kind = "fashion-mnist"``: the arguments of `gpumc.fashion_mnist`; ``folder`` is relative to the current folder."""
+
+    stored: ClassVar[bool] = True
+
+    folder: FileName | None = None
+    classes: Annotated[list[str], wanted("a list of two names of classes")] = DEFAULTS["classes"]
+    per_class: Whole = DEFAULTS["per_class"]
+    binarise: Annotated[float | str, wanted("'rank', 'median', 'mean' or a number")] = DEFAULTS["binarise"]
+    median_range: Annotated[list[float], wanted("a list of two numbers")] | None = None
+    instances: Whole = 1
+    shuffled: VALUES[bool] = False  # type: ignore[valid-type]
+    seed: Seed | None = None
+
+    def count(self, machine: Machine, alpha: float) -> int:
+        """See `PatternsKind`."""
+        return 2 * self.per_class
+
+    def make(self, machine: Machine, point: Mapping[str, Any], seed: int, folder: Path) -> Patterns:
+        """See `PatternsKind`."""
+        return fashion_mnist(machine, **{"seed": seed} | self.given)
+
+
+PATTERNS: dict[str, type[PatternsKind]] = {
+    "random": RandomPatterns,
+    "teacher": TeacherPatterns,
+    "file": FilePatterns,
+    "fashion-mnist": FashionPatterns,
+}
 PatternsSection = Annotated[
-    RandomPatterns | FilePatterns,
+    RandomPatterns | FilePatterns | FashionPatterns,
     PlainValidator(by_kind(lambda kind: PATTERNS[text("kind", kind, PATTERNS)], PATTERNS)),
 ]

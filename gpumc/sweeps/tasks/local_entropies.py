@@ -17,8 +17,8 @@ from gpumc.errors import RunError
 from gpumc.grid import Grid
 from gpumc.machines import Machine
 from gpumc.measures import Measure
+from gpumc.parts import Part
 from gpumc.patterns import Patterns
-from gpumc.sampling import Part
 from gpumc.schema import attributes
 from gpumc.volumes import local_entropy
 

@@ -15,7 +15,7 @@ from gpumc.patterns import Patterns
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.sections import MachineSection, PatternsSection, Section
 from gpumc.sweeps.sections.keys import wanted
-from gpumc.sweeps.sections.values import Seed
+from gpumc.sweeps.sections.values import Seed, listed
 
 #: Characters of a name; with what files add to it, the 143 of an encrypted folder are enough.
 LONGEST_NAME = 100
@@ -24,12 +24,13 @@ PLACES = {"patterns": ("patterns", "path"), "centre": ("measure", "centre")}
 
 
 class Load(NamedTuple):
-    """What one machine's tasks are cut by: the chains of an instance, the units of work of one chain, and the chains that fill a large
-    device."""
+    """What one machine's tasks are cut by: the chains (or starts) of an instance, the units of work of one chain, the chains that fill a
+    large device, and the flip attempts that a unit of work is about as long as."""
 
     chains: int
     work: int
     full: int
+    attempts: int = 1
 
 
 class Content(NamedTuple):
@@ -69,7 +70,7 @@ class RunConfig(Section):
 
     def check_files(self, folder: Path) -> None:
         """Read what the config names, so that what is wrong with it is said before anything starts."""
-        if self.patterns.file:
+        if self.patterns.stored:
             for machine in self.machine.all():
                 self.patterns.make(machine, {}, self.seed, folder)
 
@@ -89,16 +90,22 @@ class RunConfig(Section):
 
     @property
     def task_axes(self) -> dict[str, Any]:
-        """The values of the axes along which tasks are split: those of a `Task`, from ``alpha`` to ``replicas``."""
+        """The values of the axes along which tasks are split: ``alpha``, ``flip``, ``replicas``, and all others that are swept."""
         return self.patterns.axes | {"replicas": 1}
 
-    def load(self, machine: Machine, replicas: int) -> Load:
-        """What the tasks of one machine are cut by."""
+    def load(self, machine: Machine, point: Mapping[str, Any]) -> Load:
+        """What the tasks of one machine at a ``point`` of the task axes are cut by."""
         raise NotImplementedError
 
     def least_bytes(self) -> int:
         """Bytes that the run holds at once at its end, when its results are merged, or while its largest task runs."""
         raise NotImplementedError
+
+    def most_patterns(self, machine: Machine) -> int:
+        """The patterns of an instance at the largest alpha; 0 where a file says it."""
+        return max(
+            self.patterns.count(machine, min(alpha, 2.0**32)) for alpha in listed(self.patterns.axes["alpha"] or 0.0)
+        )
 
     def run(
         self, task: Task, device: str, progress: Callable[[int, int], None] | None, patterns_digest: str | None

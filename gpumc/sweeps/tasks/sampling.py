@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,9 @@ class Sampling(RunConfig):
         """See `RunConfig`."""
         return super().task_axes | {"replicas": self.measure.replicas}
 
-    def load(self, machine: Machine, replicas: int) -> Load:
+    def load(self, machine: Machine, point: Mapping[str, Any]) -> Load:
         """See `RunConfig`; the unit is a flip attempt."""
+        replicas = point["replicas"]
         points = Grid.of(self.measure.measure(self.loss, replicas)).size
         attempts = replicas * points * machine.weight_count * (self.sampler.burn_in + self.sampler.sweeps)
         return Load(self.sampler.chains, attempts, math.ceil(self._full(machine) / points))
@@ -196,8 +197,7 @@ class Sampling(RunConfig):
 
     def _input_bytes(self, machine: Machine) -> int:
         """Bytes of the patterns of one task, of its table of losses, and of one chain's fields."""
-        alpha = max(listed(self.task_axes["alpha"] or 0.0))
-        patterns = max(1, round(min(alpha, 2.0**32) * machine.weight_count)) if alpha else 0
+        patterns = self.most_patterns(machine)
         table = 9 * machine.readout.largest * self._grid_size()
         fields = 2 * patterns * machine.k * self._grid_size() * max(listed(self.measure.replicas))
         return 2 * self.patterns.instances * patterns * machine.n + table + fields

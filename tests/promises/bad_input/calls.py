@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import gpumc
 from gpumc import exact, flatness, theory
 from gpumc.device import Device
-from gpumc.sampling import Part
+from gpumc.parts import Part
 from gpumc.sampling.samplers import SAMPLERS
 from tests.variants import EVERY_LOSS, SPHERICAL, TINY
 
@@ -249,6 +249,7 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
             "starts": of(few),
             "seed": of(seeds),
             "device": of(devices),
+            "part": of(st.sampled_from([None, Part((0, 1), (0, 1))])),
         },
     ),
     "hessian": (
@@ -291,6 +292,35 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
             "seed": of(seeds),
             "device": of(devices),
         },
+    ),
+    "EntropySGD": (
+        gpumc.EntropySGD,
+        {
+            "walk": of(few),
+            "walk_rate": of(0.1),
+            "averaging": of(0.75),
+            "noise": of(1e-4),
+            "scope": of(0.03),
+            "total": of(10.0),
+        },
+    ),
+    "BinarySGD": (
+        gpumc.BinarySGD,
+        {
+            "rate": of(2.0),
+            "pull": of(0.75),
+            "coupling": of(0.05),
+            "tightening": of(0.001),
+            "batch": of(few),
+            "replicas": of(3),
+            "formula": of("hard"),
+            "start": of("common"),
+            "epochs": of(few),
+        },
+    ),
+    "FocusingBP": (
+        gpumc.FocusingBP,
+        {"protocol": of("scoping"), "iterations": of(few), "damping": of(0.5), "tolerance": of(0.1), "form": of("amp")},
     ),
     "EntropicLeastAction": (
         gpumc.EntropicLeastAction,

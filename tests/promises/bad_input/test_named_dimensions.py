@@ -6,7 +6,7 @@ import xarray as xr
 
 import gpumc
 from gpumc.errors import ConfigError
-from gpumc.sampling import Part
+from gpumc.parts import Part
 
 MACHINE, CHAINS = gpumc.Perceptron(11), 4
 PATTERNS = gpumc.random_patterns(MACHINE, 0.3, 4, seed=1)

@@ -11,7 +11,7 @@ from gpumc.device import choose, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import philox, uniform
 from gpumc.errors import ConfigError, RunError
-from gpumc.sampling import Part
+from gpumc.parts import Part
 from gpumc.sampling.spheres.centre import draw_below_one, draw_centre
 from gpumc.sampling.spheres.geometry import log_mean_exp, normalised, norms, tangent
 from gpumc.sampling.spheres.hit_and_run import errors_along

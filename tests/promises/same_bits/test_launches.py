@@ -12,7 +12,7 @@ import pytest
 
 import gpumc
 from gpumc.device.threads import Launch, Pool
-from gpumc.sampling import Part
+from gpumc.parts import Part
 from gpumc.sweeps.tasks import local_entropies
 
 unix = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of Unix")

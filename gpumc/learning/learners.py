@@ -1,0 +1,131 @@
+"""What a learner is; and those that advance a state by passes over the patterns, which one loop drives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+
+from gpumc.device import to_host
+from gpumc.learning.problems import LearningProblem, LearningState, error_counts
+from gpumc.machines import Machine
+
+#: Told the epochs that were made, and at most are.
+Progress = Callable[[int, int], None]
+
+
+class Learner(ABC):
+    """An algorithm that looks for solutions: a frozen dataclass of settings.
+
+    Attributes
+    ----------
+    kind : str
+        Its name in files and configs.
+    axes : tuple of str
+        The settings that a config may give several values of, each an axis of the results.
+    epochs : int
+        Where runs end that have not found a solution.
+    replicas : int
+        Replicas of a start.
+    """
+
+    kind: ClassVar[str]
+    axes: ClassVar[tuple[str, ...]] = ()
+    epochs: Any
+    replicas: Any = 1
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a dataset says of the learner: its kind, and its settings with "learner_" before their names."""
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {"learner": self.kind, **{f"learner_{name}": _recorded(value) for name, value in settings.items()}}
+
+    @abstractmethod
+    def check(self, machine: Machine) -> None:
+        """Raise ConfigError for a machine that it does not teach."""
+
+    @abstractmethod
+    def run(self, problem: LearningProblem, progress: Progress | None) -> xr.Dataset:
+        """The runs of a problem, over (instance, start), without coordinates of these: ``weights``, ``errors``, ``steps`` at least."""
+
+
+class EpochLearner(Learner):
+    """A learner that begins a state and advances it by an epoch at a time.
+
+    Attributes
+    ----------
+    until : {"solved", "end"}
+        Whether a run ends at its first solution, or with the last epoch.
+    """
+
+    until: Any = "solved"
+
+    @abstractmethod
+    def init(self, problem: LearningProblem) -> LearningState:
+        """The state before the first epoch."""
+
+    @abstractmethod
+    def step(self, problem: LearningProblem, state: Any) -> None:
+        """One epoch, in place, of a state that `init` began."""
+
+    def run(self, problem: LearningProblem, progress: Progress | None) -> xr.Dataset:
+        """See `Learner`; along ``epoch``, the errors after each."""
+        machine, patterns = problem.machine, problem.patterns
+        walkers = problem.walkers(self.replicas).size
+        problem.device.need(
+            8 * walkers * (3 * machine.weight_count + 2 * machine.k * patterns.count), f"{walkers} machines that learn"
+        )
+        state = self.init(problem)
+        curves: dict[str, list[np.ndarray]] = {"error_rate": [], "centre_error_rate": []}
+        steps, errors = np.zeros((2, *state.active.shape), np.int64)
+        while state.active.any() and state.epoch < self.epochs:
+            self.step(problem, state)
+            running = state.active
+            wrong = error_counts(problem, state.weights(machine), patterns)
+            of_centre = (
+                wrong[:, :, 0] if state.replicas == 1 else error_counts(problem, state.centre(machine), patterns)
+            )
+            for name, counts in (("error_rate", wrong), ("centre_error_rate", of_centre)):
+                kept = running.reshape(*running.shape, *[1] * (counts.ndim - 2))
+                curves[name].append(np.where(kept, counts / patterns.count, np.nan))
+            errors, steps = np.where(running, of_centre, errors), np.where(running, state.epoch, steps)
+            state.active = running & (errors > 0) if self.until == "solved" else running
+            if progress:
+                progress(state.epoch, self.epochs)
+        return _learned(problem, state, errors, steps, {name: np.stack(each, axis=-1) for name, each in curves.items()})
+
+
+def _learned(
+    problem: LearningProblem, state: LearningState, errors: np.ndarray, steps: np.ndarray, curves: dict[str, np.ndarray]
+) -> xr.Dataset:
+    machine, test = problem.machine, problem.patterns.test
+    runs, several = ("instance", "start"), ("instance", "start", "replica")
+    weights, centre = state.weights(machine), state.centre(machine)
+    stored = machine.weight_kind.dtype
+    variables: dict[str, Any] = {
+        "weights": ((*several, "weight"), to_host(weights).astype(stored)),
+        "errors": (runs, errors),
+        "steps": (runs, steps),
+        "error_rate": ((*several, "epoch"), curves["error_rate"]),
+    }
+    if test is not None:
+        variables["test_error"] = several, error_counts(problem, weights, test) / test.count
+    if state.replicas > 1:
+        variables["centre"] = (*runs, "weight"), to_host(centre).astype(stored)
+        variables["centre_error_rate"] = (*runs, "epoch"), curves["centre_error_rate"]
+        if test is not None:
+            variables["centre_test_error"] = runs, error_counts(problem, centre, test) / test.count
+    coordinates = {"replica": np.arange(state.replicas), "epoch": np.arange(1, state.epoch + 1)}
+    data = xr.Dataset(variables, coordinates)
+    return data if state.replicas > 1 else data.isel(replica=0, drop=True)
+
+
+def _recorded(value: Any) -> Any:
+    """A setting as an attribute of a file: numbers as they are, all else in words."""
+    if isinstance(value, bool):
+        return int(value)
+    return value if isinstance(value, (int, float)) else str(value)

@@ -1,0 +1,149 @@
+"""Tasks that teach machines, and if asked measure local entropies around what was learned: configs with ``[learner]``."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gpumc.errors import GpumcError
+from gpumc.learning import learn
+from gpumc.losses import ErrorCount
+from gpumc.machines import Machine
+from gpumc.measures import Gibbs
+from gpumc.messages import BeliefPropagation
+from gpumc.patterns import Patterns
+from gpumc.sweeps.explanations import refusal
+from gpumc.sweeps.plan import Task
+from gpumc.sweeps.sections import AroundSection, LearnerSection
+from gpumc.sweeps.sections.values import listed
+from gpumc.sweeps.tasks.local_entropies import KEPT, Unmeasured
+from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig
+from gpumc.volumes import local_entropy
+
+#: Machines that learn at once and fill a large device.
+FULL = 2**12
+#: Arrays that every shard has beside the weights, and the kind of their entries.
+ARRAYS = {"errors": "iu", "steps": "iu", "error_rate": "f"}
+
+
+class Learning(RunConfig):
+    """The config of a run that learns."""
+
+    unit = "epochs"
+
+    learner: LearnerSection
+    volumes: AroundSection | None = None
+
+    @staticmethod
+    def misfits(sections: Any) -> list[str]:
+        """See `RunConfig`."""
+        mistakes = RunConfig.misfits(sections)
+        for machine in sections.machine.all() if sections.machine else ():
+            if sections.learner:
+                mistakes += refusal(sections.learner.first.check, machine)
+            if sections.volumes:
+                mistakes += refusal(BeliefPropagation().supports, machine, Gibbs(ErrorCount(), np.inf), "distance")
+        return mistakes
+
+    @property
+    def task_axes(self) -> dict[str, Any]:
+        """See `RunConfig`."""
+        return super().task_axes | {"replicas": self.learner.first.replicas} | self.learner.axes
+
+    def load(self, machine: Machine, point: Mapping[str, Any]) -> Load:
+        """See `RunConfig`; the unit is an epoch of a start."""
+        learner = self.learner.at(point)
+        full = math.ceil(FULL / learner.replicas)
+        return Load(self.learner.starts, learner.epochs, full, learner.replicas * machine.weight_count)
+
+    def run(
+        self, task: Task, device: str, progress: Callable[[int, int], None] | None, patterns_digest: str | None
+    ) -> xr.Dataset:
+        """See `RunConfig`. Raises Unmeasured where local entropies fail."""
+        clock = time.monotonic()
+        machine, learner = self.machine.machine(task.n, task.k), self.learner.at(task.point)
+        patterns, runs = self.patterns_of(task, machine, patterns_digest), math.prod(task.part.size)
+        told = (lambda done, total: progress(done * runs, total * runs)) if progress else None
+        data = learn(
+            machine,
+            patterns,
+            learner,
+            starts=self.learner.starts,
+            seed=self.seed,
+            device=device,
+            part=task.part,
+            progress=told,
+        )
+        if told:
+            told(learner.epochs, learner.epochs)  # runs may end before
+        data.attrs["patterns"] = self.patterns.kind
+        for name in self.learner.axes:  # which the merged results have as a dimension
+            del data.attrs[f"learner_{name}"]
+        if self.volumes:
+            data = self._measured(machine, patterns, data, device)
+            data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
+        return data
+
+    def _measured(self, machine: Machine, patterns: Patterns, data: xr.Dataset, device: str) -> xr.Dataset:
+        """``data`` with the local entropies around what it holds. Raises Unmeasured."""
+        assert self.volumes
+        around = references(data, self.volumes.replicas)
+        try:
+            found = local_entropy(machine, patterns, around, distance=listed(self.volumes.distance), device=device)
+        except (GpumcError, MemoryError) as error:
+            failure = Unmeasured(error)
+            failure.sampled = data
+            raise failure from error
+        return data.merge(found[list(KEPT)], combine_attrs="override")
+
+    def content(self, task: Task) -> Content:
+        """See `RunConfig`."""
+        machine, learner = self.machine.machine(task.n, task.k), self.learner.at(task.point)
+        coordinates = {"instance": np.arange(*task.instances), "start": np.arange(*task.chains)}
+        if learner.replicas > 1:
+            coordinates["replica"] = np.arange(learner.replicas)
+        attributes = {
+            "seed": self.seed,
+            "n": task.n,
+            "k": task.k,
+            "machine": machine.kind,
+            "weights": machine.weights,
+            "learner": learner.kind,
+            "starts": self.learner.starts,
+            "patterns": self.patterns.kind,
+        }
+        arrays = ARRAYS | {"weights": np.dtype(machine.weight_kind.dtype).kind}
+        return Content(arrays, coordinates, {"weight": machine.weight_count}, attributes)
+
+    def least_bytes(self) -> int:
+        """See `RunConfig`."""
+        machines = self.machine.all()
+        return sum(map(self._result_bytes, machines)) + max(map(self._input_bytes, machines))
+
+    def _result_bytes(self, machine: Machine) -> int:
+        """Bytes of the merged results of one machine."""
+        axes = {name: listed(values) for name, values in self.task_axes.items()}
+        tasks = math.prod(map(len, axes.values()))
+        replicas, learner = max(axes["replicas"]), self.learner.first
+        weight = machine.weight_count * np.dtype(machine.weight_kind.dtype).itemsize
+        return tasks * self.patterns.instances * self.learner.starts * replicas * (weight + 8 * learner.epochs)
+
+    def _input_bytes(self, machine: Machine) -> int:
+        """Bytes of the patterns of one task, and of the states of one start."""
+        states = 8 * machine.weight_count * self.learner.first.replicas
+        return 2 * self.patterns.instances * self.most_patterns(machine) * machine.n + states
+
+
+def references(data: xr.Dataset, replicas: bool) -> xr.DataArray:
+    """Weights over ``reference``: the centre (0) where there is one, and the replicas (1, 2, ..) where asked or there is no centre."""
+    weights = data.weights if "replica" in data.dims else data.weights.expand_dims(replica=1)
+    weights = weights.rename(replica="reference").assign_coords(reference=np.arange(1, weights.sizes["replica"] + 1))
+    if "centre" not in data:
+        return weights
+    centre = data.centre.expand_dims(reference=[0])
+    return xr.concat([centre, weights], "reference", combine_attrs="override") if replicas else centre

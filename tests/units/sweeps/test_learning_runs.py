@@ -1,0 +1,216 @@
+"""Runs that learn: what their files hold, runs that are stopped and go on, and configs that are wrong."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gpumc
+from gpumc.cli.tables import print_results
+from gpumc.errors import ConfigError, RunError
+from gpumc.parts import Part
+from gpumc.results import load
+from gpumc.results.plots import plot
+from gpumc.sweeps import plan, read_config
+from gpumc.sweeps.execution import execute, prepare
+from gpumc.sweeps.plan import work_of
+from gpumc.sweeps.tasks import learning
+from tests.units.sweeps.test_runs import run
+from tests.variants import same_bits
+
+CONFIG = """
+name = "small"
+seed = 3
+[machine]
+kind = "tree-committee"
+weights = "spherical"
+n = 45
+k = 3
+[patterns]
+kind = "random"
+alpha = 0.6
+instances = 2
+[learner]
+kind = "least-action"
+rate = [0.1, 0.2]
+starts = 2
+epochs = 30
+"""
+#: Two numbers of replicas, with volumes around all that they find.
+REPLICAS = (
+    "patterns={kind='random', alpha=0.1}",
+    "learner={kind='entropic-least-action', replicas=[2, 3], epochs=20}",
+    "volumes={distance=[0.1], replicas=true}",
+)
+MACHINE = gpumc.TreeCommittee(45, k=3, weights="spherical")
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    (path / "small.toml").write_text(CONFIG)
+    return run(path / "small.toml", path / "out")
+
+
+@pytest.fixture(scope="module")
+def replicated(tmp_path_factory):
+    path = tmp_path_factory.mktemp("replicated")
+    (path / "small.toml").write_text(CONFIG)
+    return gpumc.open_run(run(path / "small.toml", path / "out", REPLICAS).merged)
+
+
+def test_a_run_holds_what_learn_gives(folder):
+    data = gpumc.open_run(folder.merged)
+    assert data.weights.dims == ("instance", "rate", "start", "weight")
+    patterns = gpumc.random_patterns(MACHINE, 0.6, 2, seed=3)
+    learner = gpumc.LeastAction(rate=0.2, epochs=30)
+    alone = gpumc.learn(MACHINE, patterns, learner, starts=2, seed=3, device="cpu")
+    point = data.sel(rate=0.2)
+    for name in ("weights", "errors", "solved", "steps"):
+        assert np.array_equal(point[name], alone[name]), name
+    assert np.array_equal(point.error_rate[..., : alone.sizes["epoch"]], alone.error_rate, equal_nan=True)
+    assert np.isnan(point.error_rate[..., alone.sizes["epoch"] :]).all()
+    assert (data.attrs["learner"], data.attrs["learner_epochs"], data.attrs["starts"]) == ("least-action", 30, 2)
+    assert "learner_rate" not in data.attrs
+
+
+def test_replicas_are_an_axis_and_references(replicated):
+    assert replicated.reference.values.tolist() == [0, 1, 2, 3]
+    two = replicated.sel(replicas=2)
+    assert np.isnan(two.weights.sel(replica=2)).all()
+    assert np.isnan(two.entropy.sel(reference=3)).all()
+    assert not np.isnan(two.entropy.sel(reference=[0, 1, 2])).any()
+    assert np.allclose(two.centre, MACHINE.normalised(two.weights.sel(replica=[0, 1]).mean("replica").values))
+    patterns = gpumc.random_patterns(MACHINE, 0.1, seed=3)
+    volumes = gpumc.local_entropy(MACHINE, patterns, two.centre.drop_vars("replicas"), distance=0.1, device="cpu")
+    assert np.allclose(two.entropy.sel(reference=0).squeeze("distance"), volumes.entropy, atol=1e-12)
+
+
+def test_parts_and_stops_change_nothing(folder, config_file, tmp_path, monkeypatch):
+    """A run of tasks of one start each, stopped within the first ones, has the bits of one that was left alone."""
+    monkeypatch.setattr(sys.modules["gpumc.sweeps.plan"], "LONG", 1)
+    monkeypatch.setattr(learning, "FULL", 1)
+    parts = prepare(config_file, [], tmp_path / "parts")
+    assert len(parts.tasks) == 2 * 2 * 2
+    for stop in range(3):
+
+        def report(index, tasks, done, total, stop=stop):
+            if index == stop and done:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            execute(parts, "cpu", report)
+        assert parts.done() == list(range(stop))
+    execute(prepare(config_file, [], tmp_path / "parts"), "cpu", lambda *_: None)
+    assert same_bits(load(parts.merged).drop_attrs(), load(folder.merged).drop_attrs())
+
+
+def test_replicas_of_a_part_have_the_numbers_of_the_whole():
+    patterns = gpumc.random_patterns(MACHINE, 0.6, 2, seed=3)
+    settings = {"starts": 3, "seed": 5, "device": "numpy"}
+    for learner in (gpumc.EntropicLeastAction(replicas=2, epochs=3), gpumc.ReplicatedSGD(epochs=2)):
+        whole = gpumc.learn(MACHINE, patterns, learner, **settings)
+        part = gpumc.learn(MACHINE, patterns, learner, part=Part((1, 2), (1, 3)), **settings)
+        np.testing.assert_allclose(part.weights, whole.sel(instance=[1], start=[1, 2]).weights, rtol=1e-9)
+        assert part.start.values.tolist() == [1, 2]
+
+
+def test_progress_is_of_the_work_that_is_planned(config_file, tmp_path):
+    told = []
+    folder = prepare(config_file, ["learner.rate=0.1"], tmp_path / "run")
+    execute(folder, "cpu", lambda *report: told.append(report))
+    assert told[-1] == (0, 1, work_of(folder.config, folder.tasks[0]), 2 * 2 * 30)
+    assert told[-1][2] == told[-1][3]
+
+
+def test_tables_and_pictures(folder, replicated, tmp_path, capsys):
+    data = gpumc.open_run(folder.merged)
+    for one in (replicated, data.isel(rate=0)):
+        print_results("", one)
+        assert {"solved", "errors", "steps"} <= set(capsys.readouterr().out.replace("┃", " ").split())
+        assert plot(one, tmp_path / "run.png").stat().st_size > 10_000
+
+
+def test_a_measurement_that_fails_leaves_what_was_learned(config_file, tmp_path, monkeypatch):
+    folder = prepare(config_file, ["learner.rate=0.1", "volumes.distance=0.1"], tmp_path / "run")
+
+    def failing(*_, **__):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(learning, "local_entropy", failing)
+    with pytest.raises(RunError, match=r"local entropies could not be measured \(MemoryError: no more\)"):
+        execute(folder, "cpu", lambda *_: None)
+    assert load(folder.sampled(0)).sizes["start"] == 2
+
+
+def test_long_runs_are_split():
+    config = read_config(CONFIG, ["machine.n=9999", "learner.epochs=1000_000"])
+    assert len(plan(config)) == 2 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["learner.rate=0"], "[learner] least-action: rate = 0.0: a positive finite number is needed"),
+        (["learner.rate=[0.1, -1]"], "rate = -1"),
+        (["learner.rate='fast'"], "[learner] rate = 'fast': a number, a list of them"),
+        (["learner.kind='least-actoin'"], "did you mean 'least-action'"),
+        (["learner.rat=1"], "[learner] rat: unknown key; did you mean 'rate'"),
+        (["learner.momentum=0.5"], "[learner] momentum has no meaning for kind = 'least-action'"),
+        (["learner.starts=0"], "[learner] starts = 0: a whole number"),
+        (["learner.epochs=[10, 20]"], "[learner] epochs = [10, 20]: a whole number"),
+        (["machine.activation='tanh'"], "least-action: a tree-committee of tanh units"),
+        (["learner={kind='replicated-sgd', growth='fast'}"], "growth = 'fast'"),
+        (["learner={kind='replicated-sgd', slope={start=0.0, stop=1.0}}"], "slope"),
+        (["learner={kind='cross-entropy-sgd'}", "machine.weights='binary'"], "spherical weights and sign units"),
+        (["volumes.every=3", "volumes.distance=0.1"], "[volumes] every: unknown key"),
+        (["loss.kind='error-count'"], "loss: unknown key"),
+    ],
+)
+def test_bad_configs(overrides, words):
+    with pytest.raises(ConfigError) as caught:
+        read_config(CONFIG, overrides)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2, caught.value
+    assert words in lines[1], caught.value
+
+
+FASHION = (
+    f"patterns={{kind='fashion-mnist', folder='{Path(__file__).parents[1] / 'data' / 'fashion-mnist'}', per_class=20"
+)
+IMAGES = ["machine={kind='perceptron', n=785}", "learner={kind='least-action', rate=1.0, epochs=5}"]
+
+
+def test_fashion_mnist(config_file, tmp_path):
+    """A run has the patterns of `fashion_mnist` at its seed, and their test images."""
+    data = gpumc.open_run(run(config_file, tmp_path / "run", [*IMAGES, FASHION + "}"]).merged)
+    machine, folder = gpumc.Perceptron(785), Path(__file__).parents[1] / "data" / "fashion-mnist"
+    patterns = gpumc.fashion_mnist(machine, folder=folder, per_class=20, seed=3)
+    assert data.attrs["patterns_digest"] == patterns.digest
+    assert data.attrs["patterns"] == "fashion-mnist"
+    assert 0 < float(data.test_error.mean()) < 0.3
+    assert plan(read_config(config_file.read_text(), [*IMAGES, FASHION + "}"]))[0].alpha is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (", classes='dress'}", "[patterns] classes = 'dress': a list of two names"),
+        (", classes=['dress', 'skirt']}", "two different ones of t-shirt"),
+        (", binarise='max'}", "binarise = 'max'"),
+        (", alpha=1.0}", "[patterns] alpha has no meaning for kind = 'fashion-mnist'"),
+        (", median_range=[0.5, 0.1]}", "two rising fractions"),
+    ],
+)
+def test_bad_images(tmp_path, keys, words):
+    with pytest.raises(ConfigError) as caught:
+        read_config(CONFIG, [*IMAGES, FASHION + keys], tmp_path)
+    assert words in str(caught.value).splitlines()[-1]
