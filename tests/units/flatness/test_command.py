@@ -12,7 +12,7 @@ def file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     machine = gpumc.TreeCommittee(33, k=3, weights="spherical")
     patterns = gpumc.random_patterns(machine, 0.4, seed=1)
-    found = gpumc.learn(machine, patterns, gpumc.LeastAction(), starts=2, device="numpy")
+    found = gpumc.learn(machine, patterns, gpumc.LeastAction(rate=0.3), starts=2, device="numpy")
     assert found.solved.all()
     np.savez("mine.npz", xi=patterns.xi[0], labels=patterns.labels[0], weights=5 * found.weights.values[0])
     return "mine.npz"
