@@ -93,6 +93,7 @@ VARIABLES = {
     "centre_error_rate": Quantity("fraction of patterns in error at the centre"),
     "test_error": Quantity("fraction of test patterns in error"),
     "centre_test_error": Quantity("fraction of test patterns in error at the centre"),
+    "vote_test_error": Quantity("fraction of test patterns that most replicas get wrong, a tie being half an error"),
     "errors": Quantity("number of patterns in error"),
     "solved": Quantity("whether no pattern is in error"),
     "stability_count": Quantity("number of stabilities in a bin, of all patterns, chains, replicas and draws"),

@@ -8,7 +8,6 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from gpumc.device import Device
-from gpumc.errors import ConfigError
 from gpumc.flatness.hessian import hessian
 from gpumc.flatness.perturbations import local_energy, robustness
 from gpumc.losses import CrossEntropy
@@ -16,20 +15,18 @@ from gpumc.machines import Machine
 from gpumc.patterns import Patterns
 from gpumc.volumes import local_entropy
 
-#: What is kept of a Hessian's spectrum.
-OF_HESSIAN = ["largest_eigenvalue", "smallest_eigenvalue", "mean_eigenvalue", "mean_eigenvalue_error"]
-
 
 def summary(
     machine: Machine,
     patterns: Patterns,
     weights: xr.DataArray | ArrayLike,
     *,
-    distance: ArrayLike = (0.02, 0.05, 0.1),
+    distance: ArrayLike | None = (0.02, 0.05, 0.1),
     strength: ArrayLike = (0.1, 0.2, 0.3),
     eta: ArrayLike = (0.5, 1.0, 2.0),
     gamma: float = 1.0,
     slope: float = 1.0,
+    method: str = "lanczos",
     seed: int = 0,
     device: str | Device = "auto",
 ) -> xr.Dataset:
@@ -40,19 +37,20 @@ def summary(
     machine, patterns, weights, seed, device
         See :func:`local_energy`.
     distance : sequence of float
-        Of the local volumes, by belief propagation; machines that it is not for have none.
+        Of the local volumes, by belief propagation; None for none, which machines have, too, that it is not for.
     strength : sequence of float
         Of the noise of weights, which is multiplicative, or that of binary weights flips.
     eta : sequence of float
         Of the noise of inputs.
     gamma, slope : float
-        Of the cross-entropy and of the hidden units, in the Riemannian Hessian of spherical weights, by Lanczos.
+        Of the cross-entropy and of the hidden units, in the Riemannian Hessian of spherical weights.
+    method : {"lanczos", "full"}
+        Of its spectrum.
 
     Returns
     -------
     Dataset
-        ``log_volume`` and ``converged`` over ``distance``; the eigenvalues of :func:`hessian` without its spectrum; the variables of
-        :func:`local_energy` and :func:`robustness`.
+        ``log_volume`` and ``converged`` over ``distance``; the variables of :func:`hessian`, :func:`local_energy` and :func:`robustness`.
 
     Raises
     ------
@@ -74,13 +72,8 @@ def summary(
     energies = local_energy(machine, patterns, weights, strength=strength, perturbation=kind, **where)
     parts = [energies, robustness(machine, patterns, weights, eta=eta, **where)]
     if machine.spherical and machine.readout.additive:
-        bent = hessian(machine, patterns, weights, CrossEntropy(gamma), slope=slope, method="lanczos", **where)
-        parts.append(bent[OF_HESSIAN])
-    try:
+        parts.append(hessian(machine, patterns, weights, CrossEntropy(gamma), slope=slope, method=method, **where))
+    if distance is not None and machine.activation == "sign":
         volumes = local_entropy(machine, patterns, weights, distance=distance, method="bp", device=device)
-    except ConfigError:
-        if not machine.readout.rectified and machine.activation == "sign":
-            raise
-    else:
         parts.append(volumes[["log_volume", "converged"]])
     return xr.merge(parts, combine_attrs="override", join="exact")

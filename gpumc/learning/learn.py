@@ -56,7 +56,8 @@ def learn(
     Dataset
         Over (instance, start, replica, weight): ``weights`` at the end, and ``centre`` of several replicas; ``errors`` of the last centre
         (or machine), ``solved``, ``steps`` (epochs); along ``epoch``, after each, the ``error_rate`` of every replica and the
-        ``centre_error_rate``; ``test_error`` and ``centre_test_error``. What was not run is NaN.
+        ``centre_error_rate``; ``test_error``, ``centre_test_error`` and that of
+        the replicas' votes, ``vote_test_error``. What was not run is NaN.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from gpumc.device import to_host
-from gpumc.learning.problems import LearningProblem, LearningState, error_counts
+from gpumc.learning.problems import LearningProblem, LearningState, error_counts, vote_error_rates
 from gpumc.machines import Machine
 
 #: Told the epochs that were made, and at most are.
@@ -119,6 +119,7 @@ def _learned(
         variables["centre_error_rate"] = (*runs, "epoch"), curves["centre_error_rate"]
         if test is not None:
             variables["centre_test_error"] = runs, error_counts(problem, centre, test) / test.count
+            variables["vote_test_error"] = runs, vote_error_rates(problem, weights, test)
     coordinates = {"replica": np.arange(state.replicas), "epoch": np.arange(1, state.epoch + 1)}
     data = xr.Dataset(variables, coordinates)
     return data if state.replicas > 1 else data.isel(replica=0, drop=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,12 +118,27 @@ class LearningState:
 
 def error_counts(problem: LearningProblem, weights: np.ndarray, patterns: Patterns) -> np.ndarray:
     """How many of ``patterns`` are wrong, int64 (instances, ...), on the host; ``weights`` (instances, ..., weights) on the device."""
-    machine, counts, made = problem.machine, [], problem.instances
+    counts = [to_host((right <= 0).sum(axis=-1)) for right in _stabilities(problem, weights, patterns)]
+    return np.stack(counts).reshape(weights.shape[:-1])
+
+
+def vote_error_rates(problem: LearningProblem, weights: np.ndarray, patterns: Patterns) -> np.ndarray:
+    """The fraction of ``patterns`` (instances, starts), on the host, that most replicas get wrong, a tie being half an error; ``weights``
+    (instances, starts, replicas, weights) on the device."""
+    xp, rates = array_module(weights), []
+    for right in _stabilities(problem, weights, patterns):
+        votes = xp.where(right > 0, 1, -1).reshape(*weights.shape[1:3], -1).sum(axis=1)
+        rates.append(to_host(((1 - xp.sign(votes)) / 2).mean(axis=-1)))
+    return np.stack(rates)
+
+
+def _stabilities(problem: LearningProblem, weights: np.ndarray, patterns: Patterns) -> Iterator[np.ndarray]:
+    """Of each instance, (rows, M), its weights being one row behind the other."""
+    machine, made = problem.machine, problem.instances
     for row, xi, labels in zip(weights, patterns.xi[made], patterns.labels[made], strict=True):
         flat = row.reshape(-1, machine.weight_count)
         outputs = machine.outputs(machine.preactivations(flat, problem.device.asarray(xi)))
-        counts.append(to_host((outputs * problem.device.asarray(labels) <= 0).sum(axis=-1)).reshape(row.shape[:-1]))
-    return np.stack(counts)
+        yield outputs * problem.device.asarray(labels)
 
 
 def signs(states: np.ndarray) -> np.ndarray:

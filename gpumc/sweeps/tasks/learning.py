@@ -1,4 +1,4 @@
-"""Tasks that teach machines, and if asked measure local entropies around what was learned: configs with ``[learner]``."""
+"""Tasks that teach machines, and if asked measure how flat what was learned lies: configs with ``[learner]``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from gpumc.errors import GpumcError
+from gpumc.flatness import summary
 from gpumc.learning import learn
 from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
@@ -19,7 +20,7 @@ from gpumc.messages import BeliefPropagation
 from gpumc.patterns import Patterns
 from gpumc.sweeps.explanations import refusal
 from gpumc.sweeps.plan import Task
-from gpumc.sweeps.sections import AroundSection, LearnerSection
+from gpumc.sweeps.sections import AroundSection, FlatnessSection, LearnerSection
 from gpumc.sweeps.sections.values import listed
 from gpumc.sweeps.tasks.local_entropies import KEPT, Unmeasured
 from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig
@@ -38,6 +39,7 @@ class Learning(RunConfig):
 
     learner: LearnerSection
     volumes: AroundSection | None = None
+    flatness: FlatnessSection | None = None
 
     @staticmethod
     def misfits(sections: Any) -> list[str]:
@@ -64,7 +66,7 @@ class Learning(RunConfig):
     def run(
         self, task: Task, device: str, progress: Callable[[int, int], None] | None, patterns_digest: str | None
     ) -> xr.Dataset:
-        """See `RunConfig`. Raises Unmeasured where local entropies fail."""
+        """See `RunConfig`. Raises Unmeasured where a measurement fails."""
         clock = time.monotonic()
         machine, learner = self.machine.machine(task.n, task.k), self.learner.at(task.point)
         patterns, runs = self.patterns_of(task, machine, patterns_digest), math.prod(task.part.size)
@@ -84,22 +86,28 @@ class Learning(RunConfig):
         data.attrs["patterns"] = self.patterns.kind
         for name in self.learner.axes:  # which the merged results have as a dimension
             del data.attrs[f"learner_{name}"]
-        if self.volumes:
+        if self.volumes or self.flatness:
             data = self._measured(machine, patterns, data, device)
             data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
         return data
 
     def _measured(self, machine: Machine, patterns: Patterns, data: xr.Dataset, device: str) -> xr.Dataset:
-        """``data`` with the local entropies around what it holds. Raises Unmeasured."""
-        assert self.volumes
-        around = references(data, self.volumes.replicas)
+        """``data`` with what is measured around what it holds. Raises Unmeasured."""
+        around = references(data, bool(self.volumes and self.volumes.replicas))
+        measured = [data]
         try:
-            found = local_entropy(machine, patterns, around, distance=listed(self.volumes.distance), device=device)
+            if self.volumes:
+                distance = listed(self.volumes.distance)
+                measured.append(local_entropy(machine, patterns, around, distance=distance, device=device)[list(KEPT)])
+            if self.flatness:
+                settings = {"distance": None, "seed": self.seed, "device": device, **self.flatness.settings}
+                # which errors there are without noise the learner says
+                measured.append(summary(machine, patterns, around, **settings).drop_vars("error_rate"))
         except (GpumcError, MemoryError) as error:
             failure = Unmeasured(error)
             failure.sampled = data
             raise failure from error
-        return data.merge(found[list(KEPT)], combine_attrs="override")
+        return xr.merge(measured, combine_attrs="override")
 
     def content(self, task: Task) -> Content:
         """See `RunConfig`."""

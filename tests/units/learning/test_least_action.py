@@ -50,6 +50,26 @@ def test_the_same_bits_of_real_patterns(device):
     same(*(gpumc.learn(machine, patterns, gpumc.LeastAction(epochs=9), device=name) for name in ("numpy", device)))
 
 
+def test_votes():
+    """Each replica, the centre and the vote on test patterns, counted one by one; two replicas tie."""
+    machine, rng = gpumc.TreeCommittee(45, k=3, weights="spherical"), np.random.default_rng(2)
+    test = gpumc.Patterns(rng.choice([-1, 1], (50, 45)), rng.choice([-1, 1], 50))
+    train = gpumc.random_patterns(machine, 0.3, seed=1)
+    patterns = gpumc.Patterns(train.xi, train.labels, test=test)
+    for replicas in (2, 3):
+        learner = gpumc.EntropicLeastAction(replicas=replicas, epochs=3)
+        data = gpumc.learn(machine, patterns, learner, starts=2, device="numpy")
+        for start in range(2):
+            right = machine.stabilities(data.weights.values[0, start], test.xi[0], test.labels[0]) > 0
+            np.testing.assert_allclose(data.test_error[0, start], 1 - right.mean(axis=1))
+            half = (right.sum(axis=0) * 2 == replicas).mean() / 2
+            expected = (right.sum(axis=0) * 2 < replicas).mean() + half
+            np.testing.assert_allclose(data.vote_test_error[0, start], expected)
+            assert (half > 0) == (replicas == 2)
+            centre = machine.stabilities(data.centre.values[0, start][None], test.xi[0], test.labels[0]) <= 0
+            np.testing.assert_allclose(data.centre_test_error[0, start], centre.mean())
+
+
 def test_a_start_does_not_depend_on_the_others():
     machine = MACHINES[0]
     patterns = gpumc.random_patterns(machine, 0.6, seed=1)

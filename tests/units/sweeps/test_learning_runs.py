@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gpumc
+from gpumc import flatness
 from gpumc.cli.tables import print_results
 from gpumc.errors import ConfigError, RunError
 from gpumc.parts import Part
@@ -113,6 +114,22 @@ def test_parts_and_stops_change_nothing(folder, config_file, tmp_path, monkeypat
     assert same_bits(load(parts.merged).drop_attrs(), load(folder.merged).drop_attrs())
 
 
+def test_flatness_of_what_is_learned(tmp_path):
+    """The section gives what `flatness.summary` gives of the run's weights."""
+    (tmp_path / "small.toml").write_text(CONFIG)
+    flat = "flatness={strength=[0.1, 0.3], eta=1.0, slope=2.0}"
+    data = gpumc.open_run(run(tmp_path / "small.toml", tmp_path / "out", [flat]).merged)
+    patterns = gpumc.random_patterns(MACHINE, 0.6, 2, seed=3)
+    weights = data.weights.sel(rate=0.2, drop=True)
+    alone = flatness.summary(
+        MACHINE, patterns, weights, distance=None, strength=[0.1, 0.3], eta=1.0, slope=2.0, seed=3, device="cpu"
+    )
+    point = data.sel(rate=0.2, reference=1)
+    for name in ("local_energy", "noisy_error_rate", "largest_eigenvalue", "spectral_weight"):
+        assert np.allclose(point[name], alone[name], atol=1e-12), name
+    assert (point.local_energy > 0).any()
+
+
 def test_replicas_of_a_part_have_the_numbers_of_the_whole():
     patterns = gpumc.random_patterns(MACHINE, 0.6, 2, seed=3)
     settings = {"starts": 3, "seed": 5, "device": "numpy"}
@@ -172,6 +189,9 @@ def test_long_runs_are_split():
         (["learner={kind='replicated-sgd', slope={start=0.0, stop=1.0}}"], "slope"),
         (["learner={kind='cross-entropy-sgd'}", "machine.weights='binary'"], "spherical weights and sign units"),
         (["volumes.every=3", "volumes.distance=0.1"], "[volumes] every: unknown key"),
+        (["flatness.strength=[0.1, -1]"], "strength = -1"),
+        (["flatness.slope=0"], "slope = 0"),
+        (["flatness.noise=0.1"], "[flatness] noise: unknown key"),
         (["loss.kind='error-count'"], "loss: unknown key"),
     ],
 )

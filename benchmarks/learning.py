@@ -1,0 +1,94 @@
+"""Epochs a second of learners: many starts at once against one at a time, and against a plain loop in PyTorch.
+
+    python -m benchmarks.learning [--n 999] [--starts 64] [--epochs 10] [--device auto]
+
+prints a table: epochs of a start a second, with one start and with many; for gradient descent also the part of the rate of plain matrix
+products of the same shapes that it reaches. PyTorch is timed where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+import gpumc
+
+
+def epochs_a_second(
+    machine: gpumc.TreeCommittee, patterns: gpumc.Patterns, learner: gpumc.LeastAction, starts: int, device: str
+) -> float:
+    """Epochs of one start a second, of ``starts`` that run together, the first call, which compiles, left out."""
+    gpumc.learn(machine, patterns, type(learner)(epochs=1), starts=1, device=device)
+    begun = time.perf_counter()
+    data = gpumc.learn(machine, patterns, learner, starts=starts, device=device)
+    return float(data.steps.sum()) / (time.perf_counter() - begun)
+
+
+def product_rate(machine: gpumc.TreeCommittee, starts: int, batch: int) -> float:
+    """Multiplications and additions a second of the products of one gradient, by NumPy."""
+    rng = np.random.default_rng(1)
+    weights, inputs = (
+        rng.normal(size=(machine.k, starts, machine.fan_in)),
+        rng.normal(size=(machine.k, batch, machine.fan_in)),
+    )
+    begun, rounds = time.perf_counter(), 200
+    for _ in range(rounds):
+        fields = np.matmul(weights, inputs.swapaxes(1, 2))
+        np.matmul(fields, inputs)
+    return rounds * 4 * starts * batch * machine.n / (time.perf_counter() - begun)
+
+
+def torch_epochs_a_second(
+    machine: gpumc.TreeCommittee, patterns: gpumc.Patterns, learner: gpumc.CrossEntropySGD
+) -> float:
+    """The same descent of one start as a plain loop in PyTorch; NaN where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return float("nan")
+    units = torch.tensor(patterns.xi[0].reshape(-1, machine.k, machine.fan_in), dtype=torch.float64)
+    labels = torch.tensor(patterns.labels[0], dtype=torch.float64)
+    weights = torch.randn(machine.k, machine.fan_in, dtype=torch.float64, requires_grad=True)
+    descent = torch.optim.SGD([weights], lr=learner.rate, momentum=learner.momentum)
+    begun = time.perf_counter()
+    for _ in range(learner.epochs):
+        for chosen in torch.randperm(len(labels)).split(learner.batch):
+            fields = torch.einsum("mki,ki->mk", units[chosen], weights) / machine.fan_in**0.5
+            stability = torch.tanh(learner.slope * fields).sum(1) * labels[chosen] / machine.k**0.5
+            loss = torch.nn.functional.softplus(-2 * learner.gamma * stability).mean() / (2 * learner.gamma)
+            descent.zero_grad()
+            loss.backward()
+            descent.step()
+            with torch.no_grad():
+                weights *= (machine.fan_in**0.5) / weights.norm(dim=1, keepdim=True)
+    return learner.epochs / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="Epochs a second of learners.")
+    parser.add_argument("--n", type=int, default=999)
+    parser.add_argument("--starts", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    machine = gpumc.TreeCommittee(options.n, k=9, weights="spherical")
+    patterns = gpumc.random_patterns(machine, 2.0, seed=1)  # more than can be learned: all epochs are made
+    print(f"| learner | one start | {options.starts} starts | ratio | PyTorch, one start | part of the product rate |")
+    print("|---|---|---|---|---|---|")
+    for learner in (gpumc.LeastAction(epochs=options.epochs), gpumc.CrossEntropySGD(epochs=options.epochs)):
+        alone, many = (
+            epochs_a_second(machine, patterns, learner, starts, options.device) for starts in (1, options.starts)
+        )
+        peer, part = "", ""
+        if isinstance(learner, gpumc.CrossEntropySGD):
+            peer = f"{torch_epochs_a_second(machine, patterns, learner):.2f}"
+            work = many * 4 * patterns.count * machine.n
+            part = f"{work / product_rate(machine, options.starts, learner.batch):.2f}"
+        print(f"| {learner.kind} | {alone:.2f} | {many:.2f} | {many / alone:.1f} | {peer} | {part} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
