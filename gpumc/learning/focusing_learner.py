@@ -12,8 +12,7 @@ from gpumc.learning.learners import Learner, Progress
 from gpumc.learning.problems import LearningProblem, error_counts
 from gpumc.machines import Machine
 from gpumc.messages import BeliefPropagation, focusing_bp
-from gpumc.messages.belief_propagation import check_machine
-from gpumc.messages.focusing import checked
+from gpumc.messages.focusing import check_focusing, checked
 from gpumc.messages.protocols import Protocol
 
 #: What `focusing_bp` takes where nothing is given.
@@ -68,7 +67,7 @@ class FocusingBP(Learner):
 
     def check(self, machine: Machine) -> None:
         """Raise ConfigError for a machine that it does not teach."""
-        check_machine(machine)
+        check_focusing(machine)
 
     def run(self, problem: LearningProblem, progress: Progress | None) -> xr.Dataset:
         """See `Learner`."""

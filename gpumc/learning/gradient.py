@@ -7,7 +7,7 @@ and gamma of the loss alone carry them. F. Pittorino et al., J. Stat. Mech. 1240
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -137,9 +137,7 @@ class CrossEntropySGD(EpochLearner):
     def softened(self, machine: Machine, epoch: int) -> tuple[Machine, CrossEntropy]:
         """The machine with hidden units tanh(slope x), if it has any that are signs, and the loss, of an epoch."""
         slope, gamma = (self._at(value, epoch) for value in (self.slope, self.gamma))
-        return (machine if machine.readout.linear else replace(machine, activation="tanh", slope=slope)), CrossEntropy(
-            gamma
-        )
+        return machine.softened(slope), CrossEntropy(gamma)
 
     def _at(self, value: Parameter, epoch: int) -> float:
         if isinstance(value, Ramp):

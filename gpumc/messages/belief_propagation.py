@@ -20,6 +20,7 @@ from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.edges import Exact, Relaxed
+from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import channel, takes_fields
 from gpumc.messages.priors import Outer, at_distance, in_field
 from gpumc.messages.shared_inputs import SharedAmp
@@ -189,7 +190,7 @@ def _solved(device: Device, constraints: dict[int, Constraints], problems: Probl
     dtype = how.dtype
     instances, place = np.unique(problems.instance, return_inverse=True)
     form_type = how.form_of(machine)
-    graph = form_type.graph_type.of(device, machine, [constraints[i] for i in instances], place, dtype)
+    graph = Graph.of(device, machine, [constraints[i] for i in instances], place, dtype)
     factors = channel(device, machine, problems.loss, problems.beta, graph.multiplicities(), dtype)
     form = form_type(graph, factors)
     reference = device.asarray(problems.reference.reshape(shape).astype(dtype))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -27,8 +26,6 @@ STRONGEST = 50.0
 class _Edges(ABC):
     """One iteration, the interaction part of the free entropy, and the energy; a closure adds `_messages`, `_log_z` and
     `_energy`."""
-
-    graph_type: ClassVar[type[Graph]] = Graph
 
     graph: Graph
     channel: Channel

@@ -24,9 +24,9 @@ from gpumc.messages.constraints import Constraints, constraints_of
 from gpumc.messages.converge import Form, Messages, converge
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import channel
-from gpumc.messages.priors import Replicas
+from gpumc.messages.priors import Replicas, replicas_of
 from gpumc.messages.protocols import Protocol, PseudoReinforcement, Scoping, StandardReinforcement
-from gpumc.messages.spherical_priors import SphericalReplicas, normalised
+from gpumc.messages.spherical_priors import SphericalReplicas
 from gpumc.parts import Part
 from gpumc.patterns import Patterns, check_together
 from gpumc.schema import Started, described, provenance
@@ -60,6 +60,15 @@ class Focused:
     overlap_centre: np.ndarray
     overlap_others: np.ndarray
     overlap_between_centres: np.ndarray
+
+
+def check_focusing(machine: Machine) -> None:
+    """Raise ConfigError for machines that focusing is not for."""
+    check_machine(machine)
+    if machine.correlated:
+        raise ConfigError(
+            f"focusing: the units of this {machine.kind} share inputs through spherical weights: use binary ones, or a tree-committee"
+        )
 
 
 def focusing_bp(
@@ -128,11 +137,7 @@ def focusing_bp(
     """
     started = Started.now()
     check_together(machine, patterns)
-    check_machine(machine)
-    if machine.correlated:
-        raise ConfigError(
-            f"focusing: the units of this {machine.kind} share inputs through spherical weights: use binary ones, or a tree-committee"
-        )
+    check_focusing(machine)
     protocol, damping, how = checked(protocol, damping, BeliefPropagation(form, tolerance, iterations))
     starts, seed = whole("starts", starts, 1, MOST_STARTS), whole("seed", seed, 0, SEED_LIMIT)
     steps = protocol.steps()
@@ -203,10 +208,8 @@ def _focused(
     at_zero_temperature = channel(device, machine, ErrorCount().rows(rows), infinite, graph.multiplicities(), how.dtype)
     form = how.form_of(machine)(graph, at_zero_temperature)
     start = SPREAD * _random_fields(seed, ranks, machine.weight_count).reshape(rows, machine.k, machine.fan_in)
-    if machine.spherical:
-        start = np.stack([start, np.zeros_like(start)], axis=1)
-    incoming = device.asarray(start.astype(how.dtype))
-    of_replicas = SphericalReplicas if machine.spherical else Replicas
+    linear = device.asarray(start.astype(how.dtype))
+    incoming, of_replicas = graph.message(linear, 0 * linear), replicas_of(graph)
     messages = Messages.start(incoming, form.memory(how.dtype))
     weights, errors = _weights(
         form, form.graph.moments(_prior(of_replicas, steps[0], rows, device, how.dtype).fields(incoming))[0]
@@ -247,7 +250,7 @@ def _prior(
 def _weights(form: Form, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The weights (rows, weights) that magnetisations ``mean`` stand for, and the patterns (rows,) that they get wrong, on the host."""
     graph = form.graph
-    weights = normalised(mean) if graph.machine.spherical else graph.device.xp.where(mean < 0, -1.0, 1.0)
+    weights = graph.weights(mean)
     readout = graph.machine.readout.of(graph.to_patterns(weights))
     right, opposite = graph.multiplicities()
     errors = ((readout < 0) * right + (readout > 0) * opposite).sum(axis=-1)

@@ -1,7 +1,9 @@
-"""The wires between weights and patterns, for one batch axis of rows that share the patterns of their instances."""
+"""The wires between weights and patterns, for one batch axis of rows that share the patterns of their instances, and what the messages
+to weights of a kind are."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +14,12 @@ from gpumc.messages.constraints import Constraints
 
 #: Rows multiplied at once: always so many, so that a row's bits do not depend on how many others there are.
 BLOCK = 8
+#: The variance of a uniform distribution between neighbouring fields of +-1, which are 2 apart: a narrower Gaussian tells nothing more.
+LATTICE = 1 / 3
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(ABC):
     """Different gauged patterns, and which of them each row sees.
 
     ``xi``: for each instance, float (units, patterns, fan_in), or (1, ...) where all units read the same inputs;
@@ -30,9 +34,9 @@ class Graph:
     counts: np.ndarray
     instance: np.ndarray
 
-    @classmethod
+    @staticmethod
     def of(
-        cls, device: Device, machine: Machine, constraints: list[Constraints], instance: np.ndarray, dtype: type
+        device: Device, machine: Machine, constraints: list[Constraints], instance: np.ndarray, dtype: type
     ) -> Graph:
         """The graph of rows whose patterns are ``constraints``, all of one number, of ``instance`` (rows,), never falling."""
         xi = []
@@ -44,7 +48,8 @@ class Graph:
         counts: np.ndarray = np.array(
             [[one.right for one in constraints], [one.opposite for one in constraints]], dtype
         )
-        return cls(device, machine, xi, squares, device.asarray(counts), instance)
+        of_weights = SharedGraph if machine.correlated else SphericalGraph if machine.spherical else BinaryGraph
+        return of_weights(device, machine, xi, squares, device.asarray(counts), instance)
 
     def rows(self, chosen: np.ndarray) -> Graph:
         """The same for some of the rows."""
@@ -73,19 +78,31 @@ class Graph:
         """sum_mu xi_mu^2 v_mu: (rows, units, fan_in or 1)."""
         return values.sum(axis=2)[..., None] if self.squares is None else self._multiplied(values, self.squares)
 
-    def no_messages(self, dtype: type) -> np.ndarray:
-        """Incoming fields, or pairs, that tell nothing."""
-        machine = self.machine
-        pair = (2,) if machine.spherical else ()
-        return self.device.xp.zeros((len(self.instance), *pair, machine.k, machine.fan_in), dtype)
+    @abstractmethod
+    def message(self, linear: np.ndarray, precision: np.ndarray) -> np.ndarray:
+        """What a weight gets: ``linear`` (rows, units, fan_in), and the ``precision`` that goes with it."""
 
+    @abstractmethod
     def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the weights, (rows, units, fan_in), of total ``fields``: of half log ratios, or of the pairs of
-        `gpumc.messages.spherical_priors`."""
-        if self.machine.spherical:
-            return fields[:, 0] / fields[:, 1], 1 / fields[:, 1]
-        xp = self.device.xp
-        return xp.tanh(fields), 1 / xp.cosh(xp.clip(fields, -300, 300)) ** 2
+        """Mean and variance of the weights, (rows, units, fan_in), of total ``fields``."""
+
+    @abstractmethod
+    def mean_exponent(self, fields: np.ndarray, incoming: np.ndarray) -> np.ndarray:
+        """The mean, (rows,), of the exponent of all ``incoming`` messages, the weights having total ``fields``."""
+
+    @abstractmethod
+    def weights(self, mean: np.ndarray) -> np.ndarray:
+        """The weights that magnetisations ``mean`` (rows, units, fan_in) stand for."""
+
+    def no_messages(self, dtype: type) -> np.ndarray:
+        """Messages that tell nothing."""
+        machine = self.machine
+        nothing = self.device.xp.zeros((len(self.instance), machine.k, machine.fan_in), dtype)
+        return self.message(nothing, nothing)
+
+    def field_variance(self, variances: np.ndarray) -> np.ndarray:
+        """That of the units' fields, (rows, units, patterns or 1), of ``variances`` of the weights."""
+        return self.spread_to_patterns(variances)
 
     def multiplicities(self) -> np.ndarray:
         """How many patterns want the output +1, and -1, of each: (2, rows, patterns)."""
@@ -106,3 +123,77 @@ class Graph:
             product = xp.matmul(blocks.reshape(-1, BLOCK, *rows.shape[1:]).swapaxes(1, 2), matrices[i])
             out[first:last] = product.swapaxes(1, 2).reshape(-1, *out.shape[1:])[:count]
         return out
+
+
+class BinaryGraph(Graph):
+    """Of binary weights: a message is half a log ratio u, with the exponent u W."""
+
+    def message(self, linear: np.ndarray, precision: np.ndarray) -> np.ndarray:
+        return linear
+
+    def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        xp = self.device.xp
+        return xp.tanh(fields), 1 / xp.cosh(xp.clip(fields, -300, 300)) ** 2
+
+    def mean_exponent(self, fields: np.ndarray, incoming: np.ndarray) -> np.ndarray:
+        return (incoming * self.moments(fields)[0]).sum(axis=(1, 2))
+
+    def weights(self, mean: np.ndarray) -> np.ndarray:
+        return self.device.xp.where(mean < 0, -1.0, 1.0)
+
+    def field_variance(self, variances: np.ndarray) -> np.ndarray:
+        return self.device.xp.maximum(self.spread_to_patterns(variances), LATTICE)
+
+
+class SphericalGraph(Graph):
+    """Of spherical weights: a message is a pair (rows, 2, units, fan_in), of B and A, with the exponent B W - A W^2 / 2."""
+
+    def message(self, linear: np.ndarray, precision: np.ndarray) -> np.ndarray:
+        return self.device.xp.stack([linear, precision + 0 * linear], axis=1)
+
+    def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return fields[:, 0] / fields[:, 1], 1 / fields[:, 1]
+
+    def mean_exponent(self, fields: np.ndarray, incoming: np.ndarray) -> np.ndarray:
+        mean, variance = self.moments(fields)
+        return (incoming[:, 0] * mean - 0.5 * incoming[:, 1] * (mean**2 + variance)).sum(axis=(1, 2))
+
+    def weights(self, mean: np.ndarray) -> np.ndarray:
+        """Every unit on its sphere; one without a direction becomes all ones."""
+        xp = self.device.xp
+        length = xp.sqrt((mean**2).mean(axis=2, keepdims=True))
+        return xp.where(length > 1e-100, mean / xp.where(length > 1e-100, length, 1), 1.0)
+
+
+class SharedGraph(SphericalGraph):
+    """Of spherical weights of units that share inputs: a message to the weights w of an input is B and a matrix A, (rows, 1 + units, units,
+    inputs), with the exponent B w - w A w / 2."""
+
+    def message(self, linear: np.ndarray, precision: np.ndarray) -> np.ndarray:
+        """``precision`` (rows, units, units, inputs or 1), or one for each unit alone."""
+        found = self.device.xp.empty((len(linear), 1 + linear.shape[1], *linear.shape[1:]), linear.dtype)
+        found[:, 0] = linear
+        found[:, 1:] = (
+            precision if precision.ndim == 4 else self.device.xp.eye(linear.shape[1])[..., None] * precision[:, None]
+        )
+        return found
+
+    def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, covariance = self.covariances(fields)
+        return mean, self.device.xp.einsum("rlli->rli", covariance)
+
+    def covariances(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (rows, units, inputs) and covariance (rows, units, units, inputs, or 1 where it is that of all) of the weights."""
+        xp = self.device.xp
+        precision = xp.moveaxis(fields[:, 1:], 3, 1)
+        if self.squares is None:
+            precision = precision[:, :1]
+        bad = ~xp.isfinite(precision).all(axis=(2, 3), keepdims=True)
+        inverse = xp.linalg.inv(xp.where(bad, xp.eye(precision.shape[-1], dtype=fields.dtype), precision))
+        covariance = xp.moveaxis(xp.where(bad, xp.nan, inverse), 1, 3)
+        return (covariance * fields[:, None, 0]).sum(axis=2), covariance
+
+    def mean_exponent(self, fields: np.ndarray, incoming: np.ndarray) -> np.ndarray:
+        mean, covariance = self.covariances(fields)
+        quadratic = incoming[:, 1:] * (mean[:, :, None] * mean[:, None] + covariance)
+        return (incoming[:, 0] * mean).sum(axis=(1, 2)) - 0.5 * quadratic.sum(axis=(1, 2, 3))

@@ -170,3 +170,8 @@ def in_field(graph: Graph, reference: np.ndarray, h: np.ndarray) -> Outer:
     if graph.machine.correlated:
         return UnitSpheresPull(reference, h, graph.squares is None)
     return (SphericalPull if graph.machine.spherical else Pull)(reference, h)
+
+
+def replicas_of(graph: Graph) -> type[Replicas] | type[SphericalReplicas]:
+    """The prior of replicas of the graph's weights around a centre."""
+    return SphericalReplicas if graph.machine.spherical else Replicas

@@ -7,47 +7,19 @@ The fields of a pattern's units are Gaussian and correlated: the weights of an i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from gpumc.machines import Machine
 from gpumc.messages.correlated import MOST_NUMBERS
-from gpumc.messages.graph import Graph
-
-
-class SharedGraph(Graph):
-    """A graph whose weights have a covariance for each input."""
-
-    def no_messages(self, dtype: type) -> np.ndarray:
-        """Messages that tell nothing."""
-        machine = self.machine
-        return self.device.xp.zeros((len(self.instance), 1 + machine.k, machine.k, machine.n), dtype)
-
-    def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the weights, (rows, units, inputs), of total ``fields`` (rows, 1 + units, units, inputs)."""
-        mean, covariance = self.covariances(fields)
-        return mean, self.device.xp.einsum("rlli->rli", covariance)
-
-    def covariances(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (rows, units, inputs) and covariance (rows, units, units, inputs, or 1 where it is that of all) of the weights."""
-        xp = self.device.xp
-        precision = xp.moveaxis(fields[:, 1:], 3, 1)
-        if self.squares is None:
-            precision = precision[:, :1]
-        bad = ~xp.isfinite(precision).all(axis=(2, 3), keepdims=True)
-        inverse = xp.linalg.inv(xp.where(bad, xp.eye(precision.shape[-1], dtype=fields.dtype), precision))
-        covariance = xp.moveaxis(xp.where(bad, xp.nan, inverse), 1, 3)
-        return (covariance * fields[:, None, 0]).sum(axis=2), covariance
 
 
 @dataclass(frozen=True)
 class SharedAmp:
     """One iteration and the interaction part of the free entropy. What it remembers is each node's slope (rows, units, patterns)."""
 
-    graph_type: ClassVar[type[Graph]] = SharedGraph
-
-    graph: Any  # a SharedGraph
+    graph: Any  # a `gpumc.messages.graph.SharedGraph`
     channel: Any  # CorrelatedSigns
 
     @staticmethod
@@ -73,22 +45,14 @@ class SharedAmp:
         precision = -graph.spread_to_weights(node.curvature.reshape(shape[0], -1, shape[3]))
         precision = precision.reshape(*shape[:3], -1)
         linear = graph.to_weights(node.slope) + (precision * mean[:, None]).sum(axis=2)
-        messages = graph.device.xp.empty_like(fields)
-        messages[:, 0], messages[:, 1:] = linear, precision
-        return messages, node.slope
+        return graph.message(linear, precision), node.slope
 
     def interaction(self, fields: np.ndarray, incoming: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The free entropy (rows,) beyond the weights' log of the mean of exp(B W - W A W / 2), in nats."""
         mean, covariance = self._moments(fields, memory)
         node = self.channel.gaussian(mean, covariance)
         reaction = 0.5 * ((covariance * memory[:, None]).sum(axis=2) * memory).sum(axis=(1, 2))
-        return node.log_z.sum(axis=1) + reaction - self._mean_message(fields, incoming)
-
-    def _mean_message(self, fields: np.ndarray, incoming: np.ndarray) -> np.ndarray:
-        """The mean of B W - W A W / 2: (rows,)."""
-        mean, covariance = self.graph.covariances(fields)
-        quadratic = incoming[:, 1:] * (mean[:, :, None] * mean[:, None] + covariance)
-        return (incoming[:, 0] * mean).sum(axis=(1, 2)) - 0.5 * quadratic.sum(axis=(1, 2, 3))
+        return node.log_z.sum(axis=1) + reaction - self.graph.mean_exponent(fields, incoming)
 
     def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The mean loss (rows,)."""

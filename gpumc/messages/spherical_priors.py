@@ -163,13 +163,6 @@ class SphericalReplicas:
         return self.replicas[:, None, None], t[:, None, None]
 
 
-def normalised(mean: np.ndarray) -> np.ndarray:
-    """``mean`` (rows, units, fan_in) with every unit on its sphere; one without a direction becomes all ones."""
-    xp = array_module(mean)
-    length = xp.sqrt((mean**2).mean(axis=2, keepdims=True))
-    return xp.where(length > 1e-100, mean / xp.where(length > 1e-100, length, 1), 1.0)
-
-
 def _norm(linear: np.ndarray, precision: np.ndarray) -> np.ndarray:
     """The mean squared norm of weights: (rows,)."""
     return ((linear / precision) ** 2 + 1 / precision).sum(axis=(1, 2))
