@@ -17,7 +17,11 @@ import gpumc
 
 
 def epochs_a_second(
-    machine: gpumc.TreeCommittee, patterns: gpumc.Patterns, learner: gpumc.LeastAction, starts: int, device: str
+    machine: gpumc.TreeCommittee,
+    patterns: gpumc.Patterns,
+    learner: gpumc.LeastAction | gpumc.CrossEntropySGD,
+    starts: int,
+    device: str,
 ) -> float:
     """Epochs of one start a second, of ``starts`` that run together, the first call, which compiles, left out."""
     gpumc.learn(machine, patterns, type(learner)(epochs=1), starts=1, device=device)
@@ -40,9 +44,7 @@ def product_rate(machine: gpumc.TreeCommittee, starts: int, batch: int) -> float
     return rounds * 4 * starts * batch * machine.n / (time.perf_counter() - begun)
 
 
-def torch_epochs_a_second(
-    machine: gpumc.TreeCommittee, patterns: gpumc.Patterns, learner: gpumc.CrossEntropySGD
-) -> float:
+def torch_epochs_a_second(machine: gpumc.TreeCommittee, patterns: gpumc.Patterns, epochs: int, batch: int) -> float:
     """The same descent of one start as a plain loop in PyTorch; NaN where it is not installed."""
     try:
         import torch
@@ -51,19 +53,19 @@ def torch_epochs_a_second(
     units = torch.tensor(patterns.xi[0].reshape(-1, machine.k, machine.fan_in), dtype=torch.float64)
     labels = torch.tensor(patterns.labels[0], dtype=torch.float64)
     weights = torch.randn(machine.k, machine.fan_in, dtype=torch.float64, requires_grad=True)
-    descent = torch.optim.SGD([weights], lr=learner.rate, momentum=learner.momentum)
+    descent = torch.optim.SGD([weights], lr=1.0, momentum=0.9)
     begun = time.perf_counter()
-    for _ in range(learner.epochs):
-        for chosen in torch.randperm(len(labels)).split(learner.batch):
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(labels)).split(batch):
             fields = torch.einsum("mki,ki->mk", units[chosen], weights) / machine.fan_in**0.5
-            stability = torch.tanh(learner.slope * fields).sum(1) * labels[chosen] / machine.k**0.5
-            loss = torch.nn.functional.softplus(-2 * learner.gamma * stability).mean() / (2 * learner.gamma)
+            stability = torch.tanh(fields).sum(1) * labels[chosen] / machine.k**0.5
+            loss = torch.nn.functional.softplus(-2 * stability).mean() / 2
             descent.zero_grad()
             loss.backward()
             descent.step()
             with torch.no_grad():
                 weights *= (machine.fan_in**0.5) / weights.norm(dim=1, keepdim=True)
-    return learner.epochs / (time.perf_counter() - begun)
+    return epochs / (time.perf_counter() - begun)
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def main() -> None:
         )
         peer, part = "", ""
         if isinstance(learner, gpumc.CrossEntropySGD):
-            peer = f"{torch_epochs_a_second(machine, patterns, learner):.2f}"
+            peer = f"{torch_epochs_a_second(machine, patterns, learner.epochs, learner.batch):.2f}"
             work = many * 4 * patterns.count * machine.n
             part = f"{work / product_rate(machine, options.starts, learner.batch):.2f}"
         print(f"| {learner.kind} | {alone:.2f} | {many:.2f} | {many / alone:.1f} | {peer} | {part} |", flush=True)

@@ -10,8 +10,8 @@ from gpumc.sweeps.sections.keys import VALUES, Section
 from gpumc.sweeps.sections.values import Numbers, listed, within
 
 Strengths = Annotated[Numbers, within(lambda s: 0 <= s < float("inf"), "a finite number of at least 0")]
-Gamma = Annotated[VALUES[float], within(lambda g: GAMMAS[0] <= g <= GAMMAS[1], "a positive finite number")]  # type: ignore[name-defined]
-Slope = Annotated[VALUES[float], within(lambda s: SLOPES[0] <= s <= SLOPES[1], STEEPNESS)]  # type: ignore[name-defined]
+Gamma = Annotated[VALUES[float], within(lambda g: GAMMAS[0] <= g <= GAMMAS[1], "a positive finite number")]  # type: ignore[valid-type]
+Slope = Annotated[VALUES[float], within(lambda s: SLOPES[0] <= s <= SLOPES[1], STEEPNESS)]  # type: ignore[valid-type]
 
 
 class FlatnessSection(Section):
