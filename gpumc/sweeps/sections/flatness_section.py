@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from gpumc.flatness.perturbations import MOST_FLIPPED
 from gpumc.losses.smooth import GAMMAS
-from gpumc.machines import SLOPES, STEEPNESS
+from gpumc.machines import SLOPES, STEEPNESS, Machine
 from gpumc.sweeps.sections.keys import VALUES, Section
 from gpumc.sweeps.sections.values import Numbers, listed, within
 
@@ -30,3 +31,12 @@ class FlatnessSection(Section):
         method = "full" if self.full else "lanczos"
         given = {"strength": listed(self.strength), "eta": listed(self.eta), "gamma": self.gamma, "slope": self.slope}
         return given | {"method": method}
+
+    def misfits(self, machine: Machine) -> list[str]:
+        """What is wrong between the section and ``machine``."""
+        largest = max(listed(self.strength))
+        if machine.spherical or largest <= MOST_FLIPPED:
+            return []
+        return [
+            f"[flatness] strength = {largest:g}: of binary weights it is the fraction that is flipped, at most {MOST_FLIPPED:g}"
+        ]

@@ -48,6 +48,8 @@ class Learning(RunConfig):
         for machine in sections.machine.all() if sections.machine else ():
             if sections.learner:
                 mistakes += refusal(sections.learner.first.check, machine)
+            if sections.flatness:
+                mistakes += sections.flatness.misfits(machine)
             if sections.volumes:
                 mistakes += refusal(BeliefPropagation().supports, machine, Gibbs(ErrorCount(), np.inf), "distance")
         return mistakes

@@ -191,6 +191,7 @@ def test_long_runs_are_split():
         (["volumes.every=3", "volumes.distance=0.1"], "[volumes] every: unknown key"),
         (["flatness.strength=[0.1, -1]"], "strength = -1"),
         (["flatness.slope=0"], "slope = 0"),
+        (["flatness.strength=0.6", "machine.weights='binary'"], "at most 0.5"),
         (["flatness.noise=0.1"], "[flatness] noise: unknown key"),
         (["loss.kind='error-count'"], "loss: unknown key"),
     ],
