@@ -10,6 +10,9 @@ from types import ModuleType
 
 PATH = Path(__file__).with_name("api.json")
 
+#: Functions of many small matrices; those of the package that CuPy has for one matrix alone are left out.
+LINALG = ("eigh", "eigvalsh", "inv", "solve")
+
 
 def signature_of(function) -> str | None:
     """The parameters, with every default written as None: names and kinds are what is checked."""
@@ -44,11 +47,12 @@ def main() -> None:
     api = {
         "version": cupy.__version__,
         "cupy": names_of(cupy, cupy.ufunc),
+        "cupy.linalg": {name: entry for name, entry in names_of(cupy.linalg, cupy.ufunc).items() if name in LINALG},
         "cupyx.scipy.special": names_of(cupyx.scipy.special, cupy.ufunc),
         "ndarray": sorted(dir(cupy.ndarray)),
     }
     lines = [f'"{part}": ' + json.dumps(api[part]) for part in ("version", "ndarray")]
-    for part in ("cupy", "cupyx.scipy.special"):
+    for part in ("cupy", "cupy.linalg", "cupyx.scipy.special"):
         entries = ",\n".join(f'"{name}": {json.dumps(entry)}' for name, entry in api[part].items())
         lines.append(f'"{part}": {{\n{entries}\n}}')
     PATH.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -21,7 +21,9 @@ from tests.promises.cuda.costs import METER
 from tests.promises.cuda.streams import current_device, launch, wait
 
 API = json.loads(Path(__file__).with_name("api.json").read_text())
-CUPY, SPECIAL = API["cupy"], API["cupyx.scipy.special"]
+CUPY = API["cupy"]
+#: What computes the functions of a module.
+COMPUTED = {"cupy": np, "cupy.linalg": np.linalg, "cupyx.scipy.special": scipy.special}
 
 #: Launches of one call, where they are not one.
 LAUNCHES = {
@@ -35,6 +37,8 @@ LAUNCHES = {
     "std": 5,
     "delete": 7,
     "quantile": 11,
+    # cuSOLVER's and cuBLAS's for many small matrices: copies, pointers, the routine, and what it leaves in place
+    **{"cupy.linalg.eigh": 6, "cupy.linalg.eigvalsh": 5, "cupy.linalg.inv": 8, "cupy.linalg.solve": 6},
 }
 #: Functions that wait for the device.
 WAITS = ("delete", "flatnonzero", "unique")
@@ -51,17 +55,19 @@ def known(name: str) -> bool:
 @functools.cache
 def named(name: str, module: str = "cupy") -> Any:
     """A function of CuPy. Raises AttributeError where CuPy has none, or the stand-in has not."""
-    entry = (CUPY if module == "cupy" else SPECIAL).get(name)
+    entry = API[module].get(name)
     if entry is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     if module == "cupy" and name in OWN:
         return OWN[name]
-    computed = getattr(np if module == "cupy" else scipy.special, name, None)
+    computed = getattr(COMPUTED[module], name, None)
     if computed is None:
         raise AttributeError(f"the stand-in has no {module}.{name}: write it into {__name__}")
     if entry["kind"] == "type":
         return computed
-    return UFunc(name, entry, computed) if entry["kind"] == "ufunc" else wrapped(name, entry["signature"], computed)
+    if entry["kind"] == "ufunc":
+        return UFunc(name, entry, computed)
+    return wrapped(f"{module}.{name}" if module == "cupy.linalg" else name, entry["signature"], computed)
 
 
 class UFunc:
@@ -147,7 +153,7 @@ def on_host(value: Any, name: str) -> Any:
 def on_device(result: Any, sources: list[ndarray]) -> Any:
     """What CuPy gives for NumPy's result: a view of a source's memory where it is one."""
     if isinstance(result, (list, tuple)):
-        return type(result)(on_device(x, sources) for x in result)
+        return (list if isinstance(result, list) else tuple)(on_device(x, sources) for x in result)
     if isinstance(result, np.ndarray):
         owners = [x for x in sources if result.size and np.shares_memory(result, x.host)]
         return view(owners[0], result) if owners else fresh(result)

@@ -76,6 +76,7 @@ def install() -> None:
     constants = {name: getattr(np, name) for name in CONSTANTS}
     own = {"ndarray": functions.ndarray, "RawModule": raw.RawModule, "get_default_memory_pool": MemoryPool}
     module("cupy", __version__=version, __getattr__=attribute("cupy"), **constants, **own)
+    module("cupy.linalg", __getattr__=attribute("cupy.linalg"))
     module("cupyx")
     module("cupyx.scipy")
     module("cupyx.scipy.special", __getattr__=attribute("cupyx.scipy.special"))

@@ -81,6 +81,22 @@ def test_both_methods(geometry):
     assert abs(z).max() > 0.05, "errors that are so large would hide any difference"
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same():
+    machine = gpumc.FullCommittee(9, k=3, weights="spherical")
+    patterns = gpumc.random_patterns(machine, 0.5, seed=1)
+    weights = machine.normalised(np.random.default_rng(2).normal(size=27))
+    settings = {"strength": 0.2, "eta": 1.0, "distance": None}
+    for method in ("full", "lanczos"):
+        host, device = (
+            flatness.summary(machine, patterns, weights, method=method, device=d, **settings) for d in ("numpy", "cuda")
+        )
+        for name in ("local_energy", "noisy_error_rate", "signed_error_rate"):
+            np.testing.assert_array_equal(device[name], host[name])
+        np.testing.assert_allclose(device.largest_eigenvalue, host.largest_eigenvalue, rtol=1e-9)
+        np.testing.assert_allclose(device.mean_eigenvalue, host.mean_eigenvalue, rtol=1e-9)
+
+
 def test_density_has_the_mass_and_the_mean():
     spectrum = _spectra()
     at = np.linspace(-1, 2, 3001)

@@ -155,6 +155,15 @@ def test_volumes_against_splitting(distance, how):
     assert (apart < 3 * sampled.entropy_error + 1 / machine.weight_count).all(), apart.values
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same():
+    machine, patterns, weights = _problem()
+    settings = {"distance": [0.1], "method": gpumc.BeliefPropagation(tolerance=1e-4)}
+    host, device = (gpumc.local_entropy(machine, patterns, weights, device=d, **settings) for d in ("numpy", "cuda"))
+    assert host.converged.all()
+    np.testing.assert_allclose(device.log_volume, host.log_volume, rtol=1e-9)
+
+
 def test_unsolved_references_are_none():
     """A reference with errors has no solution near it."""
     machine, patterns, weights = _problem()
