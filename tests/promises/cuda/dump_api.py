@@ -10,7 +10,7 @@ from types import ModuleType
 
 PATH = Path(__file__).with_name("api.json")
 
-#: Functions of many small matrices; those of the package that CuPy has for one matrix alone are left out.
+#: Functions of matrices that the package calls.
 LINALG = ("eigh", "eigvalsh", "inv", "solve")
 
 

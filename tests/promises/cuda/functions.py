@@ -38,7 +38,10 @@ LAUNCHES = {
     "delete": 7,
     "quantile": 11,
     # cuSOLVER's and cuBLAS's for many small matrices: copies, pointers, the routine, and what it leaves in place
-    **{"cupy.linalg.eigh": 6, "cupy.linalg.eigvalsh": 5, "cupy.linalg.inv": 8, "cupy.linalg.solve": 6},
+    "cupy.linalg.eigh": 6,
+    "cupy.linalg.eigvalsh": 5,
+    "cupy.linalg.inv": 8,
+    "cupy.linalg.solve": 6,
 }
 #: Functions that wait for the device.
 WAITS = ("delete", "flatnonzero", "unique")
