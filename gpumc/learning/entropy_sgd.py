@@ -60,6 +60,7 @@ class EntropySGD(CrossEntropySGD):
     kind: ClassVar[str] = "entropy-sgd"
     axes: ClassVar[tuple[str, ...]] = (*CrossEntropySGD.axes, "walk_rate", "noise", "scope", "total")
 
+    rate: float = 1.0
     momentum: float = 0.0
     walk: int = 20
     walk_rate: float = 0.1

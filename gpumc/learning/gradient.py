@@ -64,16 +64,16 @@ class CrossEntropySGD(EpochLearner):
     Examples
     --------
     >>> import gpumc
-    >>> gpumc.CrossEntropySGD.slow().epochs > gpumc.CrossEntropySGD.fast().epochs
-    True
+    >>> str(gpumc.CrossEntropySGD.slow().slope)
+    '1 to 5, geometric'
     """
 
     kind: ClassVar[str] = "cross-entropy-sgd"
     axes: ClassVar[tuple[str, ...]] = ("rate", "slope", "gamma", "batch", "momentum")
 
-    rate: float = 1.0
-    slope: Parameter = 1.0
-    gamma: Parameter = 1.0
+    rate: float = 10.0
+    slope: Parameter = 3.0
+    gamma: Parameter = 2.0
     batch: int = 100
     momentum: float = 0.9
     nesterov: bool = False
@@ -98,12 +98,12 @@ class CrossEntropySGD(EpochLearner):
     @classmethod
     def fast(cls) -> CrossEntropySGD:
         """Norms that are large from the start: gamma and slope of a steep loss."""
-        return cls(slope=10.0, gamma=5.0, epochs=500)
+        return cls()
 
     @classmethod
     def slow(cls) -> CrossEntropySGD:
-        """Norms that grow slowly from where the loss is nearly linear."""
-        return cls(slope=Ramp(0.5, 10.0, "geometric"), gamma=Ramp(0.5, 5.0, "geometric"), epochs=1000)
+        """Norms that grow slowly from where the loss is nearly linear, at the same rate."""
+        return cls(slope=Ramp(1.0, 5.0, "geometric"), gamma=Ramp(1.0, 3.0, "geometric"), epochs=300)
 
     def check(self, machine: Machine) -> None:
         """Raise ConfigError for a machine that it does not teach."""
@@ -195,6 +195,7 @@ class ReplicatedSGD(CrossEntropySGD):
     kind: ClassVar[str] = "replicated-sgd"
     axes: ClassVar[tuple[str, ...]] = (*CrossEntropySGD.axes, "replicas", "total")
 
+    rate: float = 3.0
     nesterov: bool = True
     replicas: int = 3
     total: float = 1e4

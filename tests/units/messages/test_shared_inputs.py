@@ -164,6 +164,18 @@ def test_a_gpu_gives_the_same():
     np.testing.assert_allclose(device.log_volume, host.log_volume, rtol=1e-9)
 
 
+def test_the_entropy_of_all_configurations():
+    """Without a reference, where all permutations of units count: within three standard errors and half a nat in all of splitting."""
+    machine = gpumc.FullCommittee(21, k=UNITS, weights="spherical")
+    patterns = gpumc.random_patterns(machine, 0.3, seed=1)
+    found = gpumc.entropy(machine, patterns, method="bp", **NUMPY)
+    how = gpumc.Splitting(particles=64, populations=4)
+    sampled = gpumc.entropy(machine, patterns, method=how, device="cpu")
+    apart = abs(found.entropy - sampled.entropy)
+    assert (apart < 3 * sampled.entropy_error + 0.5 / machine.weight_count).all()
+    assert (sampled.entropy_error < 0.05 * abs(sampled.entropy)).all()
+
+
 def test_unsolved_references_are_none():
     """A reference with errors has no solution near it."""
     machine, patterns, weights = _problem()

@@ -177,8 +177,11 @@ def test_bad_references_leave_the_good_ones():
 @pytest.mark.parametrize(
     ("machine", "call", "words"),
     [
-        (gpumc.FullCommittee(9, k=3, weights="spherical"), {}, "not for full-committee"),
-        (gpumc.TreeCommittee(8, k=2, weights="spherical", activation="relu"), {}, "not for relu units"),
+        (
+            gpumc.TreeCommittee(8, k=2, weights="spherical", activation="relu"),
+            {},
+            "for sign units, and .* has relu units",
+        ),
         (spherical(9), {"method": "ti"}, "thermodynamic integration needs binary weights"),
     ],
 )
