@@ -122,7 +122,7 @@ def test_overrides():
         (
             "k = 3\n",
             'k = 3\nweights = "spherical"\nactivation = "tanh"\n[volumes]\ndistance = 0.1\n',
-            ["not for tanh units"],
+            ["for sign units", "has tanh units"],
         ),
         ("chains = 4", 'chains = 4\nkind = "hmc"', ["binary weights", "'hmc'", "heat-bath"]),
         ('name = "test"', 'name = "../test"', ["name"]),
