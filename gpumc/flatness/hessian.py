@@ -16,7 +16,7 @@ from gpumc.device.philox import SEED_LIMIT
 from gpumc.errors import ConfigError
 from gpumc.flatness.curvature import Curvature
 from gpumc.flatness.lanczos import lanczos
-from gpumc.flatness.rows import Rows
+from gpumc.flatness.rows import Rows, standard_error
 from gpumc.inputs import unit_inputs
 from gpumc.losses import Loss
 from gpumc.machines import SLOPES, STEEPNESS, Machine
@@ -123,16 +123,14 @@ def hessian(
                 values[row], shares[row] = _quadratures(curvature, chosen, seed, shape[1], shape[2])
     means = (values * shares).sum(axis=2)
     along = ("probe", "mode")
-    error = (
-        means.std(axis=1, ddof=1) / np.sqrt(probes) if shape[1] > 1 else np.full(len(means), 0.0 if full else np.nan)
-    )
+    error = 0 * means[:, 0] if full else standard_error(means)  # all eigenvalues have none
     variables = {
         "eigenvalue": rows.variable(values, *along),
         "spectral_weight": rows.variable(shares, *along),
         "largest_eigenvalue": rows.variable(values.max(axis=(1, 2))),
         "smallest_eigenvalue": rows.variable(values.min(axis=(1, 2))),
         "mean_eigenvalue": rows.variable(means.mean(axis=1)),
-        "mean_eigenvalue_error": rows.variable(np.where(np.isnan(means[:, 0]), np.nan, error)),
+        "mean_eigenvalue_error": rows.variable(error),
     }
     settings: dict[str, Any] = {
         "slope": slope,

@@ -14,7 +14,7 @@ from gpumc.device.constants import Stream
 from gpumc.device.normals import normals
 from gpumc.device.philox import SEED_LIMIT
 from gpumc.errors import ConfigError
-from gpumc.flatness.rows import Rows, error_rates
+from gpumc.flatness.rows import Rows, error_rates, standard_error
 from gpumc.machines import Machine
 from gpumc.patterns import Patterns
 from gpumc.schema import Started, described, provenance
@@ -97,18 +97,18 @@ def local_energy(
     for instance, places in rows:
         xi, labels = (chosen.asarray(a[instance]) for a in (patterns.xi, patterns.labels))
         own = chosen.asarray(rows.weights[places])
-        rates[places, 0] = error_rates(machine, chosen, own, xi, labels)[:, None]
+        rates[places, 0] = error_rates(machine, own, xi, labels)[:, None]
         for draw in range(draws):
             z = normals(chosen, seed, Stream.NOISE, 0, np.array([draw], np.uint64), 1, machine.weight_count)[0, 0]
             for number, s in enumerate(strengths, 1):
                 noisy = _perturbed(machine, chosen, own, z, float(s), kind)
-                rates[places, number, draw] = error_rates(machine, chosen, noisy, xi, labels)
+                rates[places, number, draw] = error_rates(machine, noisy, xi, labels)
     rises = rates[:, 1:] - rates[:, :1]
     along = ("strength",)
     variables = {
         "error_rate": rows.variable(rates[:, 0, 0]),
         "local_energy": rows.variable(rises.mean(axis=2), *along),
-        "local_energy_error": rows.variable(_standard_error(rises), *along),
+        "local_energy_error": rows.variable(standard_error(rises), *along),
         "local_energy_quantile": rows.variable(
             np.moveaxis(np.quantile(rises, QUANTILES, axis=2), 0, 2), *along, "quantile"
         ),
@@ -197,18 +197,12 @@ def robustness(
             for number, size in enumerate(etas):
                 noisy = xi + float(size) * spread * z
                 for form, inputs in enumerate((noisy, chosen.xp.where(noisy < 0, -1.0, 1.0))):
-                    rates[form, places, number, draw] = error_rates(machine, chosen, own, inputs, labels)
+                    rates[form, places, number, draw] = error_rates(machine, own, inputs, labels)
     variables = {}
     for name, values in zip(("noisy_error_rate", "signed_error_rate"), rates, strict=True):
         variables[name] = rows.variable(values.mean(axis=2), "eta")
-        variables[f"{name}_error"] = rows.variable(_standard_error(values), "eta")
+        variables[f"{name}_error"] = rows.variable(standard_error(values), "eta")
     coordinates = {**rows.lead.coords, "eta": etas}
     settings = {"draws": draws, "seed": seed, "device": chosen.name}
     facts = provenance(started, rows.machine.attributes, patterns.attributes(rows.machine), settings)
     return described(xr.Dataset(variables, coordinates, facts), *map(str, rows.lead.dims))
-
-
-def _standard_error(values: np.ndarray) -> np.ndarray:
-    """Of the mean over the last axis; NaN of one value."""
-    count = values.shape[-1]
-    return values.std(axis=-1, ddof=1) / np.sqrt(count) if count > 1 else np.full(values.shape[:-1], np.nan)

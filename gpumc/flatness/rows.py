@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from gpumc.device import Device, to_host
+from gpumc.device import to_host
 from gpumc.machines import Machine, check_machine
 from gpumc.patterns import Patterns, check_together
 from gpumc.volumes.references import references
@@ -49,7 +49,13 @@ class Rows:
         return (*names, *dims), values.reshape(*self.lead.shape, *values.shape[1:])
 
 
-def error_rates(machine: Machine, device: Device, weights: Any, xi: Any, labels: Any) -> np.ndarray:
-    """The fraction of patterns ``xi`` (M, n) that weights (rows, weights) get wrong, (rows,), on the host; all arrays on ``device``."""
+def error_rates(machine: Machine, weights: Any, xi: Any, labels: Any) -> np.ndarray:
+    """The fraction of patterns ``xi`` (M, n) that weights (rows, weights) get wrong, (rows,), on the host; all arrays on one device."""
     outputs = machine.outputs(machine.preactivations(weights, xi))
     return to_host((outputs * labels <= 0).mean(axis=-1))
+
+
+def standard_error(values: np.ndarray) -> np.ndarray:
+    """Of the mean over the last axis; NaN of one value."""
+    count = values.shape[-1]
+    return values.std(axis=-1, ddof=1) / np.sqrt(count) if count > 1 else np.full(values.shape[:-1], np.nan)

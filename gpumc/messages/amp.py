@@ -30,7 +30,7 @@ class Amp:
 
     def rows(self, chosen) -> Amp:
         """The same for some of the rows."""
-        return Amp(self.graph.rows(chosen), self.channel.rows(chosen))
+        return type(self)(self.graph.rows(chosen), self.channel.rows(chosen))
 
     def memory(self, dtype: type) -> np.ndarray:
         """The memory before the first iteration."""

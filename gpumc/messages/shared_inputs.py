@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from gpumc.machines import Machine
+from gpumc.messages.amp import Amp
 from gpumc.messages.correlated import MOST_NUMBERS
 
 
 @dataclass(frozen=True)
-class SharedAmp:
-    """One iteration and the interaction part of the free entropy. What it remembers is each node's slope (rows, units, patterns)."""
+class SharedAmp(Amp):
+    """`Amp` with the covariance of the weights of an input, and of the fields of a pattern, in the place of their variances."""
 
     graph: Any  # a `gpumc.messages.graph.SharedGraph`
     channel: Any  # CorrelatedSigns
@@ -26,15 +27,6 @@ class SharedAmp:
     def row_size(machine: Machine, patterns: int) -> int:
         """The numbers that a row takes."""
         return 10 * (machine.k + 1) * (machine.weight_count + machine.k * patterns) + MOST_NUMBERS
-
-    def rows(self, chosen) -> SharedAmp:
-        """The same for some of the rows."""
-        return SharedAmp(self.graph.rows(chosen), self.channel.rows(chosen))
-
-    def memory(self, dtype: type) -> np.ndarray:
-        """What is remembered before the first iteration."""
-        graph = self.graph
-        return graph.device.xp.zeros((len(graph.instance), graph.machine.k, graph.pattern_count), dtype)
 
     def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The messages of the patterns to the weights, (rows, 1 + units, units, inputs), and the new memory, given total ``fields``."""
@@ -54,15 +46,11 @@ class SharedAmp:
         reaction = 0.5 * ((covariance * memory[:, None]).sum(axis=2) * memory).sum(axis=(1, 2))
         return node.log_z.sum(axis=1) + reaction - self.graph.mean_exponent(fields, incoming)
 
-    def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
-        """The mean loss (rows,)."""
-        return self.channel.energy(*self._moments(fields, memory))
-
     def _moments(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (rows, units, patterns) and covariance (rows, units, units, patterns or 1) of the fields in a pattern's absence."""
         mean, covariance = self.graph.covariances(fields)
         rows, units = mean.shape[:2]
-        whole = self.graph.device.xp.broadcast_to(covariance, (rows, units, *mean.shape[1:]))
-        of_fields = self.graph.spread_to_patterns(whole.reshape(rows, -1, mean.shape[2]))
+        everywhere = self.graph.device.xp.broadcast_to(covariance, (rows, units, *mean.shape[1:]))
+        of_fields = self.graph.spread_to_patterns(everywhere.reshape(rows, -1, mean.shape[2]))
         of_fields = of_fields.reshape(rows, units, units, -1)
         return self.graph.to_patterns(mean) - (of_fields * memory[:, None]).sum(axis=2), of_fields

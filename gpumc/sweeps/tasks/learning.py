@@ -130,11 +130,6 @@ class Learning(RunConfig):
         arrays = ARRAYS | {"weights": np.dtype(machine.weight_kind.dtype).kind}
         return Content(arrays, coordinates, {"weight": machine.weight_count}, attributes)
 
-    def least_bytes(self) -> int:
-        """See `RunConfig`."""
-        machines = self.machine.all()
-        return sum(map(self._result_bytes, machines)) + max(map(self._input_bytes, machines))
-
     def _result_bytes(self, machine: Machine) -> int:
         """Bytes of the merged results of one machine."""
         axes = {name: listed(values) for name, values in self.task_axes.items()}

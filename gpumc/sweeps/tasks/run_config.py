@@ -99,6 +99,15 @@ class RunConfig(Section):
 
     def least_bytes(self) -> int:
         """Bytes that the run holds at once at its end, when its results are merged, or while its largest task runs."""
+        machines = self.machine.all()
+        return sum(map(self._result_bytes, machines)) + max(map(self._input_bytes, machines))
+
+    def _result_bytes(self, machine: Machine) -> int:
+        """Bytes of the merged results of one machine."""
+        raise NotImplementedError
+
+    def _input_bytes(self, machine: Machine) -> int:
+        """Bytes of what a task of one machine holds beside its results."""
         raise NotImplementedError
 
     def most_patterns(self, machine: Machine) -> int:
