@@ -61,17 +61,20 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, numpy, cuda or cuda:<index>.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: --set sampler.sweeps=100.")] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0.0, help="Seconds between two checkpoints of a task.", metavar="SECONDS")
+    ] = 120.0,
 ) -> None:
     """Run a config, or go on where it stopped."""
     from gpumc.errors import Stopped
 
     try:
-        _run(config, out, device, set_ or [])
+        _run(config, out, device, set_ or [], checkpoint_every)
     except KeyboardInterrupt:
         raise Stopped("stopped; the same command goes on where it stopped") from None
 
 
-def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> None:
+def _run(config: Path, out: Path | None, device: str, overrides: list[str], checkpoint_every: float) -> None:
     from gpumc.cli.progress import progress
     from gpumc.device import choose
     from gpumc.errors import RunError
@@ -84,7 +87,7 @@ def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> N
             f"gpumc: {broken.with_suffix('.h5').name} was damaged: set aside as {broken.name}, and done again", err=True
         )
     with progress(folder) as report:
-        execute(folder, chosen, report)
+        execute(folder, chosen, report, checkpoint_every)
     typer.echo(f"data:    {folder.merged}")
     try:
         _draw(folder.path, folder.merged)

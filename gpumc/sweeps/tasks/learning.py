@@ -18,6 +18,7 @@ from gpumc.machines import Machine
 from gpumc.measures import Gibbs
 from gpumc.messages import BeliefPropagation
 from gpumc.patterns import Patterns
+from gpumc.sweeps.checkpoints import Checkpoint
 from gpumc.sweeps.explanations import refusal
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.sections import AroundSection, FlatnessSection, LearnerSection
@@ -65,7 +66,12 @@ class Learning(RunConfig):
         return Load(self.learner.starts, learner.epochs, full, learner.replicas * machine.weight_count)
 
     def run(
-        self, task: Task, device: str, progress: Callable[[int, int], None] | None, patterns_digest: str | None
+        self,
+        task: Task,
+        device: str,
+        progress: Callable[[int, int], None] | None,
+        patterns_digest: str | None,
+        checkpoint: Checkpoint | None = None,
     ) -> xr.Dataset:
         """See `RunConfig`. Raises Unmeasured where a measurement fails."""
         clock = time.monotonic()
