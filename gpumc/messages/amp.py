@@ -7,6 +7,7 @@ L. Zdeborova, ISIT 2014, whose stationary points are the fixed points.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,11 +15,16 @@ from gpumc.machines import Machine
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
 
+#: Damping of a first attempt and of those that follow where it does not converge, and their shares of the iterations.
+ATTEMPTS = ((0.2, 0.2), (0.6, 0.3), (0.85, 0.5))
+
 
 @dataclass(frozen=True)
 class Amp:
     """One iteration and the interaction part of the free entropy. Its memory is each node's slope (rows, units,
     patterns)."""
+
+    attempts: ClassVar = ATTEMPTS
 
     graph: Graph
     channel: Channel

@@ -31,8 +31,6 @@ Columns = dict[str, np.ndarray]
 
 #: The largest fan-in whose nodes are exact unless another form is asked for.
 SMALL = 32
-#: Damping of a first attempt and of those that follow where it does not converge, and their shares of the iterations.
-ATTEMPTS = ((0.2, 0.2), (0.6, 0.3), (0.85, 0.5))
 #: With fewer configurations than exp(-3) expected, there are none.
 FEWEST = -3.0
 #: With more configurations than exp(1) times those that there are without patterns, a closure has failed.
@@ -200,9 +198,9 @@ def _solved(device: Device, constraints: dict[int, Constraints], problems: Probl
     else:
         prior = in_field(graph, reference, device.asarray(np.asarray(problems.field, dtype)))
     messages = Messages.start(graph.no_messages(dtype), form.memory(dtype))
-    for damping, share in ATTEMPTS:
+    for damping, share in form.attempts:
         unconverged = np.flatnonzero(~messages.converged)
-        if damping != ATTEMPTS[0][0]:
+        if damping != form.attempts[0][0]:
             hopeless = _hopeless(problems, _measured(form, prior, messages, problems.beta))
             unconverged = unconverged[~hopeless[unconverged]]
         if not len(unconverged):

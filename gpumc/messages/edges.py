@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from gpumc.channels.counting import IMPOSSIBLE
 from gpumc.machines import Machine
-from gpumc.messages.amp import Amp
+from gpumc.messages.amp import ATTEMPTS, Amp
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
 
@@ -26,6 +27,8 @@ STRONGEST = 50.0
 class _Edges(ABC):
     """One iteration, the interaction part of the free entropy, and the energy; a closure adds `_messages`, `_log_z` and
     `_energy`."""
+
+    attempts: ClassVar = ATTEMPTS
 
     graph: Graph
     channel: Channel

@@ -7,7 +7,7 @@ The fields of a pattern's units are Gaussian and correlated: the weights of an i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from gpumc.messages.correlated import MOST_NUMBERS
 @dataclass(frozen=True)
 class SharedAmp(Amp):
     """`Amp` with the covariance of the weights of an input, and of the fields of a pattern, in the place of their variances."""
+
+    #: Inputs of real data have a mean and few directions in which they differ, along which all patterns push at once.
+    attempts: ClassVar = ((0.2, 0.2), (0.6, 0.2), (0.95, 0.6))
 
     graph: Any  # a `gpumc.messages.graph.SharedGraph`
     channel: Any  # CorrelatedSigns

@@ -22,9 +22,8 @@ from gpumc.sweeps.explanations import refusal
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.sections import AroundSection, FlatnessSection, LearnerSection
 from gpumc.sweeps.sections.values import listed
-from gpumc.sweeps.tasks.local_entropies import KEPT, Unmeasured
+from gpumc.sweeps.tasks.local_entropies import Unmeasured
 from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig
-from gpumc.volumes import local_entropy
 
 #: Machines that learn at once and fill a large device.
 FULL = 2**12
@@ -101,8 +100,7 @@ class Learning(RunConfig):
         measured = [data]
         try:
             if self.volumes:
-                distance = listed(self.volumes.distance)
-                measured.append(local_entropy(machine, patterns, around, distance=distance, device=device)[list(KEPT)])
+                measured.append(self.volumes.around(machine, patterns, around, device))
             if self.flatness:
                 settings = {"distance": None, "seed": self.seed, "device": device, **self.flatness.settings}
                 # which errors there are without noise the learner says

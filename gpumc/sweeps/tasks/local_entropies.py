@@ -20,10 +20,7 @@ from gpumc.measures import Measure
 from gpumc.parts import Part
 from gpumc.patterns import Patterns
 from gpumc.schema import attributes
-from gpumc.volumes import local_entropy
-
-#: What is kept of `gpumc.local_entropy`.
-KEPT = ("entropy", "entropy_bound", "log_volume", "field", "converged", "iterations", "residual")
+from gpumc.sweeps.sections.volumes_section import KEPT, AroundSection
 
 
 class _Stopped(BaseException):
@@ -42,14 +39,12 @@ class LocalEntropies:
     """Watches a run (``sample(watch=entropies.watch)``) and measures; ``dataset`` waits for what is left and puts all together. Used in
     ``with``: an exception inside ends the measuring. One of the measuring is raised as Unmeasured by ``check``, called as sampling goes on.
 
-    References are the centre (0) where there is one, and the replicas (1, 2, ..) where ``replicas`` is true or there is no centre.
+    References are the centre (0) where there is one, and the replicas (1, 2, ..) where ``volumes.replicas`` is true or there is no centre.
     """
 
-    def __init__(
-        self, machine: Machine, patterns: Patterns, measure: Measure, distance: np.ndarray, replicas: bool, device: str
-    ):
+    def __init__(self, machine: Machine, patterns: Patterns, measure: Measure, volumes: AroundSection, device: str):
         self.machine, self.patterns, self.measure = machine, patterns, measure
-        self.distance, self.replicas, self.device = distance, replicas, device
+        self.volumes, self.device = volumes, device
         self.found: list[tuple[int, Part, Future]] = []
         self.worker = ThreadPoolExecutor(1)
         #: The thread that is measuring, while it is.
@@ -81,7 +76,7 @@ class LocalEntropies:
         numbers = np.arange(1, weights.shape[3] + 1)
         if centre is not None:
             centre = centre[:, :, :, None]
-            weights = np.concatenate([centre, weights], axis=3) if self.replicas else centre
+            weights = np.concatenate([centre, weights], axis=3) if self.volumes.replicas else centre
             numbers = np.arange(weights.shape[3])
         grid = Grid.of(self.measure)
         axes, lengths = grid.axes, grid.shape
@@ -101,12 +96,9 @@ class LocalEntropies:
         self.measuring = threading.get_ident()
         try:
             with choose(self.device).stream():
-                found = local_entropy(
-                    self.machine, self.patterns, references, distance=self.distance, device=self.device
-                )
+                return self.volumes.around(self.machine, self.patterns, references, self.device)
         finally:
             self.measuring = None
-        return found[list(KEPT)]
 
     def dataset(self) -> xr.Dataset:
         """All measurements, over (instance, grid, chain, volume_draw, reference, distance)."""

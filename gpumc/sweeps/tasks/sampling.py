@@ -120,10 +120,7 @@ class Sampling(RunConfig):
         with contextlib.ExitStack() as beside:
             entropies = None
             if volumes:
-                distance = np.array(listed(volumes.distance))
-                entropies = beside.enter_context(
-                    LocalEntropies(machine, patterns, measure, distance, volumes.replicas, device)
-                )
+                entropies = beside.enter_context(LocalEntropies(machine, patterns, measure, volumes, device))
             data = sample(
                 machine,
                 patterns,

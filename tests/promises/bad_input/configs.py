@@ -176,7 +176,8 @@ KEYS = (
         "centre",
     ),
     *("chains", "burn_in", "sweeps", "every", "distance", "steps", "moves", "acceptance"),
-    *("rate", "epochs", "starts", "momentum", "strength", "eta", "full", "decay", "inputs", "initial_norm"),
+    *("rate", "epochs", "starts", "momentum", "strength", "eta", "full", "tolerance"),
+    *("decay", "inputs", "initial_norm"),
 )
 #: Numbers beyond reason: refused whatever the machine, or for want of memory.
 HUGE = (10**10, 2**31, 10**15, 10**30, 10**400, Raw("0x" + "f" * 5000), Raw("9" * 5000), 2_000_000_000, -(10**30))

@@ -13,6 +13,7 @@ import pytest
 import gpumc
 from gpumc.device.threads import Launch, Pool
 from gpumc.parts import Part
+from gpumc.sweeps.sections import AroundSection
 from gpumc.sweeps.tasks import local_entropies
 
 unix = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of Unix")
@@ -178,10 +179,10 @@ def test_an_exception_in_sampling_ends_the_measuring_beside_it(monkeypatch):
         while True:
             time.sleep(0.001)
 
-    monkeypatch.setattr(local_entropies, "local_entropy", endless)
+    monkeypatch.setattr(AroundSection, "around", endless)
     before = threading.active_count()
     beside = local_entropies.LocalEntropies(
-        machine, patterns, gpumc.Gibbs(gpumc.ErrorCount(), 1.0), np.array([0.1]), True, "cpu"
+        machine, patterns, gpumc.Gibbs(gpumc.ErrorCount(), 1.0), AroundSection(distance=0.1, replicas=True), "cpu"
     )
 
     def run():

@@ -16,7 +16,7 @@ from gpumc.results.plots import plot
 from gpumc.sweeps import plan, read_config
 from gpumc.sweeps.execution import execute, prepare
 from gpumc.sweeps.plan import work_of
-from gpumc.sweeps.tasks import learning
+from gpumc.sweeps.sections import AroundSection
 from tests.units.sweeps.test_runs import run
 from tests.variants import same_bits
 
@@ -98,7 +98,7 @@ def test_replicas_are_an_axis_and_references(replicated):
 def test_parts_and_stops_change_nothing(folder, config_file, tmp_path, monkeypatch):
     """A run of tasks of one start each, stopped within the first ones, has the bits of one that was left alone."""
     monkeypatch.setattr(sys.modules["gpumc.sweeps.plan"], "LONG", 1)
-    monkeypatch.setattr(learning, "FULL", 1)
+    monkeypatch.setattr(sys.modules["gpumc.sweeps.tasks.learning"], "FULL", 1)
     parts = prepare(config_file, [], tmp_path / "parts")
     assert len(parts.tasks) == 2 * 2 * 2
     for stop in range(3):
@@ -186,7 +186,7 @@ def test_a_measurement_that_fails_leaves_what_was_learned(config_file, tmp_path,
     def failing(*_, **__):
         raise MemoryError("no more")
 
-    monkeypatch.setattr(learning, "local_entropy", failing)
+    monkeypatch.setattr(AroundSection, "around", failing)
     with pytest.raises(RunError, match=r"local entropies could not be measured \(MemoryError: no more\)"):
         execute(folder, "cpu", lambda *_: None)
     assert load(folder.sampled(0)).sizes["start"] == 2

@@ -21,6 +21,7 @@ from gpumc.sweeps import read_config
 from gpumc.sweeps.config_text import effective
 from gpumc.sweeps.execution import execute, prepare
 from gpumc.sweeps.folder import RunFolder
+from gpumc.sweeps.sections import volumes_section
 from gpumc.sweeps.tasks import Sampling, local_entropies
 from tests.variants import same_bits
 
@@ -214,7 +215,7 @@ def test_local_entropies_are_measured_alongside(config_file, tmp_path, monkeypat
 @pytest.mark.parametrize("late", [False, True])
 def test_a_measurement_that_fails(config_file, tmp_path, monkeypatch, late):
     """It ends the sampling at once; where all was sampled, that is kept, and goes when the run is whole."""
-    real, sampled = local_entropies.local_entropy, threading.Event()
+    real, sampled = volumes_section.local_entropy, threading.Event()
     told = []
 
     def failing(*arguments, **options):
@@ -230,11 +231,11 @@ def test_a_measurement_that_fails(config_file, tmp_path, monkeypatch, late):
             time.sleep(0.2)
 
     folder = prepare(config_file, ["volumes.distance=[0.2]", "volumes.every=2", "patterns.alpha=0.2"], tmp_path / "run")
-    monkeypatch.setattr(local_entropies, "local_entropy", failing)
+    monkeypatch.setattr(volumes_section, "local_entropy", failing)
     with pytest.raises(RunError, match=r"local entropies could not be measured \(MemoryError: no more\)"):
         execute(folder, "numpy", report)
     assert folder.sampled(0).exists() == late
-    monkeypatch.setattr(local_entropies, "local_entropy", real)
+    monkeypatch.setattr(volumes_section, "local_entropy", real)
     if late:
         kept = load(folder.sampled(0))
     execute(folder, "numpy", lambda *_: None)
