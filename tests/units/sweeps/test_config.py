@@ -113,7 +113,11 @@ def test_overrides():
         ("seed = 3", "speed = 3", ["speed", "did you mean 'seed'"]),
         ("[loss]", "[volumes]\nevery = 3\n[loss]", ["[volumes] distance", "missing"]),
         ("[loss]", "[volumes]\ndistance = [0.1, 0.6]\n[loss]", ["distance = 0.6", "at most 1/2"]),
-        ("[loss]", "[volumes]\ndistance = 0.1\ntolerance = 0.0\n[loss]", ["tolerance = 0.0", "a positive finite number"]),
+        (
+            "[loss]",
+            "[volumes]\ndistance = 0.1\ntolerance = 0.0\n[loss]",
+            ["tolerance = 0.0", "a positive finite number"],
+        ),
         ("[loss]", "[volumes]\ndistance = 0.1\nevery = 500\n[loss]", ["[volumes] every = 500", "nothing would be"]),
         ("[loss]", "[volume]\ndistance = 0.1\n[loss]", ["volume", "did you mean 'volumes'"]),
         ("k = 3\n", 'k = 3\nweights = "spheric"\n', ["did you mean 'spherical'"]),
