@@ -3,7 +3,8 @@
 A machine is a frozen description: how many inputs ``n`` and hidden units ``k`` it has, which weight reads which input,
 and how the hidden preactivations become an output. With binary weights and +-1 patterns every
 preactivation is an odd integer (the *field* ``w_l . xi_l``, not divided by ``sqrt(fan_in)``), and so signs never tie.
-With spherical weights each unit's vector is real, of squared norm ``fan_in``, and so is its preactivation ``w_l . xi_l / sqrt(fan_in)``.
+With spherical weights each unit's vector is real, of squared norm ``fan_in``, and so is its preactivation ``w_l . xi_l / sqrt(fan_in)``;
+with gaussian weights its norm is free.
 
 Where hidden units are odd functions, labels are folded into the patterns (:meth:`Readout.gauge`): for a majority the label
 multiplies every input, for a parity it multiplies the inputs of the first unit alone. In that gauge every label is +1 and a stability
@@ -34,8 +35,11 @@ MOST_PATTERNS = 2**32
 #: The flattest and the steepest activation: within, squares of preactivations neither overflow nor vanish.
 SLOPES = 1e-50, 1e50
 STEEPNESS = f"a number from {SLOPES[0]:g} to {SLOPES[1]:g}"
+#: At which gaussian weights are standard normals where there are no patterns.
+STANDARD_DECAY = 0.5
 MAGNITUDES = f"numbers of absolute value {SLOPES[0]:g} to {SLOPES[1]:g}"
-#: Which output weights are allowed.
+#: Which decays are allowed, and in words; and which output weights.
+DECAYS: tuple[Callable[[float], Any], str] = (lambda d: d == 0 or SLOPES[0] <= d <= SLOPES[1], f"0, or {STEEPNESS}")
 WHOLE: Callable[[np.ndarray], np.ndarray] = lambda c: (c != 0) & (c == np.rint(c))  # noqa: E731
 MODERATE: Callable[[np.ndarray], np.ndarray] = lambda c: (abs(c) >= SLOPES[0]) & (abs(c) <= SLOPES[1])  # noqa: E731
 
@@ -44,8 +48,9 @@ MODERATE: Callable[[np.ndarray], np.ndarray] = lambda c: (abs(c) >= SLOPES[0]) &
 class Machine:
     """What all machines share; use one of the four below.
 
-    ``weights`` "binary" or "spherical"; hidden units have the ``activation`` "sign", "relu", "erf" or "tanh", the last two of
-    ``slope`` times the preactivation.
+    ``weights`` "binary", "spherical" or "gaussian"; hidden units have the ``activation`` "sign", "relu", "erf" or "tanh", the last two of
+    ``slope`` times the preactivation. ``decay`` is lambda of gaussian weights (0.5 by default): they have the density exp(-beta L - lambda
+    |W|^2), L being the sum of the losses of all patterns, and learners minimise L + lambda |W|^2.
     """
 
     n: int
@@ -53,6 +58,7 @@ class Machine:
     weights: str = "binary"
     activation: str = "sign"
     slope: float = 1.0
+    decay: float | None = None
 
     kind: ClassVar[str]
     #: The activations that hidden units may have.
@@ -70,6 +76,13 @@ class Machine:
         if self.weights == "binary" and self.activation not in ("sign", "relu"):
             raise ConfigError(
                 f"{self.kind}: activation = {self.activation!r} with binary weights: these have 'sign' or 'relu'; use weights = 'spherical'"
+            )
+        if not self.weight_kind.fixed_norm:
+            decay = STANDARD_DECAY if self.decay is None else self.decay
+            keep(self, decay=real(f"{self.kind}: decay", decay, *DECAYS))
+        elif self.decay is not None:
+            raise ConfigError(
+                f"{self.kind}: decay is of gaussian weights, and this has {self.weights} ones: leave it out"
             )
         if self.weight_count >= MOST_WEIGHTS:
             raise ConfigError(
@@ -90,6 +103,8 @@ class Machine:
             facts["activation"] = self.activation
         if self.activation in ("erf", "tanh"):
             facts["slope"] = self.slope
+        if self.decay is not None:
+            facts["decay"] = self.decay
         return facts
 
     @property
@@ -103,8 +118,20 @@ class Machine:
         return self.weights == "spherical"
 
     @property
+    def continuous(self) -> bool:
+        """Whether the weights are real."""
+        return self.weight_kind.dtype is np.float64
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of a weight where there are no patterns; inf of gaussian weights without a decay."""
+        if self.decay is None:
+            return 1.0
+        return (2 * self.decay) ** -0.5 if self.decay else math.inf
+
+    @property
     def differentiable(self) -> bool:
-        """Whether the stability of spherical weights has a gradient that is not 0."""
+        """Whether the stability of real weights has a gradient that is not 0."""
         return self.readout.linear or self.activation != "sign"
 
     @property
@@ -162,7 +189,7 @@ class Machine:
 
     def stabilities(self, weights: np.ndarray, xi: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Stabilities Delta, float64 (C, M), of weights (C, weight_count) on patterns xi (M, n) with labels (M,)."""
-        if self.spherical:
+        if self.continuous:
             return self.outputs(self.preactivations(weights, xi)) * labels
         readout = self.readout
         of_fields = readout.of(self.fields(weights, readout.gauge(xi, labels)))
@@ -176,7 +203,7 @@ class Machine:
     def preactivations(self, weights: np.ndarray, xi: np.ndarray) -> np.ndarray:
         """w_l . xi_l / sqrt(fan_in) of real weights (C, weight_count) on patterns (M, n): (C, k, M)."""
         per_unit = weights.reshape(len(weights), self.k, self.fan_in).swapaxes(0, 1)
-        inputs = self.unit_inputs(xi).astype(weights.dtype)
+        inputs = self.unit_inputs(xi).astype(weights.dtype, copy=False)
         return array_module(weights).matmul(per_unit, inputs.swapaxes(1, 2)).swapaxes(0, 1) / np.sqrt(self.fan_in)
 
     def outputs(self, preactivations: np.ndarray) -> np.ndarray:
@@ -216,7 +243,7 @@ class Perceptron(Machine):
         super().__post_init__()
         if self.k != 1:
             raise ConfigError(f"perceptron: k = {self.k}: a perceptron has one unit, k = 1")
-        if not self.spherical:
+        if not self.continuous:
             self._odd("n", self.n, "binary weights")
 
     @property
@@ -256,7 +283,7 @@ class Committee(Machine):
 
     def _checked_output(self, given: object) -> tuple[float, ...]:
         name = f"{self.kind}: output"
-        whole_ones = self.activation == "sign" or not self.spherical
+        whole_ones = self.activation == "sign" or not self.continuous
         right, wanted = (WHOLE, "whole numbers other than 0") if whole_ones else (MODERATE, MAGNITUDES)
         values = np.atleast_1d(
             series(name, given, right, f"{wanted} for {self.activation} units of {self.weights} weights")
@@ -307,7 +334,7 @@ class FullCommittee(Committee):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.spherical:
+        if not self.continuous:
             self._odd("n", self.n, "binary weights")
 
     @property
@@ -337,14 +364,23 @@ class TreeParity(Machine):
 def _check_tree(machine: Machine) -> None:
     if machine.n % machine.k:
         raise ConfigError(f"{machine.kind}: k = {machine.k} does not divide n = {machine.n}: n must be a multiple of k")
-    if not machine.spherical:
+    if not machine.continuous:
         machine._odd("n/k", machine.fan_in, "binary weights")
 
 
 def require_binary(machine: Machine, what: str) -> None:
     """Raise ConfigError unless the weights are binary."""
-    if machine.spherical:
-        raise ConfigError(f"{what} needs binary weights, and this {machine.kind} has spherical ones")
+    if machine.continuous:
+        raise ConfigError(f"{what} needs binary weights, and this {machine.kind} has {machine.weights} ones")
+
+
+def require_fixed_norm(machine: Machine, what: str) -> None:
+    """Raise ConfigError for weights of free norm."""
+    if not machine.weight_kind.fixed_norm:
+        raise ConfigError(
+            f"{what} is for binary and spherical weights, and this {machine.kind} has {machine.weights} ones, whose norm is free: "
+            "sample it, or let it learn"
+        )
 
 
 def check_machine(machine: object) -> None:

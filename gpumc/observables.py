@@ -32,7 +32,7 @@ class StabilityBins:
 
         Where stabilities are real, those beyond ``FARTHEST`` count in the last bins.
         """
-        if machine.spherical and machine.differentiable:
+        if machine.continuous and machine.differentiable:
             farthest = (
                 FARTHEST if machine.readout.linear or machine.activation == "relu" else machine.readout.largest_output
             )

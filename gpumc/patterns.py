@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gpumc.checks import a_path, keep, numbers, one_of, real, reals, signs, whole
+from gpumc.checks import a_path, keep, numbers, one_of, real, reals, signs, text, whole
 from gpumc.device import Device
 from gpumc.device.constants import Stream
-from gpumc.device.philox import SEED_LIMIT, philox, random_bits
+from gpumc.device.philox import SEED_LIMIT, philox, random_bits, random_normals
 from gpumc.errors import ConfigError, RunError
 from gpumc.machines import Machine, check_machine
 from gpumc.named import by_name, named
@@ -29,6 +29,8 @@ from gpumc.reading import ENCODING, regular
 EQUAL, SMALL = 1e-12, 1e-6
 #: The largest entry of a pattern, and of a hidden sign's inputs, is at least, and at most: within, squares neither vanish nor overflow.
 SIZES = 1e-50, 1e50
+#: What inputs are drawn from: signs, or standard normals.
+INPUTS = {"binary": random_bits, "gaussian": random_normals}
 #: How often inputs that a teacher gives no label are drawn again.
 TRIES = 200
 
@@ -37,7 +39,7 @@ TRIES = 200
 class Patterns:
     """Inputs ``xi`` (instances, M, n), ``labels`` int8 +-1 (instances, M); (M, n) and (M,) are one instance.
 
-    Inputs that are all +-1 are kept as int8, others as float64, which machines of spherical weights take. DataArrays have the dimensions
+    Inputs that are all +-1 are kept as int8, others as float64, which machines of real weights take. DataArrays have the dimensions
     ("instance",) "pattern" and "input", in any order. ``test`` holds as many instances of further patterns, on which learners measure
     errors; ``facts`` are numbers that datasets record. Raises ConfigError for shapes that do not belong together, labels that are not +-1,
     and inputs that are not finite, masked, all 0, or too large or too small to be squared.
@@ -121,7 +123,7 @@ class Patterns:
             raise ConfigError(
                 f"the patterns have {self.n} inputs and the {machine.kind} has n = {machine.n}: they must be equal"
             )
-        if not machine.spherical:
+        if not machine.continuous:
             signs("xi", self.xi)
         if machine.activation == "sign":
             units = self.xi.reshape(self.instances, self.count, -1, machine.fan_in)
@@ -202,16 +204,20 @@ def _first_equal(rows: np.ndarray) -> np.ndarray:
     return first
 
 
-def random_patterns(machine: Machine, alpha: float, instances: int = 1, seed: int = 0) -> Patterns:
+def random_patterns(
+    machine: Machine, alpha: float, instances: int = 1, seed: int = 0, inputs: str = "binary"
+) -> Patterns:
     """round(alpha x weights) random patterns and labels +-1; instance i is the same however many there are.
+
+    ``inputs`` are "binary", +-1, or "gaussian", standard normals, which machines of real weights take.
 
     Sets of one seed are nested: those of a smaller alpha, fewer instances or fewer inputs n are parts of the larger ones (the first
     patterns, instances and inputs), and so are not independent. Use another seed for each alpha and n whose results are compared, or
     counted as independent. Raises ConfigError for an alpha that gives no pattern, and for a wrong number of instances or seed.
     """
     check_machine(machine)
-    count, instances, seed = _sizes(machine, alpha, instances, seed)
-    xi = _random_inputs(machine, count, instances, seed)
+    count, instances, seed = _sizes(machine, alpha, instances, seed, inputs)
+    xi = _random_inputs(machine, count, instances, seed, inputs)
     return Patterns(xi, _random_signs(seed, Stream.LABELS, instances, count))
 
 
@@ -222,10 +228,12 @@ def teacher_patterns(
     seed: int = 0,
     teacher: Machine | None = None,
     flip: float = 0.0,
+    inputs: str = "binary",
 ) -> Patterns:
     """Random inputs with the labels of a ``teacher`` (default: a machine like ``machine``) of random weights.
 
     Each instance has its own teacher, spherical ones with every unit on its sphere; each label is turned with probability ``flip``.
+    ``inputs`` are those of `random_patterns`.
     Inputs to which the teacher's output is 0, as it is where all ReLU units are silent, are drawn again, so that a teacher makes no error
     on its labels. As of `random_patterns`, sets of one seed are nested. Raises ConfigError unless the teacher's n is the machine's.
     """
@@ -235,18 +243,21 @@ def teacher_patterns(
     if teacher.n != machine.n:
         raise ConfigError(f"the teacher has n = {teacher.n} and the {machine.kind} n = {machine.n}: they must be equal")
     flip = real("flip", flip, lambda f: 0 <= f <= 1, "a probability from 0 to 1")
-    count, instances, seed = _sizes(machine, alpha, instances, seed)
-    xi = _random_inputs(machine, count, instances, seed)
+    count, instances, seed = _sizes(machine, alpha, instances, seed, inputs)
+    check_inputs(teacher, inputs)
+    xi = _random_inputs(machine, count, instances, seed, inputs)
     drawn = teacher.weight_kind.drawn(seed, Stream.TEACHER, 0, np.arange(instances), teacher.weight_count)
     weights = teacher.normalised(drawn)
-    labels = np.stack([_taught(teacher, w, x, i, seed) for i, (w, x) in enumerate(zip(weights, xi, strict=True))])
+    labels = np.stack(
+        [_taught(teacher, w, x, i, seed, inputs) for i, (w, x) in enumerate(zip(weights, xi, strict=True))]
+    )
     words = philox(seed, Stream.FLIPS, 0, np.arange((count + 3) // 4), np.arange(instances)[:, None])
     noise = np.moveaxis(words, 0, -1).reshape(instances, -1)[:, :count]
     labels[(noise >> np.uint32(1)) < np.uint32(round(flip * 2**31))] *= -1
     return Patterns(xi, labels)
 
 
-def _taught(teacher: Machine, weights: np.ndarray, xi: np.ndarray, instance: int, seed: int) -> np.ndarray:
+def _taught(teacher: Machine, weights: np.ndarray, xi: np.ndarray, instance: int, seed: int, inputs: str) -> np.ndarray:
     """Labels (M,) of inputs xi (M, n) by a teacher's ``weights``; inputs without one are drawn again in place. Raises ConfigError where
     the teacher has no label for any."""
     outputs = teacher.stabilities(weights[None], xi, np.ones(len(xi), np.int8))[0]
@@ -254,7 +265,7 @@ def _taught(teacher: Machine, weights: np.ndarray, xi: np.ndarray, instance: int
         tied = np.flatnonzero(outputs == 0)
         if not len(tied):
             return np.sign(outputs).astype(np.int8)
-        xi[tied] = random_bits(seed, Stream.REDRAWN, tied, attempt << 32 | instance, xi.shape[1])
+        xi[tied] = INPUTS[inputs](seed, Stream.REDRAWN, tied, attempt << 32 | instance, xi.shape[1])
         outputs[tied] = teacher.stabilities(weights[None], xi[tied], np.ones(len(tied), np.int8))[0]
     raise ConfigError(
         f"the teacher of instance {instance} has the output 0 for {len(tied)} of {len(xi)} inputs, however often they are drawn: "
@@ -331,10 +342,12 @@ def _row(path: Path, number: int, fields: list[str], length: int) -> list[float]
     return row
 
 
-def _sizes(machine: Machine, alpha: object, instances: object, seed: object) -> tuple[int, int, int]:
-    """The number of patterns, of instances, and the seed, checked."""
+def _sizes(machine: Machine, alpha: object, instances: object, seed: object, inputs: str) -> tuple[int, int, int]:
+    """The number of patterns, of instances, and the seed, checked, as the kind of ``inputs`` is."""
+    check_inputs(machine, inputs)
     count, instances = machine.pattern_count(alpha), whole("instances", instances, 1, 2**32)
-    needed, free = count * machine.n * (3 * instances + 4), Device("numpy").free_memory()
+    each = 3 * instances + 4 if inputs == "binary" else 24 * instances
+    needed, free = count * machine.n * each, Device("numpy").free_memory()
     if needed > free:
         raise ConfigError(
             f"{instances} x {count} patterns of {machine.n} inputs take {needed / 2**30:.3g} GiB while they are drawn, and "
@@ -343,8 +356,15 @@ def _sizes(machine: Machine, alpha: object, instances: object, seed: object) -> 
     return count, instances, whole("seed", seed, 0, SEED_LIMIT)
 
 
-def _random_inputs(machine: Machine, count: int, instances: int, seed: int) -> np.ndarray:
-    return np.stack([random_bits(seed, Stream.PATTERNS, np.arange(count), i, machine.n) for i in range(instances)])
+def check_inputs(machine: Machine, inputs: object) -> None:
+    """Raise ConfigError for inputs that are not among `INPUTS`, or that ``machine`` does not take."""
+    if text("inputs", inputs, INPUTS) != "binary" and not machine.continuous:
+        raise ConfigError(f"inputs = {inputs!r}: with binary weights inputs are +-1, use 'binary' ones or real weights")
+
+
+def _random_inputs(machine: Machine, count: int, instances: int, seed: int, inputs: str) -> np.ndarray:
+    drawn = INPUTS[inputs]
+    return np.stack([drawn(seed, Stream.PATTERNS, np.arange(count), i, machine.n) for i in range(instances)])
 
 
 def _random_signs(seed: int, stream: Stream, instances: int, count: int) -> np.ndarray:

@@ -40,6 +40,7 @@ LEARNER_PARAMETERS = {
     "slope": Quantity("slope of the hidden units"),
     "batch": Quantity("patterns of a minibatch"),
     "momentum": Quantity("momentum"),
+    "initial_norm": Quantity("standard deviation of a weight at the start"),
     "damping": Quantity("part of old messages that is kept"),
     "tightening": Quantity("growth of the coupling an epoch"),
     "total": Quantity("growth of the attraction in all epochs"),
@@ -89,6 +90,7 @@ VARIABLES = {
     # Energies and errors.
     "energy": Quantity("loss", symbol="L"),
     "energy_per_pattern": Quantity("loss per pattern", symbol="L/M"),
+    "loss": Quantity("loss per pattern, hidden signs softened"),
     "error_rate": Quantity("fraction of patterns in error"),
     "centre_error_rate": Quantity("fraction of patterns in error at the centre"),
     "test_error": Quantity("fraction of test patterns in error"),
@@ -99,6 +101,7 @@ VARIABLES = {
     "stability_count": Quantity("number of stabilities in a bin, of all patterns, chains, replicas and draws"),
     "stability_density": Quantity("probability density of the stability", symbol=r"P(\Delta)"),
     # Overlaps.
+    "norm": Quantity("norm of the weights, |W| / sqrt(N)", symbol=r"|W|/\sqrt N"),
     "overlap": Quantity("overlap of two configurations", symbol="q"),
     "overlap_centre": Quantity("overlap of a replica and its centre", symbol=r"W^a\!\cdot\tilde W/N"),
     "overlap_replicas": Quantity("overlap of two replicas, mean over pairs", symbol=r"W^a\!\cdot W^b/N"),

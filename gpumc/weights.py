@@ -13,12 +13,17 @@ from gpumc.device import array_module
 from gpumc.device.philox import random_bits, random_normals
 from gpumc.errors import ConfigError
 
+#: The largest free weight: below, squares do not overflow.
+LARGEST = 1e50
+
 
 class Weights(ABC):
     """A kind of weights; arrays of them are (..., units, fan_in), unless another shape is given."""
 
     name: ClassVar[str]
     dtype: ClassVar[type]
+    #: Whether every configuration has the same norm, so that their number, or volume, is finite.
+    fixed_norm: ClassVar[bool] = True
     #: The values that configurations must have, in words.
     wanted: ClassVar[str]
     #: The most patterns per weight that can be solved, and the least entropy per weight (nats) of a set that is not empty.
@@ -110,6 +115,40 @@ class Spherical(Weights):
             return 0.5 * np.log(4 * distance * (1 - distance))
 
 
+class Gaussian(Weights):
+    """Real weights of free norm; a machine's ``decay`` keeps them from growing."""
+
+    name = "gaussian"
+    dtype = np.float64
+    fixed_norm = False
+    wanted = f"weights must be finite, of absolute value {LARGEST:g} at most"
+    capacity_bound = np.inf
+    least_entropy = -np.inf
+
+    def drawn(self, seed: int, stream: int, sweep: object, walker: object, count: int) -> np.ndarray:
+        """Standard normals."""
+        return random_normals(seed, stream, sweep, walker, count)
+
+    def normalised(self, units: np.ndarray) -> np.ndarray:
+        """As they are: every norm is one of a configuration."""
+        return units
+
+    def allowed(self, units: np.ndarray) -> np.ndarray:
+        return np.all(np.abs(units) <= LARGEST, axis=(1, 2))
+
+    def checked(self, name: str, values: object, units: tuple[int, int]) -> np.ndarray:
+        array, count = reals(name, values), units[0] * units[1]
+        if array.shape[-1:] != (count,):
+            raise ConfigError(f"{name} has shape {array.shape}: its last dimension must be the {count} weights")
+        if np.any(np.abs(array) > LARGEST):
+            raise ConfigError(f"{name} has the weight {np.abs(array).max():.3g}: {self.wanted}")
+        return array
+
+    def entropy_bound(self, distance: np.ndarray) -> np.ndarray:
+        """Raises ConfigError: there is none."""
+        raise ConfigError("gaussian weights have no largest volume at a distance: use binary or spherical ones")
+
+
 def within_range(vectors: np.ndarray) -> np.ndarray:
     """Vectors (..., dimension) times powers of two that bring their largest entries near 1: nothing is rounded, and no square overflows or
     vanishes."""
@@ -120,4 +159,4 @@ def within_range(vectors: np.ndarray) -> np.ndarray:
 
 
 #: Every kind of weights by the name that a machine gives it.
-WEIGHTS: dict[str, Weights] = {kind.name: kind for kind in (Binary(), Spherical())}
+WEIGHTS: dict[str, Weights] = {kind.name: kind for kind in (Binary(), Spherical(), Gaussian())}

@@ -55,6 +55,13 @@ SPHERICAL = (
     gpumc.FullCommittee(6, k=2, weights="spherical", activation="tanh", output=[1.5, -0.3]),
     gpumc.TreeCommittee(12, k=3, weights="spherical", activation="relu", output=[0.2, -1.0, 1.5]),
 )
+#: Real weights of free norm.
+FREE = (
+    gpumc.Perceptron(6, weights="gaussian", decay=0.3),
+    gpumc.TreeCommittee(12, k=4, weights="gaussian", activation="relu"),
+    gpumc.FullCommittee(6, k=3, weights="gaussian", activation="tanh", slope=2.0, decay=0.1),
+    gpumc.TreeParity(12, k=4, weights="gaussian", activation="erf", decay=0.2),
+)
 #: Those of the recorded bits, and all losses.
 LOSSES = (gpumc.ErrorCount(), gpumc.CrossEntropy(gamma=0.7))
 EVERY_LOSS = (*LOSSES, gpumc.SquaredHinge(0.3), gpumc.BandCount(0.8), gpumc.LogBarrier(0.1))
@@ -67,9 +74,9 @@ CENTRES = (None, "explicit", "traced", "fixed")
 def name_of(machine: gpumc.machines.Machine) -> str:
     """The id of a machine in a parametrised test."""
     activation = "" if machine.activation == "sign" else f"-{machine.activation}"
-    sphere = "-spherical" if machine.spherical else ""
+    real = f"-{machine.weights}" if machine.continuous else ""
     weighted = "" if machine.readout.plain else "-weighted"
-    return f"{machine.kind}-{machine.n}-{machine.k}{activation}{weighted}{sphere}"
+    return f"{machine.kind}-{machine.n}-{machine.k}{activation}{weighted}{real}"
 
 
 def by_machine(machines):

@@ -83,9 +83,9 @@ def local_energy(
     """
     started, rows, chosen = Started.now(), Rows.of(machine, patterns, weights), choose(device)
     kind = text("perturbation", perturbation, PERTURBATIONS)
-    if (kind == "flip") == machine.spherical:
+    if (kind == "flip") == machine.continuous:
         raise ConfigError(
-            f"perturbation = {kind!r}: binary weights are flipped, and spherical ones have multiplicative or additive noise; "
+            f"perturbation = {kind!r}: binary weights are flipped, and real ones have multiplicative or additive noise; "
             f"this {machine.kind} has {machine.weights} ones"
         )
     most = MOST_FLIPPED if kind == "flip" else np.inf
@@ -184,7 +184,8 @@ def robustness(
     started, rows, chosen = Started.now(), Rows.of(machine, patterns, weights), choose(device)
     etas = np.atleast_1d(series("eta", eta, lambda s: (s >= 0) & np.isfinite(s), "finite numbers of at least 0"))
     draws, seed = whole("draws", draws, 1, 2**31), whole("seed", seed, 0, SEED_LIMIT)
-    machine = replace(machine, weights="spherical")  # real inputs have real preactivations
+    if not machine.continuous:
+        machine = replace(machine, weights="spherical")  # real inputs have real preactivations
     rates = np.full((2, len(rows.weights), len(etas), draws), np.nan)
     count = patterns.count
     for instance, places in rows:

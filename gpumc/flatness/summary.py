@@ -68,7 +68,7 @@ def summary(
     True
     """
     where: dict[str, Any] = {"seed": seed, "device": device}
-    kind = "multiplicative" if machine.spherical else "flip"
+    kind = "multiplicative" if machine.continuous else "flip"
     energies = local_energy(machine, patterns, weights, strength=strength, perturbation=kind, **where)
     parts = [energies, robustness(machine, patterns, weights, eta=eta, **where)]
     if machine.spherical and machine.readout.additive:

@@ -105,8 +105,10 @@ class BinarySGD(EpochLearner):
     def check(self, machine: Machine) -> None:
         """Raise ConfigError for a machine that it does not teach."""
         check_votes(self.kind, machine)
-        if machine.spherical:
-            raise ConfigError(f"{self.kind}: binary weights are needed, and this {machine.kind} has spherical ones")
+        if machine.continuous:
+            raise ConfigError(
+                f"{self.kind}: binary weights are needed, and this {machine.kind} has {machine.weights} ones"
+            )
 
     def init(self, problem: LearningProblem) -> BinaryState:
         """The state before the first epoch."""

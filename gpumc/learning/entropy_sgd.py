@@ -32,12 +32,12 @@ class EntropySGD(CrossEntropySGD):
     """Gradient descent whose every step goes to the mean of a Langevin walk around the weights, each step of which has a minibatch.
 
     The walk begins at the weights x (with ``nesterov`` ahead of them). A step subtracts ``walk_rate`` times the gradient of the loss, adds
-    normals times ``noise`` sqrt(walk_rate), multiplies the distance from x by exp(-walk_rate scope), and projects to the spheres. The mean
+    normals times ``noise`` sqrt(walk_rate), multiplies the distance from x by exp(-walk_rate scope), and projects to spheres. The mean
     keeps 1 - ``averaging`` of what it was. After ``walk`` steps x moves by ``rate`` times (mean - x), with momentum.
 
     Parameters
     ----------
-    rate, slope, gamma, batch, momentum, nesterov, epochs, until
+    rate, slope, gamma, batch, momentum, nesterov, epochs, until, initial_norm
         See `CrossEntropySGD`; an epoch is a pass over the patterns by the walk.
     walk : int
     walk_rate, averaging, noise : float

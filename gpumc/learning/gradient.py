@@ -1,4 +1,4 @@
-"""Stochastic gradient descent on the cross-entropy, of machines whose hidden signs are softened, alone and by replicas.
+"""Stochastic gradient descent on the cross-entropy, of machines whose hidden signs, if any, are softened, alone and by replicas.
 
 C. Baldassi, F. Pittorino, R. Zecchina, PNAS 117, 161 (2020): norms are kept apart from directions, so that the slope of the hidden units
 and gamma of the loss alone carry them. F. Pittorino et al., J. Stat. Mech. 124015 (2021): replicas.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gpumc.checks import keep, real, text, whole
-from gpumc.device import array_module
+from gpumc.device import array_module, to_host
 from gpumc.device.philox import site_orders
 from gpumc.errors import ConfigError
 from gpumc.inputs import preactivations
@@ -22,6 +22,7 @@ from gpumc.learning.problems import STARTS, LearningProblem, LearningState, begi
 from gpumc.losses import CrossEntropy
 from gpumc.machines import Machine
 from gpumc.ramps import Parameter, Ramp, parameter, values_of
+from gpumc.weights import LARGEST
 
 #: How the attraction of replicas grows to its last value.
 GROWTHS = ("exponential", "linear", "cosine")
@@ -38,16 +39,18 @@ class GradientState(LearningState):
 
 @dataclass(frozen=True)
 class CrossEntropySGD(EpochLearner):
-    """Gradient descent with momentum on the cross-entropy of minibatches; after every step each unit is projected to its sphere.
+    """Gradient descent with momentum on the cross-entropy of minibatches.
 
-    Hidden units are tanh(slope x) in the gradient, and signs wherever errors are counted.
+    On spheres each unit is projected to its own after every step. Of gaussian weights, whose norm is free, L + decay |W|^2 is minimised, L
+    being the sum over all M patterns: a step follows the gradient of the mean loss of its minibatch plus (decay / M) |W|^2. Hidden signs
+    are tanh(slope x) in the gradient, and signs wherever errors are counted; other units are what they are.
 
     Parameters
     ----------
     rate : float
         Times the gradient of the mean loss of a minibatch.
     slope, gamma : float or Ramp
-        Of the hidden units, and of the loss; a Ramp moves over ``epochs``.
+        Of the hidden signs, and of the loss; a Ramp moves over ``epochs``.
     batch : int
         Patterns of a minibatch.
     momentum : float
@@ -56,6 +59,8 @@ class CrossEntropySGD(EpochLearner):
     epochs : int
     until : {"solved", "end"}
         Whether a run ends at its first solution, or where the ramps end.
+    initial_norm : float
+        Of gaussian weights: the standard deviation of a weight at the start.
 
     References
     ----------
@@ -69,7 +74,7 @@ class CrossEntropySGD(EpochLearner):
     """
 
     kind: ClassVar[str] = "cross-entropy-sgd"
-    axes: ClassVar[tuple[str, ...]] = ("rate", "slope", "gamma", "batch", "momentum")
+    axes: ClassVar[tuple[str, ...]] = ("rate", "slope", "gamma", "batch", "momentum", "initial_norm")
 
     rate: float = 10.0
     slope: Parameter = 3.0
@@ -79,11 +84,18 @@ class CrossEntropySGD(EpochLearner):
     nesterov: bool = False
     epochs: int = 500
     until: str = "solved"
+    initial_norm: float = 1.0
 
     def __post_init__(self) -> None:
         keep(
             self,
             rate=real(f"{self.kind}: rate", self.rate, lambda r: 0 < r < np.inf, "a positive finite number"),
+            initial_norm=real(
+                f"{self.kind}: initial_norm",
+                self.initial_norm,
+                lambda s: 0 < s < LARGEST,
+                f"a number from 0 to {LARGEST:g}",
+            ),
             batch=whole(f"{self.kind}: batch", self.batch, 1, 2**31),
             momentum=real(f"{self.kind}: momentum", self.momentum, lambda m: 0 <= m < 1, "a number from 0 to below 1"),
             epochs=whole(f"{self.kind}: epochs", self.epochs, 1, 2**31),
@@ -107,10 +119,13 @@ class CrossEntropySGD(EpochLearner):
 
     def check(self, machine: Machine) -> None:
         """Raise ConfigError for a machine that it does not teach."""
-        if not machine.spherical or machine.activation != "sign":
+        if not machine.continuous:
             raise ConfigError(
-                f"{self.kind}: spherical weights and sign units are needed, which it softens; this is a {machine.kind} of "
-                f"{machine.weights} weights and {machine.activation} units"
+                f"{self.kind}: spherical or gaussian weights are needed, and this {machine.kind} has {machine.weights} ones"
+            )
+        if machine.weight_kind.fixed_norm and self.initial_norm != 1:
+            raise ConfigError(
+                f"{self.kind}: initial_norm is of gaussian weights, and this {machine.kind} has {machine.weights} ones"
             )
 
     def init(self, problem: LearningProblem) -> GradientState:
@@ -119,20 +134,31 @@ class CrossEntropySGD(EpochLearner):
 
     def _begin(self, problem: LearningProblem, common: bool) -> GradientState:
         state = GradientState(**vars(LearningState.random(problem, self.replicas, common)))
+        state.states = state.states * self.initial_norm
         state.velocity = array_module(state.states).zeros_like(state.states)
         return state
 
     def step(self, problem: LearningProblem, state: GradientState) -> None:
-        """One pass over minibatches, in place. Raises RunError where weights are no numbers any more."""
+        """One pass over minibatches, in place."""
         count = problem.patterns.count
         order = site_orders(problem.seed, np.array([state.epoch]), count)[0].astype(np.int64)
         machine, loss = self.softened(problem.machine, state.epoch)
         active = problem.device.asarray(state.active)[:, :, None, None]
         for first in range(0, count, self.batch):
             places = np.arange(first, min(first + self.batch, count))
-            chosen = [order[(places + a * count // state.replicas) % count] for a in range(state.replicas)]
+            chosen: list[Any] = [order[(places + a * count // state.replicas) % count] for a in range(state.replicas)]
+            if len(places) == count:  # in whatever order
+                chosen = [slice(None)] * state.replicas
             self._descend(problem, state, machine, loss, chosen, active)
         state.epoch += 1
+
+    def observed(self, problem: LearningProblem, state: GradientState) -> dict[str, np.ndarray]:
+        """The mean loss, with the hidden units of the epoch, and of gaussian weights their norm."""
+        machine, loss = self.softened(problem.machine, state.epoch - 1)
+        found = {"loss": to_host(mean_losses(problem, machine, loss, state.states))}
+        if not machine.weight_kind.fixed_norm:
+            found["norm"] = to_host((state.states**2).mean(axis=-1) ** 0.5)
+        return found
 
     def softened(self, machine: Machine, epoch: int) -> tuple[Machine, CrossEntropy]:
         """The machine with hidden units tanh(slope x), if it has any that are signs, and the loss, of an epoch."""
@@ -173,7 +199,7 @@ class ReplicatedSGD(CrossEntropySGD):
 
     Parameters
     ----------
-    rate, slope, gamma, batch, momentum, nesterov, epochs, until
+    rate, slope, gamma, batch, momentum, nesterov, epochs, until, initial_norm
         See `CrossEntropySGD`; steps of replicas have ``rate`` times their number.
     replicas : int
     total : float
@@ -216,11 +242,7 @@ class ReplicatedSGD(CrossEntropySGD):
         """The state before the first epoch, with the attraction at which both parts of the loss are equal."""
         state = self._begin(problem, common=begins_together(self.start, problem.machine))
         machine, loss = self.softened(problem.machine, 0)
-        everything = np.arange(problem.patterns.count)
-        losses = (
-            sum(gradients(problem, machine, loss, state.states[:, :, a], everything)[0] for a in range(self.replicas))
-            / self.replicas
-        )
+        losses = mean_losses(problem, machine, loss, state.states).mean(axis=-1)
         apart = ((state.states - state.states.mean(axis=2, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)
         state.attraction = (losses / apart)[:, :, None, None]
         return state
@@ -243,10 +265,20 @@ class ReplicatedSGD(CrossEntropySGD):
         )
 
 
+def mean_losses(problem: LearningProblem, machine: Machine, loss: CrossEntropy, weights: np.ndarray) -> np.ndarray:
+    """The mean loss of all patterns, (instances, ...), of ``weights`` (instances, ..., weights)."""
+    found = []
+    for row, inputs, labels in zip(weights, problem.unit_inputs, problem.labels, strict=True):
+        own = row.reshape(-1, machine.k, machine.fan_in)
+        found.append(loss.values(machine.outputs(preactivations(own, inputs)) * labels).mean(axis=-1))
+    return array_module(weights).stack(found).reshape(weights.shape[:-1])
+
+
 def gradients(
-    problem: LearningProblem, machine: Machine, loss: CrossEntropy, weights: np.ndarray, chosen: np.ndarray
+    problem: LearningProblem, machine: Machine, loss: CrossEntropy, weights: np.ndarray, chosen: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The mean loss (instances, starts) of the patterns ``chosen``, and its gradient by ``weights`` (instances, starts, weights)."""
+    """What is minimised, (instances, starts): the mean loss of the patterns ``chosen``, numbers or a slice, and of gaussian weights
+    (decay / M) |W|^2; and its gradient by ``weights`` (instances, starts, weights)."""
     xp = array_module(weights)
     losses, found = [], []
     for row, inputs, labels in zip(weights, problem.unit_inputs, problem.labels, strict=True):
@@ -254,7 +286,11 @@ def gradients(
         own = row.reshape(len(row), machine.k, machine.fan_in)
         output, slopes = machine.differentiated(preactivations(own, units))
         stability = output * labels[chosen]
-        outer = loss.slopes(stability) * labels[chosen] / len(chosen)
+        outer = loss.slopes(stability) * labels[chosen] / output.shape[-1]
         losses.append(loss.values(stability).mean(axis=-1))
         found.append(xp.matmul((slopes * outer[:, None]).swapaxes(0, 1), units).swapaxes(0, 1).reshape(row.shape))
-    return xp.stack(losses), xp.stack(found)
+    value, gradient = xp.stack(losses), xp.stack(found)
+    if not machine.decay:
+        return value, gradient
+    decay = machine.decay / problem.patterns.count
+    return value + decay * (weights**2).sum(axis=-1), gradient + 2 * decay * weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
@@ -72,31 +73,52 @@ class EpochLearner(Learner):
     def step(self, problem: LearningProblem, state: Any) -> None:
         """One epoch, in place, of a state that `init` began."""
 
+    def observed(self, problem: LearningProblem, state: Any) -> dict[str, np.ndarray]:
+        """What is recorded after every epoch beside the errors: names, and values (instances, starts, replicas) on the host."""
+        return {}
+
     def run(self, problem: LearningProblem, progress: Progress | None) -> xr.Dataset:
-        """See `Learner`; along ``epoch``, the errors after each."""
+        """See `Learner`; along ``epoch``, the errors after each, and what is ``observed``. Runs that diverge end, and are NaN."""
         machine, patterns = problem.machine, problem.patterns
         walkers = problem.walkers(self.replicas).size
         problem.device.need(
             8 * walkers * (3 * machine.weight_count + 2 * machine.k * patterns.count), f"{walkers} machines that learn"
         )
         state = self.init(problem)
-        curves: dict[str, list[np.ndarray]] = {"error_rate": [], "centre_error_rate": []}
+        curves: dict[str, list[np.ndarray]] = {}
         steps, errors = np.zeros((2, *state.active.shape), np.int64)
+        lost = np.zeros_like(state.active)
         while state.active.any() and state.epoch < self.epochs:
-            self.step(problem, state)
-            running = state.active
+            with np.errstate(over="ignore", invalid="ignore"):  # of runs that diverge
+                self.step(problem, state)
+            diverged, running = state.drop(problem), state.active
+            lost |= diverged
+            errors, steps = np.where(diverged, patterns.count, errors), np.where(diverged, state.epoch, steps)
             wrong = error_counts(problem, state.weights(machine), patterns)
             of_centre = (
                 wrong[:, :, 0] if state.replicas == 1 else error_counts(problem, state.centre(machine), patterns)
             )
-            for name, counts in (("error_rate", wrong), ("centre_error_rate", of_centre)):
-                kept = running.reshape(*running.shape, *[1] * (counts.ndim - 2))
-                curves[name].append(np.where(kept, counts / patterns.count, np.nan))
+            rates = {"error_rate": wrong / patterns.count, "centre_error_rate": of_centre / patterns.count}
+            with np.errstate(invalid="ignore"):
+                observed = self.observed(problem, state)
+            for name, values in (rates | observed).items():
+                kept = running.reshape(*running.shape, *[1] * (values.ndim - 2))
+                curves.setdefault(name, []).append(np.where(kept, values, np.nan))
             errors, steps = np.where(running, of_centre, errors), np.where(running, state.epoch, steps)
             state.active = running & (errors > 0) if self.until == "solved" else running
             if progress:
                 progress(state.epoch, self.epochs)
+        _warn_of_divergence(lost, steps)
         return _learned(problem, state, errors, steps, {name: np.stack(each, axis=-1) for name, each in curves.items()})
+
+
+def _warn_of_divergence(lost: np.ndarray, steps: np.ndarray) -> None:
+    if lost.any():
+        warnings.warn(
+            f"{np.count_nonzero(lost)} of {lost.size} runs diverged, the first in epoch {steps[lost].min()}: their weights are NaN and "
+            "they count as not solved; use a smaller rate",
+            stacklevel=4,
+        )
 
 
 def _learned(
@@ -110,16 +132,20 @@ def _learned(
         "weights": ((*several, "weight"), to_host(weights).astype(stored)),
         "errors": (runs, errors),
         "steps": (runs, steps),
-        "error_rate": ((*several, "epoch"), curves["error_rate"]),
     }
+    of_centre = curves.pop("centre_error_rate")
+    variables |= {name: ((*several, "epoch"), values) for name, values in curves.items()}
+    known = np.isfinite(to_host(centre[..., 0]))
     if test is not None:
-        variables["test_error"] = several, error_counts(problem, weights, test) / test.count
+        rates = error_counts(problem, weights, test) / test.count
+        variables["test_error"] = several, np.where(known[..., None], rates, np.nan)
     if state.replicas > 1:
         variables["centre"] = (*runs, "weight"), to_host(centre).astype(stored)
-        variables["centre_error_rate"] = (*runs, "epoch"), curves["centre_error_rate"]
+        variables["centre_error_rate"] = (*runs, "epoch"), of_centre
         if test is not None:
-            variables["centre_test_error"] = runs, error_counts(problem, centre, test) / test.count
-            variables["vote_test_error"] = runs, vote_error_rates(problem, weights, test)
+            rates = error_counts(problem, centre, test) / test.count
+            variables["centre_test_error"] = runs, np.where(known, rates, np.nan)
+            variables["vote_test_error"] = runs, np.where(known, vote_error_rates(problem, weights, test), np.nan)
     coordinates = {"replica": np.arange(state.replicas), "epoch": np.arange(1, state.epoch + 1)}
     data = xr.Dataset(variables, coordinates)
     return data if state.replicas > 1 else data.isel(replica=0, drop=True)

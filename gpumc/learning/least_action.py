@@ -18,7 +18,7 @@ from gpumc.device.philox import site_orders
 from gpumc.errors import ConfigError
 from gpumc.learning.learners import EpochLearner
 from gpumc.learning.problems import STARTS, LearningProblem, LearningState, begins_together
-from gpumc.machines import Machine
+from gpumc.machines import Machine, require_fixed_norm
 
 #: Parts of a sum, which are added pairwise (kernels/least_action.cu).
 PARTS = 32
@@ -148,6 +148,7 @@ class EntropicLeastAction(LeastAction):
 
 def check_votes(kind: str, machine: Machine) -> None:
     """Raise ConfigError unless the output of ``machine`` is the majority of its hidden signs, which a learner of that ``kind`` turns."""
+    require_fixed_norm(machine, kind)
     if machine.activation != "sign" or machine.readout.by_unit or not machine.readout.plain:
         given = "" if machine.readout.plain else " with given output weights"
         raise ConfigError(

@@ -15,6 +15,7 @@ from gpumc.inputs import unit_inputs
 from gpumc.machines import Machine
 from gpumc.parts import Part
 from gpumc.patterns import Patterns
+from gpumc.weights import LARGEST
 
 #: How replicas begin.
 STARTS = ("auto", "independent", "common")
@@ -73,8 +74,8 @@ class LearningProblem:
 class LearningState:
     """What a learner advances in place.
 
-    ``states`` float64 (instances, starts, replicas, weights), on the device: weights on spheres, or hidden states whose signs are the
-    weights. ``active`` bool (instances, starts), on the host: the runs that go on. ``epoch``: passes over the patterns that were made.
+    ``states`` float64 (instances, starts, replicas, weights), on the device: real weights, or hidden states whose signs are the weights.
+    ``active`` bool (instances, starts), on the host: the runs that go on. ``epoch``: passes over the patterns that were made.
     """
 
     states: np.ndarray
@@ -89,7 +90,7 @@ class LearningState:
         if common:
             noise = random_normals(problem.seed, Stream.INITIAL, 1, walkers, machine.weight_count)
             states = states[:, :, :1] + NOISE * noise
-        if machine.spherical:
+        if machine.continuous:
             states = machine.normalised(states)
         return cls(problem.device.asarray(states), np.ones(states.shape[:2], bool))
 
@@ -100,25 +101,36 @@ class LearningState:
 
     def weights(self, machine: Machine) -> np.ndarray:
         """Weights (instances, starts, replicas, weights) on the device: float64."""
-        return self.states if machine.spherical else signs(self.states)
+        return self.states if machine.continuous else signs(self.states)
 
     def centre(self, machine: Machine) -> np.ndarray:
-        """The mean state of the replicas as weights (instances, starts, weights): on the spheres, or its signs."""
+        """The mean state of the replicas as weights (instances, starts, weights): on the spheres where weights are, or its signs."""
         mean = self.states.mean(axis=2)
-        return machine.normalised(mean) if machine.spherical else signs(mean)
+        return machine.normalised(mean) if machine.continuous else signs(mean)
+
+    def drop(self, problem: LearningProblem) -> np.ndarray:
+        """Which active runs, bool (instances, starts), have weights that are no numbers any more, or beyond `LARGEST`: they end, and all
+        their weights are NaN."""
+        xp = array_module(self.states)
+        lost = self.active & ~to_host((xp.abs(self.states) <= LARGEST).all(axis=(2, 3)))
+        if lost.any():
+            self.states = xp.where(problem.device.asarray(lost)[:, :, None, None], xp.nan, self.states)
+            self.active = self.active & ~lost
+        return lost
 
     def attract(self, problem: LearningProblem, pull: float) -> None:
         """Bring the replicas of active runs nearer to their mean, by the part ``pull`` of their distance from it."""
         xp, active = array_module(self.states), problem.device.asarray(self.active)[:, :, None, None]
         moved = self.states + pull * (self.states.mean(axis=2, keepdims=True) - self.states)
-        if problem.machine.spherical:
+        if problem.machine.continuous:
             moved = problem.machine.normalised(moved)
         self.states = xp.where(active, moved, self.states)
 
 
 def error_counts(problem: LearningProblem, weights: np.ndarray, patterns: Patterns) -> np.ndarray:
-    """How many of ``patterns`` are wrong, int64 (instances, ...), on the host; ``weights`` (instances, ..., weights) on the device."""
-    counts = [to_host((right <= 0).sum(axis=-1)) for right in _stabilities(problem, weights, patterns)]
+    """How many of ``patterns`` are wrong, int64 (instances, ...), on the host; ``weights`` (instances, ..., weights) on the device. Of
+    weights that are NaN all are."""
+    counts = [to_host((~(right > 0)).sum(axis=-1)) for right in _stabilities(problem, weights, patterns)]
     return np.stack(counts).reshape(weights.shape[:-1])
 
 

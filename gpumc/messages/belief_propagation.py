@@ -14,7 +14,7 @@ from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
 from gpumc.entropy_problems import Problems
 from gpumc.errors import ConfigError
-from gpumc.machines import Machine
+from gpumc.machines import Machine, require_fixed_norm
 from gpumc.measures import Gibbs
 from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints, constraints_of
@@ -120,6 +120,7 @@ class BeliefPropagation:
 
 def check_machine(machine: Machine) -> None:
     """Raise ConfigError for hidden units and spherical weights that belief propagation is not for."""
+    require_fixed_norm(machine, "belief propagation")
     if machine.readout.rectified and not machine.spherical:
         raise ConfigError(
             f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"

@@ -145,7 +145,7 @@ def _symbol(name: str, facts: Mapping[Any, Any]) -> str:
 
 def _title(data: xr.Dataset) -> str:
     facts = data.attrs
-    weights = "spherical " if facts.get("weights") == "spherical" else ""
+    weights = "" if facts.get("weights", "binary") == "binary" else f"{facts['weights']} "
     parts = [
         f"{weights}{facts['machine'].replace('-', ' ')}, $n={facts['n']}$"
         + (f", $k={facts['k']}$" if facts["k"] > 1 else "")

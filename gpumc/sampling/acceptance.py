@@ -196,16 +196,16 @@ def _thresholds(beta: np.ndarray, gain: np.ndarray, pattern_count: int, heat_bat
     return np.rint(probability * CERTAIN).astype(np.uint32)
 
 
-def check_range(measure: Measure, spherical: bool) -> None:
+def check_range(measure: Measure, continuous: bool) -> None:
     """Raise ConfigError for a beta or coupling that is too large for the numbers that hold it."""
     counts = measure.loss.counts
     limits: dict[str, float] = {"beta": MOST_BETA, "coupling": MOST_COUPLING}
-    for name, limit in ({"coupling": MOST_COUNTED} if spherical or counts else limits).items():
+    for name, limit in ({"coupling": MOST_COUNTED} if continuous or counts else limits).items():
         largest = values_of(getattr(measure, name)).max()
         if largest >= limit:
             which = (
-                "spherical weights or a count of errors"
-                if spherical or counts
+                "real weights or a count of errors"
+                if continuous or counts
                 else "binary weights and any loss but a count of errors"
             )
             raise ConfigError(f"{name} = {largest:g}: with {which} {name} must be below {limit:g}")

@@ -19,12 +19,15 @@ from gpumc.schema import described
 @dataclass
 class Records:
     """What a run has measured: float64 (I, G, C, y, draws), overlap_replicas without y; stability_counts int64 (I, G, bins); the last
-    configurations (I, G, C, (y,) weights), int8 or float64; acceptance float64 (I, G, C, y). Without a centre its arrays are None."""
+    configurations (I, G, C, (y,) weights), int8 or float64; acceptance float64 (I, G, C, y). Without a centre its arrays are None, and
+    where norms are fixed ``norm`` and ``distance_centre``."""
 
     energy: np.ndarray
     error_rate: np.ndarray
     overlap_centre: np.ndarray | None
     overlap_replicas: np.ndarray | None
+    norm: np.ndarray | None
+    distance_centre: np.ndarray | None
     stability_counts: np.ndarray
     acceptance: np.ndarray
     weights: np.ndarray
@@ -36,7 +39,7 @@ class Records:
         grid = Grid.of(measure).size
         shape = (size[0], grid, size[1])
         y, count = measure.replicas, machine.weight_count
-        has_centre = measure.centre_kind is not None
+        has_centre, free = measure.centre_kind is not None, not machine.weight_kind.fixed_norm
         bins = len(StabilityBins.of(machine).centres)
         dtype = machine.weight_kind.dtype
         return cls(
@@ -44,6 +47,8 @@ class Records:
             error_rate=np.empty((*shape, y, draws)),
             overlap_centre=np.empty((*shape, y, draws)) if has_centre else None,
             overlap_replicas=np.full((*shape, draws), np.nan) if y > 1 else None,
+            norm=np.empty((*shape, y, draws)) if free else None,
+            distance_centre=np.empty((*shape, y, draws)) if free and has_centre else None,
             stability_counts=np.zeros((size[0], grid, bins), np.int64),
             acceptance=np.empty((*shape, y)),
             weights=np.empty((*shape, y, count), dtype),
@@ -100,6 +105,9 @@ def dataset(
         "stability_count": variable(records.stability_counts, "stability"),
         "pattern_count": ((), pattern_count),
     }
+    for name in ("norm", "distance_centre"):
+        if (array := getattr(records, name)) is not None:
+            variables[name] = variable(array, "chain", "replica", "draw")
     if records.overlap_replicas is not None:
         variables["overlap_replicas"] = variable(records.overlap_replicas, "chain", "draw")
     if records.overlap_centre is not None and records.centre is not None:

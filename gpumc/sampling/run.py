@@ -65,7 +65,7 @@ def sample(
         Of all random numbers, from 0 to 2^48 - 1.
     sampler : Sampler, optional
         For binary weights `Metropolis` (the default) or `HeatBath`; for spherical ones `HMC` (the default for a loss with a gradient),
-        `Rotations` (for others) or `HitAndRun` (for error counts of hidden signs, the default at beta = inf).
+        `Rotations` (for others) or `HitAndRun` (for error counts of hidden signs, the default at beta = inf); for gaussian ones `HMC`.
     init : str or array
         "random" or weights, +-1 or real, of any norm. A DataArray, such as the ``weights`` of a result, is placed by the names of its
         dimensions and the values of their coordinates: these are in any order, more of them are left out, missing ones are refused, and
@@ -86,8 +86,9 @@ def sample(
     -------
     Dataset
         Over (instance, parameters, chain, replica, draw): energies in units of the loss (not times beta), error rates, overlaps in
-        [-1, 1]; the last configurations; acceptance; how many stabilities fall in each bin. Its bits depend on the arguments and on
-        nothing else (of spherical weights, on the device too).
+        [-1, 1]; of gaussian weights their ``norm``, |W| / sqrt(number of weights), and ``distance_centre``; the last configurations;
+        acceptance; how many stabilities fall in each bin. Its bits depend on the arguments and on
+        nothing else (of real weights, on the device too).
 
     Raises
     ------
@@ -145,7 +146,7 @@ def need_for_results(walks: Dynamics, part: Part, every: int) -> None:
     """Raise DeviceError where the host cannot hold the records of a run, or the values of its ramps."""
     (instances, chains), machine, sweeps = part.size, walks.machine, walks.sweeps or 1
     walkers = instances * walks.grid_size * chains * walks.measure.replicas
-    records = walkers * (40 * (sweeps // every) + (16 if machine.spherical else 2) * machine.weight_count)
+    records = walkers * (56 * (sweeps // every) + (16 if machine.continuous else 2) * machine.weight_count)
     ramp_count = len(ramps(walks.grid.parameters))
     Device("cpu").need(
         records + 32 * ramp_count * (walks.burn_in + sweeps),

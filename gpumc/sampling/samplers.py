@@ -30,12 +30,12 @@ class Sampler:
     ----------
     kind : str
         Its name in files and configs.
-    weights : str
-        The weights that it moves, "binary" or "spherical".
+    weights : tuple of str
+        The weights that it moves: "binary", "spherical", "gaussian".
     """
 
     kind: ClassVar[str]
-    weights: ClassVar[str]
+    weights: ClassVar[tuple[str, ...]]
 
     @classmethod
     def settings(cls) -> tuple[str, ...]:
@@ -49,11 +49,10 @@ class Sampler:
 
     def check(self, machine: Machine, measure: Measure) -> None:
         """Raise ConfigError where it cannot sample ``measure`` of ``machine``."""
-        if machine.weights != self.weights:
-            others = [sampler for sampler in SAMPLERS.values() if sampler.weights == machine.weights]
+        if machine.weights not in self.weights:
             raise ConfigError(
-                f"the sampler {self.kind!r} moves {self.weights} weights, and the {machine.kind} has {machine.weights} weights: use "
-                f"{_written(*others)}"
+                f"the sampler {self.kind!r} moves {' or '.join(self.weights)} weights, and the {machine.kind} has {machine.weights} "
+                f"weights: use {_written(*_moving(machine))}"
             )
 
 
@@ -66,7 +65,7 @@ class FlipSampler(Sampler):
         Whether a weight is drawn from its conditional; else its flip is proposed, and accepted by Metropolis' rule.
     """
 
-    weights = "binary"
+    weights: ClassVar[tuple[str, ...]] = ("binary",)
     heat_bath: ClassVar[bool]
 
 
@@ -89,7 +88,7 @@ class SphereSampler(Sampler):
         Random vectors of a row that are drawn at once, for estimates of memory.
     """
 
-    weights = "spherical"
+    weights: ClassVar[tuple[str, ...]] = ("spherical",)
     tuned: ClassVar[str] = ""
     first_size: ClassVar[float] = 1.0
     largest_size: ClassVar[float] = np.inf
@@ -151,7 +150,7 @@ class HeatBath(FlipSampler):
 
 @dataclass(frozen=True)
 class HMC(SphereSampler):
-    """Hamiltonian Monte Carlo on spheres: a sweep is one trajectory of geodesic leapfrog steps.
+    """Hamiltonian Monte Carlo of real weights: a sweep is one trajectory of leapfrog steps, geodesic ones on spheres.
 
     Parameters
     ----------
@@ -174,6 +173,7 @@ class HMC(SphereSampler):
     steps: int = 10
     acceptance: float = 0.8
     kind = "hmc"
+    weights = ("spherical", "gaussian")
     tuned = "step size"
     first_size = 0.1
     joint = True
@@ -187,9 +187,9 @@ class HMC(SphereSampler):
         super().check(machine, measure)
         if not (measure.loss.has_slope and machine.differentiable):
             what = f"a {machine.kind} of hidden signs" if measure.loss.has_slope else f"the loss {measure.loss.kind!r}"
-            raise ConfigError(
-                f"the sampler 'hmc' needs a gradient, which {what} has not: use {_written(Rotations, HitAndRun)}"
-            )
+            others = [sampler for sampler in _moving(machine) if sampler is not HMC]
+            instead = _written(*others) if others else "a loss and hidden units that have one"
+            raise ConfigError(f"the sampler 'hmc' needs a gradient, which {what} has not: use {instead}")
 
     def sweep(self, moves: Moves, x: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One trajectory of every row; see `SphereSampler`."""
@@ -281,8 +281,10 @@ SAMPLERS: dict[str, type[Sampler]] = {
 
 def default_sampler(machine: Machine, measure: Measure) -> Sampler:
     """The sampler that is taken where none is given."""
-    if not machine.spherical:
+    if not machine.continuous:
         return Metropolis()
+    if not machine.weight_kind.fixed_norm:
+        return HMC()
     if machine.activation == "sign" and measure.loss.of_sign and np.all(np.isinf(values_of(measure.beta))):
         return HitAndRun()
     return HMC() if measure.loss.has_slope and machine.differentiable else Rotations()
@@ -296,10 +298,15 @@ def sampler_of(sampler: Any, machine: Machine, measure: Measure) -> Any:
         raise ConfigError(f"sampler is the class {sampler.__name__} and no object of it: write {sampler.__name__}()")
     elif not isinstance(sampler, Sampler):
         meant = SAMPLERS.get(sampler) if isinstance(sampler, str) else None
-        fitting = [meant] if meant else [kind for kind in SAMPLERS.values() if kind.weights == machine.weights]
+        fitting = [meant] if meant else _moving(machine)
         raise ConfigError(f"sampler = {shown(sampler)}: an object is needed, write {_listed(fitting, _call)}")
     sampler.check(machine, measure)
     return sampler
+
+
+def _moving(machine: Machine) -> list[type[Sampler]]:
+    """The samplers of such weights."""
+    return [sampler for sampler in SAMPLERS.values() if machine.weights in sampler.weights]
 
 
 def _chance(value: object) -> float:

@@ -61,7 +61,7 @@ def dynamics(
         What is sampled; parameters that are several numbers become dimensions.
     sampler : Sampler, optional
         `Metropolis` (the default) or `HeatBath` for binary weights; `HMC`, `Rotations` or `HitAndRun` for spherical ones, by default the
-        first of these that fits the loss.
+        first of these that fits the loss; `HMC` for gaussian ones.
     seed : int
         Of all random numbers, from 0 to 2^48 - 1.
     device : str or Device
@@ -116,10 +116,24 @@ def check_measure(machine: Machine, measure: Measure) -> None:
         raise ConfigError(
             f"the loss {measure.loss.kind!r}: a Ramp is for losses that do not count errors; use several values"
         )
-    acceptance.check_range(measure, machine.spherical)
+    acceptance.check_range(measure, machine.continuous)
     if machine.spherical and machine.fan_in < 2:
         raise ConfigError(
             f"{machine.kind}: each unit has one weight, which cannot move on its sphere: use n/k of at least 2"
+        )
+    if not machine.weight_kind.fixed_norm:
+        _check_free(machine, measure)
+
+
+def _check_free(machine: Machine, measure: Measure) -> None:
+    """Raise ConfigError where nothing holds the norm of weights, or of a centre."""
+    if not machine.decay:
+        raise ConfigError(
+            f"{machine.kind}: decay = 0: without a decay norms of gaussian weights grow for ever: a positive one is needed"
+        )
+    if measure.centre_kind in ("explicit", "traced") and np.any(values_of(measure.coupling) == 0):
+        raise ConfigError(
+            "coupling = 0: a centre of gaussian weights is then anywhere in space: use a positive coupling, or Gibbs(loss, beta)"
         )
 
 
@@ -261,7 +275,7 @@ class Dynamics:
 
     def walk(self, part: Part, chains: int) -> Walk:
         """What advances ``part`` of a population of so many chains an instance."""
-        kind = SphericalWalk if self.machine.spherical else BinaryWalk
+        kind = SphericalWalk if self.machine.continuous else BinaryWalk
         return kind(self, part, chains)
 
     def dataset(self, records: Records, part: Part, every: int, started: Started) -> xr.Dataset:

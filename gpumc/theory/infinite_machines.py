@@ -56,7 +56,7 @@ class Limit:
         keep(
             self,
             kind=text("theory: kind", self.kind, KINDS),
-            weights=text("theory: weights", self.weights, WEIGHTS),
+            weights=text("theory: weights", self.weights, [name for name, kind in WEIGHTS.items() if kind.fixed_norm]),
             k=k if k == np.inf else int(k),
             activation=text("theory: activation", self.activation, ("sign", "relu")),
         )

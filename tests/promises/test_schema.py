@@ -14,6 +14,7 @@ from gpumc.device import Device
 from gpumc.errors import ConfigError
 
 MACHINE, SPHERE = gpumc.Perceptron(11), gpumc.Perceptron(12, weights="spherical")
+FREE = gpumc.Perceptron(12, weights="gaussian")
 PATTERNS, REAL = (gpumc.random_patterns(machine, 0.3, 2, seed=1) for machine in (MACHINE, SPHERE))
 ROWS = SPHERE.normalised(np.random.default_rng(1).normal(size=(2, 3, 12)))
 LOSS = gpumc.CrossEntropy([0.5, 2.0])
@@ -53,6 +54,18 @@ DATASETS = {
     "sample": (lambda: run(LOCAL), "energy", "instance beta gamma coupling chain replica draw", "patterns seed"),
     "sample a centre": (lambda: run(LOCAL), "centre", "instance beta gamma coupling chain weight", "patterns seed"),
     "sample spheres": (lambda: run(GIBBS, SPHERE, REAL), "energy", "instance beta gamma chain replica draw", "seed"),
+    "sample free norms": (
+        lambda: run(LOCAL, FREE, REAL),
+        "norm",
+        "instance beta gamma coupling chain replica draw",
+        "seed",
+    ),
+    "sample a centre of free norm": (
+        lambda: run(LOCAL, FREE, REAL),
+        "distance_centre",
+        "instance beta gamma coupling chain replica draw",
+        "seed",
+    ),
     "sample a user's loss": (
         lambda: run(gpumc.Gibbs(Priced((1.0, 2.0)), 1.0)),
         "stability_count",
@@ -106,6 +119,18 @@ DATASETS = {
         lambda: gpumc.learn(SPHERE, REAL, gpumc.ReplicatedSGD(epochs=3), starts=2, **NUMPY),
         "weights",
         "instance start replica weight",
+        "patterns seed",
+    ),
+    "learn free norms": (
+        lambda: gpumc.learn(FREE, REAL, gpumc.CrossEntropySGD(epochs=3), starts=2, **NUMPY),
+        "norm",
+        "instance start epoch",
+        "patterns seed",
+    ),
+    "loss of learners": (
+        lambda: gpumc.learn(SPHERE, REAL, gpumc.EntropySGD(epochs=3), starts=2, **NUMPY),
+        "loss",
+        "instance start epoch",
         "patterns seed",
     ),
     "hessian": (

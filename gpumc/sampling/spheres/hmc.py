@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo on spheres: geodesic leapfrog steps (S. Byrne, M. Girolami, Scand. J. Stat. 40, 825 (2013))."""
+"""Hamiltonian Monte Carlo: leapfrog steps, on spheres geodesic ones (S. Byrne, M. Girolami, Scand. J. Stat. 40, 825 (2013))."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import array_module
-from gpumc.sampling.spheres.geometry import geodesic, normalised, tangent
-from gpumc.sampling.spheres.target import Pull, Target, traced_pull
+from gpumc.sampling.spheres.spaces import Space, space_of
+from gpumc.sampling.spheres.target import Attraction, Target
 
 #: Step sizes of a trajectory are spread by so much, so that none resonates.
 JITTER = 0.2
@@ -16,7 +16,7 @@ JITTER = 0.2
 
 @dataclass(frozen=True)
 class Potential:
-    """beta L less the log weight of the coupling, of whole chains: rows (chains x replicas), ``beta`` (rows,).
+    """beta L and what holds the norms, less the log weight of the coupling, of whole chains: rows (chains x replicas), ``beta`` (rows,).
 
     ``pull``: of a centre that stays; or ``coupling`` (chains,), where it is integrated over; or neither.
     """
@@ -24,8 +24,13 @@ class Potential:
     target: Target
     beta: np.ndarray
     replicas: int
-    pull: Pull | None
+    pull: Attraction | None
     coupling: np.ndarray | None
+
+    @property
+    def space(self) -> Space:
+        """Where the weights live."""
+        return space_of(self.target.machine)
 
     @property
     def together(self) -> int:
@@ -34,16 +39,17 @@ class Potential:
 
     def value(self, x: np.ndarray, fields: np.ndarray) -> np.ndarray:
         """(rows / together,)"""
-        loss = (self.beta * self.target.energy(fields)).reshape(-1, self.together).sum(axis=1)
+        cost = self.space.potential(self.beta * self.target.energy(fields), x)
+        loss = cost.reshape(-1, self.together).sum(axis=1)
         if self.coupling is not None:
-            return loss - traced_pull(self.coupling, self._chains(x))[0]
+            return loss - self.space.traced(self.coupling, self._chains(x))[0]
         return loss if self.pull is None else loss - self.pull.log_weight(x)
 
     def gradient(self, x: np.ndarray, fields: np.ndarray) -> np.ndarray:
         """(rows, units, fan_in); it may overwrite ``fields``."""
-        slope = self.target.gradient(fields, self.beta)
+        slope = self.space.gradient(self.target.gradient(fields, self.beta), x)
         if self.coupling is not None:
-            return slope - np.repeat(traced_pull(self.coupling, self._chains(x))[1], self.replicas, axis=0)
+            return slope - self.space.traced(self.coupling, self._chains(x))[1].reshape(x.shape)
         return slope if self.pull is None else slope - self.pull.gradient(x)
 
     def _chains(self, x: np.ndarray) -> np.ndarray:
@@ -55,17 +61,17 @@ def leapfrog(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Position and velocity after ``steps`` of ``size`` (rows,), kick, drift, kick; and how far the potential has risen,
     (rows / together,)."""
-    target = potential.target
+    target, space = potential.target, potential.space
     half = size[:, None, None] / 2
     fields = target.fields(x)
     before = potential.value(x, fields)
-    v = v - half * tangent(x, potential.gradient(x, fields))
+    v = v - half * space.tangent(x, potential.gradient(x, fields))
     for step in range(steps):
-        x, v = geodesic(x, v, size)
+        x, v = space.drift(x, v, size)
         fields = target.fields(x)
         last = step == steps - 1
         after = potential.value(x, fields) if last else before
-        v = v - (half if last else 2 * half) * tangent(x, potential.gradient(x, fields))
+        v = v - (half if last else 2 * half) * space.tangent(x, potential.gradient(x, fields))
     return x, v, after - before
 
 
@@ -76,14 +82,14 @@ def trajectory(
 
     ``size`` (rows / together,); ``momenta`` normals shaped as ``x``; ``uniforms`` (2, rows / together).
     """
-    xp = array_module(x)
-    v = tangent(x, momenta)
+    xp, space = array_module(x), potential.space
+    v = space.tangent(x, momenta)
     jittered = size * (1 + JITTER * (2 * uniforms[0] - 1))
     new, after, rise = leapfrog(potential, x, v, xp.repeat(jittered, potential.together), steps)
     gain = (_kinetic(v) - _kinetic(after)).reshape(-1, potential.together).sum(axis=1) - rise
     chance = xp.exp(xp.minimum(xp.where(xp.isnan(gain), -xp.inf, gain), 0))
     moved = xp.repeat(uniforms[1] < chance, potential.together)[:, None, None]
-    return xp.where(moved, normalised(new), x), chance
+    return xp.where(moved, space.placed(new), x), chance
 
 
 def _kinetic(v: np.ndarray) -> np.ndarray:

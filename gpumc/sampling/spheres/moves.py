@@ -1,4 +1,4 @@
-"""What a block of rows does in a sweep: a trajectory, or several moves along great circles."""
+"""What a block of rows does in a sweep: a trajectory, or several moves along great circles of spheres."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gpumc.device.normals import normals
 from gpumc.device.philox import philox, uniform
 from gpumc.sampling.spheres import hmc
 from gpumc.sampling.spheres.geometry import normalised
-from gpumc.sampling.spheres.target import Pull, Target, TracedPull
+from gpumc.sampling.spheres.spaces import space_of
+from gpumc.sampling.spheres.target import Attraction, Target, TracedPull
 
 #: A move of rows: of (rows, target, beta, pull, x, fields, normals, uniforms) it makes new weights, preactivations, and chances of
 #: acceptance; ``rows`` are their places in the block.
@@ -52,7 +53,7 @@ class Moves:
         x, chances = x.copy(), self.device.xp.zeros(len(x))
         for rows in [slice(r, None, y) for r in range(y)] if self.traced else [slice(None)]:
             moved, fields, target = x[rows], self.target.fields(x[rows]), self.target.rows(rows)
-            pull: Pull | TracedPull | None = self._pull(rows)
+            pull: Attraction | TracedPull | None = self._pull(rows)
             if self.traced:
                 pull = TracedPull(self.coupling, x.reshape(-1, y, *x.shape[1:]).sum(axis=1) - moved)
             directions, uniforms = self._normals(count, rows), self._uniforms(count, rows)
@@ -64,10 +65,11 @@ class Moves:
             x[rows] = normalised(moved)
         return x, chances
 
-    def _pull(self, rows: slice) -> Pull | None:
+    def _pull(self, rows: slice) -> Attraction | None:
         if self.centre is None:
             return None
-        return Pull(self.device.xp.repeat(self.coupling, self.replicas)[rows], self.centre[rows])
+        coupling = self.device.xp.repeat(self.coupling, self.replicas)[rows]
+        return space_of(self.target.machine).pull(coupling, self.centre[rows])
 
     def _normals(self, sets: int, rows: slice) -> np.ndarray:
         shape = self.target.shape

@@ -1,4 +1,4 @@
-"""Populations of spherical weights: where they start, how they advance, what is recorded of them.
+"""Populations of real weights, on spheres or of free norm: where they start, how they advance, what is recorded of them.
 
 Rows are (grid point, chain, replica), flattened, so that a chain's replicas are neighbours. A block has always the same number of
 rows, so that what else is in a part changes no bit.
@@ -22,9 +22,8 @@ from gpumc.parts import Part
 from gpumc.sampling import acceptance
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.reports import fitting
-from gpumc.sampling.spheres.centre import draw_centre
-from gpumc.sampling.spheres.geometry import normalised
 from gpumc.sampling.spheres.moves import Moves
+from gpumc.sampling.spheres.spaces import space_of
 from gpumc.sampling.spheres.target import Target
 from gpumc.sampling.starts import Starts
 from gpumc.state import State
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Bytes of preactivations that a block of rows should have, by kind of device, and the most rows.
 BLOCK_BYTES, MOST_ROWS = {"numpy": 2**22, "cpu": 2**25, "cuda": 2**28}, 2**14
-#: A step or an angle below this has collapsed.
+#: A step or an angle below this, times the spread of a weight, has collapsed.
 COLLAPSED = 1e-9
 #: The arrays of a state by which sizes are tuned, and acceptance is counted.
 TUNING = ("log_size", "settled", "moved", "accepted")
@@ -44,7 +43,7 @@ ENOUGH = 20
 
 @dataclass
 class Spheres(State):
-    """The arrays of spherical weights that sweeps advance in place; ``sizes``: (instances, grid, chains, replicas).
+    """The arrays of real weights that sweeps advance in place; ``sizes``: (instances, grid, chains, replicas).
 
     On the device, one array for each instance: weights ``x`` (rows, units, fan_in), and their ``centre`` (chains, units, fan_in) or None.
     On the host, (instances, groups), a group being the rows that move as one: ``log_size``, the log of its step or angle, ``settled``, the
@@ -96,6 +95,7 @@ class SphericalWalk:
         self.dynamics, self.part, self.chains = dynamics, part, chains
         self.machine, self.measure, self.device = dynamics.machine, dynamics.measure, dynamics.device
         self.sampler, self.replicas = dynamics.sampler, dynamics.measure.replicas
+        self.space = space_of(self.machine)
         self.traced = acceptance.traced(self.measure)
         #: Rows that move, or stay, as one.
         self.together = self.replicas if self.traced and self.sampler.joint else 1
@@ -144,16 +144,16 @@ class SphericalWalk:
         for i in range(self.shape[0]):
             if starts.weights is None:
                 walkers, count = self._walkers[i], self.machine.weight_count
-                rows = random_normals(self.dynamics.seed, Stream.INITIAL, 0, walkers, count)
+                rows = self.machine.spread * random_normals(self.dynamics.seed, Stream.INITIAL, 0, walkers, count)
             else:
                 rows = starts.weights[(i, *places)]
-            x.append(normalised(asarray(np.ascontiguousarray(rows, dtype=float).reshape(-1, *self.units))))
+            x.append(self.space.placed(asarray(np.ascontiguousarray(rows, dtype=float).reshape(-1, *self.units))))
         groups = self.shape[0], len(x[0]) // self.together
-        first = np.log(self.sampler.first_size)
+        first = np.log(self.sampler.first_size * self.machine.spread)
         state = Spheres(self.shape, x, None, np.full(groups, first), *np.zeros((3, *groups)))
         if starts.centre is not None:
             given = [np.ascontiguousarray(starts.centre[(i, *places)], dtype=float) for i in range(self.shape[0])]
-            state.centre = [normalised(asarray(one.reshape(-1, *self.units))) for one in given]
+            state.centre = [self.space.placed(asarray(one.reshape(-1, *self.units))) for one in given]
         elif acceptance.moving_centre(self.measure):
             state.centre = [self._drawn_centre(state, i) for i in range(self.shape[0])]
         return state
@@ -191,11 +191,17 @@ class SphericalWalk:
             energy, errors = self._losses(i, x, state.sweep, records.stability_counts[i])
             records.energy[i, ..., draw] = self._shaped(energy)
             records.error_rate[i, ..., draw] = self._shaped(errors / self.dynamics.patterns.count)
+            if records.norm is not None:
+                records.norm[i, ..., draw] = self._shaped(((x * x).sum(axis=(-2, -1)) / count) ** 0.5)
             if records.overlap_centre is None:
                 continue
             centre = self._drawn_centre(state, i) if self.traced else state.centre[i]  # type: ignore[index]
             chains = x.reshape(-1, y, *self.units)
-            overlap = (chains * centre[:, None]).sum(axis=(-2, -1)) / count
+            if records.distance_centre is not None:
+                apart = ((chains - centre[:, None]) ** 2).sum(axis=(-2, -1)) / (4 * count)
+                records.distance_centre[i, ..., draw] = self._shaped(apart.reshape(-1))
+            chains = self.space.direction(chains)
+            overlap = (chains * self.space.direction(centre)[:, None]).sum(axis=(-2, -1)) / count
             records.overlap_centre[i, ..., draw] = self._shaped(overlap.reshape(-1))
             if records.overlap_replicas is not None:
                 pairs = ((chains.sum(axis=1) ** 2).sum(axis=(-2, -1)) / count - y) / (y * (y - 1))
@@ -307,7 +313,7 @@ class SphericalWalk:
             state.log_size = state.settled / (burn_in - first)
         if not self.sampler.tuned:
             return
-        least = np.exp(state.log_size.min(axis=1))
+        least = np.exp(state.log_size.min(axis=1)) / self.machine.spread
         stuck = (state.moved == 0).any(axis=1) & (self.sampler.must_move and done == burn_in >= ENOUGH)
         bad = np.flatnonzero(stuck | (least < COLLAPSED))
         if len(bad):
@@ -319,8 +325,8 @@ class SphericalWalk:
 
     def _drawn_centre(self, state: Spheres, instance: int) -> np.ndarray:
         coupling = self._parameter(self.dynamics.schedule.coupling, max(state.sweep - 1, 0))
-        total = state.x[instance].reshape(-1, self.replicas, *self.units).sum(axis=1)
-        return draw_centre(self.dynamics.seed, state.sweep, self._walkers[instance][:, 0], total, coupling)
+        chains, walkers = state.x[instance].reshape(-1, self.replicas, *self.units), self._walkers[instance][:, 0]
+        return self.space.drawn_centre(self.dynamics.seed, state.sweep, walkers, chains, coupling)
 
     def _losses(self, instance: int, x: np.ndarray, done: int, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Loss and number of errors of every row after ``done`` sweeps; stabilities are added to ``counts`` (grid, bins)."""

@@ -1,8 +1,9 @@
-"""What is sampled on the spheres: the loss of an instance, and the pull of a centre or of the other replicas."""
+"""What is sampled of real weights: the loss of an instance, and the pull of a centre or of the other replicas."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -68,11 +69,28 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Pull:
-    """coupling W.W~ of a centre that is where it is: ``coupling`` (rows,), ``centre`` (rows, units, fan_in)."""
+class Attraction:
+    """That of a centre that is where it is: ``coupling`` (rows,), ``centre`` (rows, units, fan_in)."""
 
     coupling: np.ndarray
     centre: np.ndarray
+
+    def log_weight(self, x: np.ndarray) -> np.ndarray:
+        """What the coupling adds to the log probability: (rows,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no log_weight(x)")
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """Its gradient by the weights."""
+        raise NotImplementedError(f"{type(self).__name__} has no gradient(x)")
+
+    def rows(self, chosen: Any) -> Attraction:
+        """The same for some of the rows."""
+        return type(self)(self.coupling[chosen], self.centre[chosen])
+
+
+@dataclass(frozen=True)
+class Pull(Attraction):
+    """coupling W.W~, on spheres."""
 
     def log_weight(self, x: np.ndarray) -> np.ndarray:
         """What the coupling adds to the log probability: (rows,), the constant -coupling N being left out."""
@@ -82,9 +100,18 @@ class Pull:
         """Its gradient by the weights."""
         return self.coupling[:, None, None] * self.centre
 
-    def rows(self, chosen) -> Pull:
-        """The same for some of the rows."""
-        return Pull(self.coupling[chosen], self.centre[chosen])
+
+@dataclass(frozen=True)
+class FreePull(Attraction):
+    """-coupling |W - W~|^2 / 2, where norms are free."""
+
+    def log_weight(self, x: np.ndarray) -> np.ndarray:
+        """What the coupling adds to the log probability: (rows,)."""
+        return -0.5 * self.coupling * ((x - self.centre) ** 2).sum(axis=(-2, -1))
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """Its gradient by the weights."""
+        return self.coupling[:, None, None] * (self.centre - x)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class FlatnessSection(Section):
     def misfits(self, machine: Machine) -> list[str]:
         """What is wrong between the section and ``machine``."""
         largest = max(listed(self.strength))
-        if machine.spherical or largest <= MOST_FLIPPED:
+        if machine.continuous or largest <= MOST_FLIPPED:
             return []
         return [
             f"[flatness] strength = {largest:g}: of binary weights it is the fraction that is flipped, at most {MOST_FLIPPED:g}"

@@ -12,7 +12,7 @@ from pydantic import PlainValidator
 from gpumc.checks import a_path, text
 from gpumc.data import fashion_mnist
 from gpumc.machines import Machine
-from gpumc.patterns import Patterns, load_patterns, random_patterns, teacher_patterns
+from gpumc.patterns import INPUTS, Patterns, check_inputs, load_patterns, random_patterns, teacher_patterns
 from gpumc.sweeps.explanations import refusal
 from gpumc.sweeps.sections.keys import VALUES, SectionOfAKind, by_kind, wanted
 from gpumc.sweeps.sections.machine_section import TeacherSection
@@ -56,6 +56,7 @@ class RandomPatterns(PatternsKind):
     alpha: Annotated[Numbers, within(lambda a: 0 < a < np.inf, "a positive number")]
     instances: Whole = 1
     seed: Seed | None = None
+    inputs: Annotated[str, PlainValidator(lambda inputs: text("inputs", inputs, INPUTS))] = "binary"
 
     def count(self, machine: Machine, alpha: float) -> int:
         """See `PatternsKind`."""
@@ -63,11 +64,12 @@ class RandomPatterns(PatternsKind):
 
     def make(self, machine: Machine, point: Mapping[str, Any], seed: int, folder: Path) -> Patterns:
         """See `PatternsKind`."""
-        return random_patterns(machine, point["alpha"], self.instances, self._own(seed))
+        return random_patterns(machine, point["alpha"], self.instances, self._own(seed), self.inputs)
 
     def misfits(self, machine: Machine) -> list[str]:
         """See `PatternsKind`."""
-        return [line for alpha in listed(self.alpha) for line in refusal(machine.pattern_count, alpha)]
+        counts = [line for alpha in listed(self.alpha) for line in refusal(machine.pattern_count, alpha)]
+        return [*counts, *refusal(check_inputs, machine, self.inputs)]
 
     def _own(self, seed: int) -> int:
         return seed if self.seed is None else self.seed
@@ -83,7 +85,8 @@ class TeacherPatterns(RandomPatterns):
         """See `PatternsKind`."""
         teacher = self.teacher.machine(machine.n, machine.weights) if self.teacher else None
         flip = point["flip"] or 0.0
-        return teacher_patterns(machine, point["alpha"], self.instances, self._own(seed), teacher, flip)
+        alpha, own = point["alpha"], self._own(seed)
+        return teacher_patterns(machine, alpha, self.instances, own, teacher, flip, self.inputs)
 
     def misfits(self, machine: Machine) -> list[str]:
         """See `PatternsKind`."""

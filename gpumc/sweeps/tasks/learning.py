@@ -28,6 +28,8 @@ from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig
 
 #: Machines that learn at once and fill a large device.
 FULL = 2**12
+#: The most numbers of a replica that are kept of every epoch.
+CURVES = 4
 #: Arrays that every shard has beside the weights, and the kind of their entries.
 ARRAYS = {"errors": "iu", "steps": "iu", "error_rate": "f"}
 
@@ -140,7 +142,7 @@ class Learning(RunConfig):
         tasks = math.prod(map(len, axes.values()))
         replicas, learner = max(axes["replicas"]), self.learner.first
         weight = machine.weight_count * np.dtype(machine.weight_kind.dtype).itemsize
-        return tasks * self.patterns.instances * self.learner.starts * replicas * (weight + 8 * learner.epochs)
+        return tasks * self.patterns.instances * self.learner.starts * replicas * (weight + 8 * CURVES * learner.epochs)
 
     def _input_bytes(self, machine: Machine) -> int:
         """Bytes of the patterns of one task, and of the states of one start."""

@@ -61,7 +61,7 @@ class Sampling(RunConfig):
         loss, measure, sampler, volumes = sections.loss, sections.measure, sections.sampler, sections.volumes
         mistakes = RunConfig.misfits(sections)
         for machine in sections.machine.all() if sections.machine else ():
-            if loss and not machine.spherical:
+            if loss and not machine.continuous:
                 mistakes += refusal(loss.tables, machine)
             if loss and measure and sampler:
                 sampled = measure.measure(loss, 1)
@@ -106,7 +106,7 @@ class Sampling(RunConfig):
 
     def _full(self, machine: Machine) -> int:
         """Chains, times grid points, that fill a large device."""
-        if machine.spherical:
+        if machine.continuous:
             return FULL_SPHERES
         return FULL_COUNTS if self.loss.counts else FULL_LOSSES
 
@@ -188,7 +188,8 @@ class Sampling(RunConfig):
         replicas, draws = max(listed(measure.replicas)), sampler.sweeps // sampler.every
         weight = machine.weight_count * np.dtype(machine.weight_kind.dtype).itemsize
         coupled = measure.coupling is not None
-        replica = weight + 8 * (1 + (3 + coupled) * draws)
+        free = not machine.weight_kind.fixed_norm
+        replica = weight + 8 * (1 + (3 + coupled + free * (1 + coupled)) * draws)
         chain = replicas * replica + coupled * weight + (replicas > 1) * 8 * draws
         if self.volumes:
             references = coupled + (replicas if self.volumes.replicas or not coupled else 0)

@@ -22,9 +22,9 @@ from gpumc import exact, flatness, theory
 from gpumc.device import Device
 from gpumc.parts import Part
 from gpumc.sampling.samplers import SAMPLERS
-from tests.variants import EVERY_LOSS, SPHERICAL, TINY
+from tests.variants import EVERY_LOSS, FREE, SPHERICAL, TINY
 
-MACHINES = TINY + SPHERICAL
+MACHINES = TINY + SPHERICAL + FREE
 LOSSES = [*EVERY_LOSS, gpumc.CrossEntropy([0.5, 2.0])]
 
 
@@ -95,13 +95,13 @@ def machines(machine: gpumc.Perceptron) -> st.SearchStrategy:
 
 def patterns(machine: gpumc.Perceptron) -> st.SearchStrategy:
     drawn = st.builds(gpumc.random_patterns, st.just(machine), st.sampled_from([0.3, 0.9]), st.integers(1, 2), seeds)
-    return drawn.map(lambda p: gpumc.Patterns(p.xi * 1.5, p.labels)) | drawn if machine.spherical else drawn
+    return drawn.map(lambda p: gpumc.Patterns(p.xi * 1.5, p.labels)) | drawn if machine.continuous else drawn
 
 
 def inits(machine: gpumc.Perceptron) -> st.SearchStrategy:
     count = machine.weight_count
     shapes = st.sampled_from([(count,), (1, count), (2, count), (1, 1, 1, 1, count)])
-    scales = st.sampled_from([1, 1e200, 1e-200] if machine.spherical else [1])
+    scales = st.sampled_from([1, 1e200, 1e-200] if machine.continuous else [1])
     plain = st.builds(lambda shape, scale: np.ones(shape) * scale, shapes, scales)
     named = st.just(xr.DataArray(np.ones((1, count)), {"instance": [0]}, ("instance", "weight")))
     return st.just("random") | plain | named
@@ -142,7 +142,8 @@ protocols = [
     gpumc.PseudoReinforcement([0.0, 0.5]),
 ]
 limits = of(st.sampled_from([theory.Limit("perceptron"), theory.Limit("perceptron", "spherical"), gpumc.Perceptron(5)]))
-tree = {"n": of(9), "k": of(3), "weights": of(st.sampled_from(["binary", "spherical"])), "slope": of(1.0)}
+kinds = of(st.sampled_from(["binary", "spherical", "gaussian"]))
+tree = {"n": of(9), "k": of(3), "weights": kinds, "slope": of(1.0), "decay": of(st.sampled_from([None, 0.0, 0.1]))}
 
 #: Functions, and what is right for their parameters.
 CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
@@ -204,7 +205,13 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
     ),
     "random_patterns": (
         gpumc.random_patterns,
-        {"machine": machines, "alpha": of(st.sampled_from([0.5, 1])), "instances": of(few), "seed": of(seeds)},
+        {
+            "machine": machines,
+            "alpha": of(st.sampled_from([0.5, 1])),
+            "instances": of(few),
+            "seed": of(seeds),
+            "inputs": of(st.sampled_from(["binary", "gaussian"])),
+        },
     ),
     "teacher_patterns": (
         gpumc.teacher_patterns,
@@ -215,13 +222,14 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
             "seed": of(seeds),
             "teacher": machines,
             "flip": of(0.1),
+            "inputs": of("gaussian"),
         },
     ),
     "load_patterns": (gpumc.load_patterns, {"path": of("patterns.txt")}),
     "open_run": (gpumc.open_run, {"path": of("saved.h5")}),
     "save": (gpumc.save, {"data": of(st.builds(_dataset)), "path": of("saved.h5")}),
     "Patterns": (gpumc.Patterns, {"xi": of([[1, -1, 1]]), "labels": of([1])}),
-    "Perceptron": (gpumc.Perceptron, {"n": of(5), "weights": tree["weights"], "slope": of(1.0), "k": of(1)}),
+    "Perceptron": (gpumc.Perceptron, {**tree, "n": of(5), "k": of(1)}),
     "TreeCommittee": (gpumc.TreeCommittee, {**tree, "activation": of("sign")}),
     "FullCommittee": (gpumc.FullCommittee, {**tree, "activation": of("sign")}),
     "TreeParity": (gpumc.TreeParity, {**tree, "activation": of("sign")}),
@@ -245,7 +253,11 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
         {
             "machine": machines,
             "patterns": patterns,
-            "learner": of(st.sampled_from([gpumc.LeastAction(epochs=2), gpumc.ReplicatedSGD(epochs=2)])),
+            "learner": of(
+                st.sampled_from(
+                    [gpumc.LeastAction(epochs=2), gpumc.ReplicatedSGD(epochs=2), gpumc.EntropySGD(epochs=2)]
+                )
+            ),
             "starts": of(few),
             "seed": of(seeds),
             "device": of(devices),
@@ -335,7 +347,15 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
     ),
     "ReplicatedSGD": (
         gpumc.ReplicatedSGD,
-        {"rate": of(0.1), "gamma": of(1.0), "slope": of(2.0), "batch": of(few), "momentum": of(0.5), "total": of(10.0)},
+        {
+            "rate": of(0.1),
+            "gamma": of(1.0),
+            "slope": of(2.0),
+            "batch": of(few),
+            "momentum": of(0.5),
+            "total": of(10.0),
+            "initial_norm": of(0.2),
+        },
     ),
     "HMC": (gpumc.HMC, {"steps": of(few), "acceptance": of(0.5)}),
     "Rotations": (gpumc.Rotations, {"moves": of(few), "acceptance": of(0.5)}),

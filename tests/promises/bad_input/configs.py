@@ -17,7 +17,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import gpumc
-from tests.variants import SPHERICAL, TINY
+from tests.variants import FREE, SPHERICAL, TINY
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _table(machine: gpumc.machines.Machine) -> dict[str, Any]:
 
 
 #: A run of each takes milliseconds.
-MACHINES = ({"kind": "perceptron", "n": [5, 9]}, *map(_table, TINY + SPHERICAL))
+MACHINES = ({"kind": "perceptron", "n": [5, 9]}, *map(_table, TINY + SPHERICAL + FREE))
 ALPHAS = (0.5, 1, [0.4, 0.8], {"start": 0.3, "stop": 0.6, "num": 2})
 LOSSES = (
     {"kind": "error-count"},
@@ -108,18 +108,21 @@ def right(draw) -> dict[str, Any]:
     spherical = machine.get("weights") == "spherical"
     if spherical:  # which no centre is traced of
         measure = {key: value for key, value in measure.items() if key != "centre"}
+    free = machine.get("weights") == "gaussian"
     patterns: dict[str, Any] = {"kind": "random", "alpha": draw(st.sampled_from(ALPHAS))}
     if draw(st.booleans()):
         patterns |= {"instances": draw(st.integers(1, 2)), "seed": draw(st.integers(0, 9))}
     if draw(st.booleans()) and "activation" not in machine:
         patterns |= {"kind": "teacher", "flip": draw(st.sampled_from([0.0, 0.1]))}
+    if machine.get("weights", "binary") != "binary":
+        patterns |= {"inputs": draw(st.sampled_from(["binary", "gaussian"]))}
     sweeps = draw(st.integers(1, 4))
     table = {
         "name": draw(st.sampled_from(["a", "a-b_c.d", "n" * 100])),
         "seed": draw(st.integers(0, 2**48 - 1)),
         "machine": machine,
         "patterns": patterns,
-        "loss": draw(st.sampled_from(LOSSES)),
+        "loss": draw(st.sampled_from(LOSSES[free:])),  # without a gradient norms that are free are not sampled
         "measure": measure,
         "sampler": {
             "chains": draw(st.integers(1, 2)),
@@ -130,7 +133,7 @@ def right(draw) -> dict[str, Any]:
     }
     if (
         machine["kind"] != "tree-parity"
-        and not {"activation", "output"} & set(machine)
+        and not {"activation", "output", "decay"} & set(machine)
         and draw(st.integers(0, 3)) == 3
     ):
         for section in ("loss", "measure", "sampler"):
@@ -174,6 +177,7 @@ KEYS = (
     ),
     *("chains", "burn_in", "sweeps", "every", "distance", "steps", "moves", "acceptance"),
     *("rate", "epochs", "starts", "momentum", "strength", "eta", "full", "tolerance"),
+    *("decay", "inputs", "initial_norm"),
 )
 #: Numbers beyond reason: refused whatever the machine, or for want of memory.
 HUGE = (10**10, 2**31, 10**15, 10**30, 10**400, Raw("0x" + "f" * 5000), Raw("9" * 5000), 2_000_000_000, -(10**30))

@@ -378,7 +378,7 @@ def change(**changes):
         ({"measure": gpumc.LocalEntropy(gpumc.CrossEntropy(1.0), 1.0, 0.1, 2, np.zeros(9))}, "zero vector"),
         ({"measure": gpumc.LocalEntropy(gpumc.CrossEntropy(1.0), 1.0, 1e101, 2)}, r"below 1e\+100"),
         ({"machine": gpumc.Perceptron(1, weights="spherical")}, "cannot move"),
-        ({"machine": gpumc.Perceptron(9), "sampler": gpumc.HMC()}, "'hmc' moves spherical weights"),
+        ({"machine": gpumc.Perceptron(9), "sampler": gpumc.HMC()}, "'hmc' moves spherical or gaussian weights"),
     ],
 )
 def test_bad_input(changes, words):

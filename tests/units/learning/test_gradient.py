@@ -139,5 +139,5 @@ def test_bad_settings(settings, words):
 
 def test_binary_weights_are_refused():
     machine = gpumc.TreeCommittee(45, k=3)
-    with pytest.raises(ConfigError, match="spherical weights and sign units"):
+    with pytest.raises(ConfigError, match="spherical or gaussian weights are needed"):
         gpumc.learn(machine, gpumc.random_patterns(machine, 0.5), gpumc.CrossEntropySGD(), device="numpy")

@@ -114,6 +114,30 @@ def test_parts_and_stops_change_nothing(folder, config_file, tmp_path, monkeypat
     assert same_bits(load(parts.merged).drop_attrs(), load(folder.merged).drop_attrs())
 
 
+def test_free_norms_and_a_rate_that_diverges(config_file, tmp_path):
+    """A rate beyond reason leaves NaN, and at the other rate the bits of a run without it."""
+    free = [
+        "machine={kind='tree-committee', n=40, k=4, weights='gaussian', activation='relu', decay=1e-3}",
+        "patterns={kind='random', alpha=1.0, instances=2, inputs='gaussian'}",
+        "learner={kind='cross-entropy-sgd', rate=RATE, gamma=0.5, initial_norm=0.2, epochs=5, starts=2, until='end'}",
+    ]
+    with pytest.warns(UserWarning, match="4 of 4 runs diverged"):
+        both = run(config_file, tmp_path / "both", [line.replace("RATE", "[0.5, 1e300]") for line in free])
+    data, alone = (
+        gpumc.open_run(path)
+        for path in (both.merged, run(config_file, tmp_path / "one", [s.replace("RATE", "0.5") for s in free]).merged)
+    )
+    assert np.isnan(data.weights.sel(rate=1e300)).all()
+    assert np.isnan(data.loss.sel(rate=1e300)).all()
+    assert not data.solved.sel(rate=1e300).any()
+    for name in ("weights", "loss", "norm", "error_rate", "errors"):
+        assert np.array_equal(data[name].sel(rate=0.5), alone[name]), name
+    assert (data.attrs["weights"], data.attrs["decay"]) == ("gaussian", 1e-3)
+    machine = gpumc.TreeCommittee(40, k=4, weights="gaussian", activation="relu", decay=1e-3)
+    patterns = gpumc.random_patterns(machine, 1.0, 2, seed=3, inputs="gaussian")
+    assert data.attrs["patterns_digest"] == patterns.digest
+
+
 def test_flatness_of_what_is_learned(tmp_path):
     """The section gives what `flatness.summary` gives of the run's weights."""
     (tmp_path / "small.toml").write_text(CONFIG)
@@ -187,7 +211,14 @@ def test_long_runs_are_split():
         (["machine.activation='tanh'"], "least-action: a tree-committee of tanh units"),
         (["learner={kind='replicated-sgd', growth='fast'}"], "growth = 'fast'"),
         (["learner={kind='replicated-sgd', slope={start=0.0, stop=1.0}}"], "slope"),
-        (["learner={kind='cross-entropy-sgd'}", "machine.weights='binary'"], "spherical weights and sign units"),
+        (
+            ["learner={kind='cross-entropy-sgd'}", "machine.weights='binary'"],
+            "spherical or gaussian weights are needed",
+        ),
+        (["machine.decay=1.0"], "decay is of gaussian weights"),
+        (["machine.weights='gaussian'"], "least-action is for binary and spherical weights"),
+        (["patterns.inputs='normal'"], "inputs = 'normal': allowed: binary, gaussian"),
+        (["patterns.inputs='gaussian'", "machine.weights='binary'"], "inputs = 'gaussian': with binary weights"),
         (["volumes.every=3", "volumes.distance=0.1"], "[volumes] every: unknown key"),
         (["flatness.strength=[0.1, -1]"], "strength = -1"),
         (["flatness.slope=0"], "slope = 0"),

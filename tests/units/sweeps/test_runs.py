@@ -51,6 +51,12 @@ every = 5
 """
 
 
+FREE = (
+    "machine={kind='tree-committee', n=12, k=4, weights='gaussian', activation='relu', decay=0.1}",
+    "patterns={kind='teacher', alpha=[0.5, 1.0], inputs='gaussian'}",
+)
+
+
 @pytest.fixture
 def config_file(tmp_path):
     path = tmp_path / "small.toml"
@@ -84,6 +90,20 @@ def test_spherical_weights(tmp_path, config_file):
     assert np.isnan(found.weights.isel(replica=[1, 2])).all()
     assert (data.attrs["weights"], data.attrs["sampler"]) == ("spherical", "hmc")
     np.testing.assert_allclose((data.centre**2).sum("weight"), 101)
+
+
+def test_free_norms(tmp_path, config_file):
+    """A run of gaussian weights has what `sample` gives, their norms and the distances from the centre."""
+    data = gpumc.open_run(run(config_file, tmp_path / "run", FREE).merged)
+    machine = gpumc.TreeCommittee(12, k=4, weights="gaussian", activation="relu", decay=0.1)
+    patterns = gpumc.teacher_patterns(machine, 1.0, 1, seed=3, inputs="gaussian")
+    measure = gpumc.LocalEntropy(gpumc.CrossEntropy([0.5, 2.0]), 2.0, 0.3, 3)
+    alone = gpumc.sample(machine, patterns, measure, chains=4, burn_in=5, sweeps=10, every=5, seed=3, device="cpu")
+    point = data.sel(alpha=1.0)
+    for name in ("weights", "centre", "energy", "norm", "distance_centre", "overlap_replicas"):
+        assert np.array_equal(point[name], alone[name]), name
+    assert data.norm.dims == data.energy.dims
+    assert data.attrs["decay"] == 0.1
 
 
 def test_a_sweep_along_every_task_axis(config_file, tmp_path):
