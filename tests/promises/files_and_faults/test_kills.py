@@ -13,7 +13,6 @@ import pytest
 
 from gpumc.errors import Ended
 from gpumc.results import load
-from gpumc.sampling.resuming import Resuming
 from gpumc.sweeps import checkpoints
 from gpumc.sweeps.execution import execute, prepare
 from tests.variants import same_bits
@@ -31,7 +30,21 @@ SPHERES = BINARY.replace("n = 101", 'n = 101, weights = "spherical"').replace(
     "sweeps = 2000, every = 100", "sweeps = 60, every = 20"
 )
 VOLUMES = BINARY + "volumes = {distance = [0.2, 0.4], every = 500}\n"
-ALL = {"binary": BINARY, "spheres": SPHERES, "volumes": VOLUMES}
+LEARNED = """
+name = "small"
+seed = 3
+machine = {kind = "tree-committee", weights = "spherical", n = 99, k = 3}
+patterns = {kind = "random", alpha = [2.0, 2.5], instances = 2}
+learner = {LEARNER, epochs = 20, starts = 2}
+"""
+ALL = {
+    "binary": BINARY,
+    "spheres": SPHERES,
+    "volumes": VOLUMES,
+    "least-action": LEARNED.replace("LEARNER", 'kind = "entropic-least-action"'),
+    "gradient": LEARNED.replace("LEARNER", 'kind = "replicated-sgd", until = "end"'),
+    "entropy-sgd": LEARNED.replace("LEARNER", 'kind = "entropy-sgd"'),
+}
 
 
 class Interrupted(BaseException):
@@ -59,22 +72,26 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ALL)
 def test_tasks_go_on_from_their_last_checkpoint(tmp_path, monkeypatch, whole, name):
-    """A process that dies just before or just after a checkpoint costs the sweeps since the last one, and no bit."""
+    """A process that dies just before or just after a checkpoint costs what was done since the last one, and no bit."""
     folder = prepare(written(tmp_path, ALL[name]), [], tmp_path / "out")
-    moments, offer, offered, lost = random.Random(5), Resuming.offer, [], 0
+    moments, keep, offered, lost = random.Random(5), checkpoints.Checkpoint.keep, [], 0
 
-    def offer_and_die(self, state):
+    def keep_and_die(self, arrays):
         nonlocal lost
-        offered.append((self.current, state.sweep))
+        batch, at = (
+            arrays.get("current", np.zeros(4)),
+            arrays["state_sweep" if "state_sweep" in arrays else "state_epoch"],
+        )
+        offered.append((*batch.tolist(), int(at)))
         fate = moments.random()
         if fate < 0.15:
             lost += 1
             raise Interrupted
-        offer(self, state)
+        keep(self, arrays)
         if fate > 0.85:
             raise Interrupted
 
-    monkeypatch.setattr(Resuming, "offer", offer_and_die)
+    monkeypatch.setattr(checkpoints.Checkpoint, "keep", keep_and_die)
     deaths = 0
     while True:
         try:
@@ -198,7 +215,7 @@ def killed(tmp_path, config, kills, seed) -> int:
 
 @pytest.mark.parametrize(
     ("name", "kills"),
-    [("binary", 3), *[pytest.param(name, 40, marks=pytest.mark.long) for name in ALL]],
+    [("binary", 3), *[pytest.param(name, 40, marks=pytest.mark.long) for name in ("binary", "spheres", "volumes")]],
 )
 def test_killed_at_random_moments(tmp_path, name, kills):
     """Runs that last long enough for so many kills, in one process."""
