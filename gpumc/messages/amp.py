@@ -13,6 +13,7 @@ import numpy as np
 from gpumc.machines import Machine
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
+from gpumc.messages.rectified import RectifiedUnits
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Amp:
     patterns)."""
 
     graph: Graph
-    channel: Channel
+    channel: Channel | RectifiedUnits
 
     @staticmethod
     def row_size(machine: Machine, patterns: int) -> int:
         """The numbers that a row takes."""
-        return 10 * (machine.weight_count + (machine.k + 1) ** 2 * patterns)
+        matrices = machine.spherical and machine.readout.rectified
+        weights = machine.weight_count * (machine.k + 1 if matrices else 1)
+        return 10 * (weights + (machine.k + 1) ** 2 * patterns)
 
     def rows(self, chosen) -> Amp:
         """The same for some of the rows."""

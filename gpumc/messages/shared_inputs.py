@@ -21,7 +21,7 @@ class SharedAmp(Amp):
     """`Amp` with the covariance of the weights of an input, and of the fields of a pattern, in the place of their variances."""
 
     graph: Any  # a `gpumc.messages.graph.SharedGraph`
-    channel: Any  # CorrelatedSigns
+    channel: Any  # CorrelatedSigns or RectifiedUnits
 
     @staticmethod
     def row_size(machine: Machine, patterns: int) -> int:
