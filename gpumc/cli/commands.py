@@ -206,6 +206,7 @@ def flatness(
     ] = "perceptron",
     k: Annotated[int | None, typer.Option(help="Hidden units [1].")] = None,
     weights: Annotated[str | None, typer.Option(help="binary or spherical [binary where all are +-1].")] = None,
+    activation: Annotated[str, typer.Option(help="sign, relu, erf or tanh.")] = "sign",
     distance: Annotated[str, typer.Option(help="Of local volumes.")] = "0.02,0.05,0.1",
     strength: Annotated[str, typer.Option(help="Of the noise of weights.")] = "0.1,0.2,0.3",
     eta: Annotated[str, typer.Option(help="Of the noise of inputs.")] = "0.5,1,2",
@@ -222,7 +223,7 @@ def flatness(
     from gpumc.cli.theory import numbers
     from gpumc.results import save
 
-    given = read(file, machine, k, weights)
+    given = read(file, machine, k, weights, activation)
     places = {
         "distance": numbers("distance", distance),
         "strength": numbers("strength", strength),

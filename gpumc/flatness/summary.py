@@ -73,7 +73,7 @@ def summary(
     parts = [energies, robustness(machine, patterns, weights, eta=eta, **where)]
     if machine.spherical and machine.readout.additive:
         parts.append(hessian(machine, patterns, weights, CrossEntropy(gamma), slope=slope, method=method, **where))
-    if distance is not None and machine.activation == "sign":
+    if distance is not None and machine.activation in ("sign", "relu"):
         volumes = local_entropy(machine, patterns, weights, distance=distance, method="bp", device=device)
         parts.append(volumes[["log_volume", "converged"]])
     return xr.merge(parts, combine_attrs="override", join="exact")
