@@ -37,7 +37,7 @@ def summary(
     machine, patterns, weights, seed, device
         See :func:`local_energy`.
     distance : sequence of float
-        Of the local volumes, by belief propagation; None for none, which machines have, too, that it is not for.
+        Of the local volumes, by belief propagation, of sign and ReLU units; None for none, which other machines have, too.
     strength : sequence of float
         Of the noise of weights, which is multiplicative, or that of binary weights flips.
     eta : sequence of float

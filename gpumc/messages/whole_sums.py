@@ -18,7 +18,7 @@ import numpy as np
 from gpumc.device import Device
 from gpumc.messages.correlated import LEAST_AVERAGE
 from gpumc.messages.nodes import Counted, Node, log_factors
-from gpumc.messages.rectified import ROOT_2PI, reach
+from gpumc.messages.rectified import REACH, ROOT_2PI, reach
 
 #: A likelihood of a unit's value below this is lost in rounding, and is taken to be so large.
 LEAST_LIKELIHOOD = 1e-18
@@ -109,10 +109,14 @@ class WholeSums:
         with their derivatives by the mean, and the lattice. Rows with NaN have laws of NaN."""
         deviation = self.device.xp.sqrt(variance + 0 * mean)
         for row in range(len(mean)):
-            farthest = float(reach(self.device, self.gains, mean[row], deviation[row], axis=0).max())
+            largest = int(np.abs(self.gains).max())
+            farthest = max(
+                float(reach(self.device, self.gains, mean[row], deviation[row], axis=0).max()),
+                largest * float((mean[row] + REACH * deviation[row]).max()),
+            )
             farthest = farthest if math.isfinite(farthest) else 1.0
             period = 2 ** math.ceil(math.log2(min(2 * farthest + 2, self.losses.shape[2])))
-            values = 1 + max(1, math.ceil(min(farthest, period / 2) / 2 / np.abs(self.gains).max()))
+            values = 1 + max(1, math.ceil(min(farthest, period / 2) / 2 / largest))
             for at in self._blocks(period, mean.shape[2]):
                 laws = self._laws(mean[row, :, at], deviation[row, :, at], values)
                 yield row, at, laws, self._lattice(row, at, period)

@@ -140,13 +140,14 @@ def test_a_unit_without_inputs_is_silent():
     [(gpumc.ErrorCount(), np.inf), (gpumc.ErrorCount(0.4), 2.0), (gpumc.CrossEntropy(1.0), 3.0)],
     ids=str,
 )
-def test_whole_sums_against_all_values(loss, beta):
-    """Of two units of output weights 2 and -1: every pair of fields, each of the probability of its interval."""
-    machine = tree(2, "binary", (2, -1), fan_in=61)
-    mean, deviation = np.array([1.0, 2.5]), np.array([3.0, 2.0])
+@pytest.mark.parametrize(("output", "mean"), [((2, -1), [1.0, 2.5]), ((5, -1), [-7.0, 30.0])], ids=str)
+def test_whole_sums_against_all_values(output, mean, loss, beta):
+    """Every pair of fields, each of the probability of its interval."""
+    machine = tree(2, "binary", output, fan_in=61)
+    mean, deviation = np.array(mean), np.array([3.0, 2.0])
     fields = np.arange(-61, 62, 2)
     laws = np.diff(stats.norm.cdf(np.arange(-62, 64, 2)[:, None], mean, deviation), axis=0)
-    sums = 2 * np.maximum(fields, 0)[:, None] - np.maximum(fields, 0)
+    sums = output[0] * np.maximum(fields, 0)[:, None] + output[1] * np.maximum(fields, 0)
     losses = loss.values(-2 * sums * machine.readout.scale)
     boltzmann = np.exp(np.where(losses > 0, -beta * np.where(losses > 0, losses, 1), 0))
     weight = laws[:, :1] * laws[:, 1] * boltzmann

@@ -90,7 +90,7 @@ def test_overrides():
         (
             "k = 3\n",
             "kay = 3\n",
-            ["[machine] kay", "unknown key", "allowed: activation, k, kind, n, output, slope, weights"],
+            ["[machine] kay", "unknown key", "allowed: activation, decay, k, kind, n, output, slope, weights"],
         ),
         ("n = 27", "n = 27.5", ["[machine] n = 27.5", "whole number"]),
         ("n = 27", "n = true", ["[machine] n = True"]),
