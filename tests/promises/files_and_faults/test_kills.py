@@ -203,7 +203,7 @@ def killed(tmp_path, config, kills, seed) -> int:
     while True:
         process = subprocess.Popen(command(tmp_path, config), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            _, errors = process.communicate(timeout=moments.uniform(0.5, 4.0) if done < kills else None)
+            _, errors = process.communicate(timeout=moments.uniform(0.5, 3.5) if done < kills else None)
         except subprocess.TimeoutExpired:
             process.send_signal(moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
             process.communicate()
@@ -215,14 +215,13 @@ def killed(tmp_path, config, kills, seed) -> int:
 
 @pytest.mark.parametrize(
     ("name", "kills"),
-    [("binary", 3), *[pytest.param(name, 40, marks=pytest.mark.long) for name in ("binary", "spheres", "volumes")]],
+    [("binary", 8), *[pytest.param(name, 40, marks=pytest.mark.long) for name in ("binary", "spheres", "volumes")]],
 )
 def test_killed_at_random_moments(tmp_path, name, kills):
     """Runs that last long enough for so many kills, in one process."""
-    text = ALL[name].replace("sweeps = 2000, every = 100", "sweeps = 12000, every = 1000")
-    text = text.replace("sweeps = 60, every = 20", "sweeps = 12000, every = 1000").replace(
-        "every = 500}", "every = 15000}"
-    )
+    sweeps = {"binary": 1500, "spheres": 200, "volumes": 1500}[name] * kills
+    text = re.sub(r"sweeps = \d+, every = \d+", f"sweeps = {sweeps}, every = {sweeps // 12}", ALL[name])
+    text = text.replace("every = 500}", f"every = {sweeps // 4}}}")
     config = written(tmp_path, text)
     undisturbed = prepare(config, [], tmp_path / "whole")
     execute(undisturbed, "cpu", lambda *_: None)

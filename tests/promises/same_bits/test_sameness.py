@@ -88,7 +88,7 @@ def test_continuing_from_weights_at_infinite_beta():
         ({"sampler": gpumc.Metropolis}, r"sampler is the class Metropolis and no object of it: write Metropolis\(\)"),
         (
             {"sampler": gpumc.HMC()},
-            "'hmc' moves spherical weights, and the .* has binary weights: use Metropolis.*'heat-bath'",
+            "'hmc' moves spherical or gaussian weights, and the .* has binary weights: use Metropolis.*'heat-bath'",
         ),
         ({"init": "cold"}, "init"),
         ({"init": np.ones(5)}, "shape"),

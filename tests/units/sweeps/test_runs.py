@@ -1,8 +1,6 @@
 """Runs: merged results, killed and resumed runs, and folders that are not what they should be."""
 
 import json
-import random
-import signal
 import subprocess
 import sys
 import threading
@@ -249,36 +247,6 @@ def test_a_measurement_that_fails(config_file, tmp_path, monkeypatch, late):
 
 def command(*arguments):
     return [sys.executable, "-m", "gpumc.cli", *map(str, arguments)]
-
-
-def test_killed_at_random_moments(config_file, tmp_path):
-    """SIGKILL at ten moments or more, anywhere in a run; what comes out has the bits of a run that was left alone.
-
-    A start that got through a task is given the same time again, one that did not a little more, so that the kills end up
-    spread over the whole run however fast the machine is.
-    """
-    overrides = ("sampler.sweeps=200", "patterns.alpha={start = 0.2, stop = 0.6, num = 12}", "sampler.chains=8")
-    whole = load(run(config_file, tmp_path / "whole", overrides).merged)
-    options = [word for override in overrides for word in ("--set", override)]
-    start = command("run", config_file, "--out", tmp_path / "killed", "--device", "cpu", *options)
-    shards = tmp_path / "killed" / "shards"
-    moments, kills, patience = random.Random(7), 0, 1.0
-    while True:
-        before = len(list(shards.glob("*.h5")))
-        process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            _, errors = process.communicate(timeout=moments.uniform(0.3, 1.0) * patience if kills < 10 else None)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            if len(list(shards.glob("*.h5"))) == before:
-                patience *= 1.25
-            continue
-        assert process.returncode == 0, errors
-        break
-    assert kills >= 10, "the run ended before it was killed ten times: it is too short for this test"
-    assert same_bits(load(tmp_path / "killed" / "small.h5").drop_attrs(), whole.drop_attrs())
 
 
 def test_a_damaged_shard_is_done_again(config_file, tmp_path):
