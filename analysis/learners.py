@@ -168,7 +168,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("learners.png"))
     options = parser.parse_args()
     opened = {Path(folder).name: gpumc.open_run(folder) for folder in options.folders}
-    results = {name: solved(data) for name, data in opened.items()}
+    results = {name: solved(data) for name, data in opened.items() if data.solved.any()}
+    for name in opened.keys() - results.keys():
+        print(f"{name}: none of {opened[name].solved.size} solved")
     print_learners(opened, results)
     print_order(results)
     print_correlations(results)

@@ -32,6 +32,11 @@ class Damaged(RunError):
     """The content of a file is not what was written to it, or not what belongs there; the file itself could be read."""
 
 
+class Ended(BaseException):
+    """The process was asked to end, and what it computes is in a checkpoint. No Exception, so that nobody takes it for a failure of their
+    own."""
+
+
 class Stopped(GpumcError):
     """A user stopped a run, which can go on."""
 

@@ -35,6 +35,12 @@ class Part:
         i, c = run.instances[0], run.chains[0]
         return slice(self.instances[0] - i, self.instances[1] - i), slice(self.chains[0] - c, self.chains[1] - c)
 
+    def overlaps(self, other: Part) -> bool:
+        """Whether a chain of an instance is in both."""
+        return all(
+            a < d and c < b for (a, b), (c, d) in ((self.instances, other.instances), (self.chains, other.chains))
+        )
+
     def check(self, instances: int, chains: int) -> None:
         """Raise ConfigError where a run has fewer ``instances`` or ``chains``."""
         for name, (_, last), most in (("instances", self.instances, instances), ("chains", self.chains, chains)):

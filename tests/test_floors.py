@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"named"},
     {"device"},
     {"activations", "readouts", "weights"},
-    {"machines", "ramps", "losses", "patterns", "measures", "grid", "state", "parts", "entropy_problems"},
+    {"machines", "ramps", "losses", "patterns", "measures", "grid", "state", "parts", "keeping", "entropy_problems"},
     {"launch", "data", "inputs"},
     {"observables"},
     {"channels"},

@@ -61,17 +61,20 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, numpy, cuda or cuda:<index>.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: --set sampler.sweeps=100.")] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0.0, help="Seconds between two checkpoints of a task.", metavar="SECONDS")
+    ] = 120.0,
 ) -> None:
     """Run a config, or go on where it stopped."""
     from gpumc.errors import Stopped
 
     try:
-        _run(config, out, device, set_ or [])
+        _run(config, out, device, set_ or [], checkpoint_every)
     except KeyboardInterrupt:
         raise Stopped("stopped; the same command goes on where it stopped") from None
 
 
-def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> None:
+def _run(config: Path, out: Path | None, device: str, overrides: list[str], checkpoint_every: float) -> None:
     from gpumc.cli.progress import progress
     from gpumc.device import choose
     from gpumc.errors import RunError
@@ -84,7 +87,7 @@ def _run(config: Path, out: Path | None, device: str, overrides: list[str]) -> N
             f"gpumc: {broken.with_suffix('.h5').name} was damaged: set aside as {broken.name}, and done again", err=True
         )
     with progress(folder) as report:
-        execute(folder, chosen, report)
+        execute(folder, chosen, report, checkpoint_every)
     typer.echo(f"data:    {folder.merged}")
     try:
         _draw(folder.path, folder.merged)
@@ -203,6 +206,7 @@ def flatness(
     ] = "perceptron",
     k: Annotated[int | None, typer.Option(help="Hidden units [1].")] = None,
     weights: Annotated[str | None, typer.Option(help="binary or spherical [binary where all are +-1].")] = None,
+    activation: Annotated[str, typer.Option(help="sign, relu, erf or tanh.")] = "sign",
     distance: Annotated[str, typer.Option(help="Of local volumes.")] = "0.02,0.05,0.1",
     strength: Annotated[str, typer.Option(help="Of the noise of weights.")] = "0.1,0.2,0.3",
     eta: Annotated[str, typer.Option(help="Of the noise of inputs.")] = "0.5,1,2",
@@ -219,7 +223,7 @@ def flatness(
     from gpumc.cli.theory import numbers
     from gpumc.results import save
 
-    given = read(file, machine, k, weights)
+    given = read(file, machine, k, weights, activation)
     places = {
         "distance": numbers("distance", distance),
         "strength": numbers("strength", strength),

@@ -14,6 +14,8 @@ from gpumc.cli.commands import app, wants_traceback
 
 #: Signals that end a program are told to a shell as 128 + their number.
 TERMINATED = 128 + signal.SIGTERM
+#: Seconds that a running task has to write a checkpoint: as it does between two launches.
+CHECKPOINT_PATIENCE = 5.0
 
 
 class _Terminated(BaseException):
@@ -35,7 +37,7 @@ def main() -> None:
 
 def _ended() -> None:
     """Run the command, and exit with its status."""
-    from gpumc.errors import GpumcError, first_line
+    from gpumc.errors import Ended, GpumcError, first_line
 
     try:
         try:
@@ -44,7 +46,7 @@ def _ended() -> None:
             _flush()
     except GpumcError as error:
         _fail(str(error), error.exit_status)
-    except _Terminated:
+    except (_Terminated, Ended):
         _fail("stopped by SIGTERM; the same command starts again, and a run goes on where it stopped", TERMINATED)
     except MemoryError as error:
         _fail(f"out of memory ({error or 'no more could be had'}): use fewer chains, or fewer grid points", 1)
@@ -61,10 +63,19 @@ def _ended() -> None:
 
 @contextlib.contextmanager
 def _hearing_sigterm() -> Iterator[None]:
-    """Raise _Terminated at the first SIGTERM, and hear no second one while files are closed; one that is ignored stays so."""
+    """Raise _Terminated at the first SIGTERM, once a running task had the time for a checkpoint, and hear no second one while files are
+    closed; one that is ignored stays so."""
 
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_IGN)
+        checkpoints = sys.modules.get("gpumc.sweeps.checkpoints")
+        if checkpoints is None or not hasattr(signal, "setitimer"):
+            raise _Terminated
+        checkpoints.ENDING.set()
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, CHECKPOINT_PATIENCE)
+
+    def end(*_: object) -> None:
         raise _Terminated
 
     before = signal.getsignal(signal.SIGTERM)

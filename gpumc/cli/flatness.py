@@ -26,7 +26,9 @@ COLUMNS = {
 }
 
 
-def read(path: Path, kind: str, k: int | None, weights: str | None) -> tuple[Machine, Patterns, np.ndarray]:
+def read(
+    path: Path, kind: str, k: int | None, weights: str | None, activation: str
+) -> tuple[Machine, Patterns, np.ndarray]:
     """The machine, patterns and weights of an ``.npz`` file with the arrays ``xi``, ``labels`` and ``weights``; weights are binary where
     all are +-1, unless ``weights`` says what they are. Raises ConfigError and RunError."""
     arrays = load_arrays(path, ("xi", "labels", "weights"))
@@ -36,7 +38,7 @@ def read(path: Path, kind: str, k: int | None, weights: str | None) -> tuple[Mac
         weights = "binary" if given.size and np.isin(given, (-1, 1)).all() else "spherical"
     machine_type = MACHINES[text("--machine", kind, MACHINES)]
     try:
-        machine = machine_type(patterns.n, k or 1, weights)
+        machine = machine_type(patterns.n, k or 1, weights, activation)
     except ConfigError as error:
         raise ConfigError(f"{path}: {first_line(error)}") from None
     return machine, patterns, given

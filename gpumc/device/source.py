@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from gpumc.device import constants
@@ -25,6 +27,13 @@ def folder() -> Path:
 
 #: The header that is made, and is no file.
 CONSTANTS = "constants.cuh"
+
+
+@cache
+def digest() -> str:
+    """A digest of all kernel sources."""
+    texts = [f"{path.name}\n{text(path)}" for path in sorted(folder().glob("*.cu"))]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def text(path: Path) -> str:

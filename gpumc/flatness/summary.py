@@ -37,7 +37,7 @@ def summary(
     machine, patterns, weights, seed, device
         See :func:`local_energy`.
     distance : sequence of float
-        Of the local volumes, by belief propagation; None for none, which machines have, too, that it is not for.
+        Of the local volumes, by belief propagation, of sign and ReLU units; None for none, which other machines have, too.
     strength : sequence of float
         Of the noise of weights, which is multiplicative, or that of binary weights flips.
     eta : sequence of float
@@ -73,7 +73,7 @@ def summary(
     parts = [energies, robustness(machine, patterns, weights, eta=eta, **where)]
     if machine.spherical and machine.readout.additive:
         parts.append(hessian(machine, patterns, weights, CrossEntropy(gamma), slope=slope, method=method, **where))
-    if distance is not None and machine.activation == "sign":
+    if distance is not None and machine.activation in ("sign", "relu"):
         volumes = local_entropy(machine, patterns, weights, distance=distance, method="bp", device=device)
         parts.append(volumes[["log_volume", "converged"]])
     return xr.merge(parts, combine_attrs="override", join="exact")

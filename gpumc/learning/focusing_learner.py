@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import xarray as xr
 
 from gpumc.checks import keep
+from gpumc.keeping import Keeper
 from gpumc.learning.learners import Learner, Progress
 from gpumc.learning.problems import LearningProblem, error_counts
 from gpumc.machines import Machine
@@ -69,7 +70,7 @@ class FocusingBP(Learner):
         """Raise ConfigError for a machine that it does not teach."""
         check_focusing(machine)
 
-    def run(self, problem: LearningProblem, progress: Progress | None) -> xr.Dataset:
+    def run(self, problem: LearningProblem, progress: Progress | None, keeper: Keeper | None) -> xr.Dataset:
         """See `Learner`."""
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
         found = focusing_bp(

@@ -160,6 +160,12 @@ class CrossEntropySGD(EpochLearner):
             found["norm"] = to_host((state.states**2).mean(axis=-1) ** 0.5)
         return found
 
+    def ended(self, steps: np.ndarray) -> dict[str, np.ndarray]:
+        """The slope and gamma with which a run's last epoch was made."""
+        parameters = {"final_slope": self.slope, "final_gamma": self.gamma}
+        at = {name: [self._at(value, max(step - 1, 0)) for step in steps.flat] for name, value in parameters.items()}
+        return {name: np.reshape(values, steps.shape) for name, values in at.items()}
+
     def softened(self, machine: Machine, epoch: int) -> tuple[Machine, CrossEntropy]:
         """The machine with hidden units tanh(slope x), if it has any that are signs, and the loss, of an epoch."""
         slope, gamma = (self._at(value, epoch) for value in (self.slope, self.gamma))

@@ -10,6 +10,7 @@ import xarray as xr
 from gpumc.checks import callback, one_of, whole
 from gpumc.device import Device, choose
 from gpumc.device.philox import SEED_LIMIT
+from gpumc.keeping import Keeper
 from gpumc.learning.learners import Learner
 from gpumc.learning.problems import LearningProblem
 from gpumc.machines import Machine, check_machine
@@ -28,6 +29,7 @@ def learn(
     device: str | Device = "auto",
     part: Part | None = None,
     progress: Callable[[int, int], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> xr.Dataset:
     """Teach machines the patterns, from many starts of every instance at once.
 
@@ -50,6 +52,9 @@ def learn(
         Some of the instances and starts (its chains): they get the random numbers that they have in the whole run.
     progress : callable, optional
         Told the epochs that were made, and at most are.
+    keeper : Keeper, optional
+        Given all that the rest of the runs depends on whenever it is due; what it has kept of these very runs before is gone on from.
+        `FocusingBP` gives nothing.
 
     Returns
     -------
@@ -57,7 +62,8 @@ def learn(
         Over (instance, start, replica, weight): ``weights`` at the end, and ``centre`` of several replicas; ``errors`` of the last centre
         (or machine), ``solved``, ``steps`` (epochs); along ``epoch``, after each, the ``error_rate`` of every replica and the
         ``centre_error_rate``; ``test_error``, ``centre_test_error`` and that of
-        the replicas' votes, ``vote_test_error``. What was not run is NaN.
+        the replicas' votes, ``vote_test_error``. Gradient descent adds the ``loss`` along ``epoch``, and the ``final_slope`` and
+        ``final_gamma`` of a run's last epoch. What was not run is NaN.
 
     Raises
     ------
@@ -85,7 +91,7 @@ def learn(
         one_of("part", part, Part, "a Part, or None,").check(patterns.instances, starts)
     chosen = choose(device)
     problem = LearningProblem(machine, patterns, starts, seed, chosen, part)
-    data = learner.run(problem, told)
+    data = learner.run(problem, told, keeper)
     data = data.assign(solved=data.errors == 0).assign_coords(
         instance=np.arange(*problem.made.instances), start=np.arange(*problem.made.chains)
     )

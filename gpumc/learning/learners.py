@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, ClassVar
 
@@ -12,11 +12,15 @@ import numpy as np
 import xarray as xr
 
 from gpumc.device import to_host
+from gpumc.keeping import Keeper
 from gpumc.learning.problems import LearningProblem, LearningState, error_counts, vote_error_rates
 from gpumc.machines import Machine
 
 #: Told the epochs that were made, and at most are.
 Progress = Callable[[int, int], None]
+
+#: Before the names of a state's arrays, and of what is recorded after every epoch, where they are kept.
+STATE, CURVE = "state_", "curve_"
 
 
 class Learner(ABC):
@@ -50,8 +54,11 @@ class Learner(ABC):
         """Raise ConfigError for a machine that it does not teach."""
 
     @abstractmethod
-    def run(self, problem: LearningProblem, progress: Progress | None) -> xr.Dataset:
-        """The runs of a problem, over (instance, start), without coordinates of these: ``weights``, ``errors``, ``steps`` at least."""
+    def run(self, problem: LearningProblem, progress: Progress | None, keeper: Keeper | None) -> xr.Dataset:
+        """The runs of a problem, over (instance, start), without coordinates of these: ``weights``, ``errors``, ``steps`` at least.
+
+        A ``keeper`` is given all that the rest depends on, if the learner can go on from that.
+        """
 
 
 class EpochLearner(Learner):
@@ -77,7 +84,11 @@ class EpochLearner(Learner):
         """What is recorded after every epoch beside the errors: names, and values (instances, starts, replicas) on the host."""
         return {}
 
-    def run(self, problem: LearningProblem, progress: Progress | None) -> xr.Dataset:
+    def ended(self, steps: np.ndarray) -> dict[str, np.ndarray]:
+        """What is said of runs that ended after so many ``steps`` (instances, starts): names, and values of that shape."""
+        return {}
+
+    def run(self, problem: LearningProblem, progress: Progress | None, keeper: Keeper | None) -> xr.Dataset:
         """See `Learner`; along ``epoch``, the errors after each, and what is ``observed``. Runs that diverge end, and are NaN."""
         machine, patterns = problem.machine, problem.patterns
         walkers = problem.walkers(self.replicas).size
@@ -88,6 +99,10 @@ class EpochLearner(Learner):
         curves: dict[str, list[np.ndarray]] = {}
         steps, errors = np.zeros((2, *state.active.shape), np.int64)
         lost = np.zeros_like(state.active)
+        if keeper and (kept := keeper.kept()):
+            state.take(_named(kept, STATE))
+            curves = {name: list(np.moveaxis(curve, -1, 0)) for name, curve in _named(kept, CURVE).items()}
+            steps, errors, lost = kept["steps"], kept["errors"], kept["lost"]
         while state.active.any() and state.epoch < self.epochs:
             with np.errstate(over="ignore", invalid="ignore"):  # of runs that diverge
                 self.step(problem, state)
@@ -102,14 +117,23 @@ class EpochLearner(Learner):
             with np.errstate(invalid="ignore"):
                 observed = self.observed(problem, state)
             for name, values in (rates | observed).items():
-                kept = running.reshape(*running.shape, *[1] * (values.ndim - 2))
-                curves.setdefault(name, []).append(np.where(kept, values, np.nan))
+                going = running.reshape(*running.shape, *[1] * (values.ndim - 2))
+                curves.setdefault(name, []).append(np.where(going, values, np.nan))
             errors, steps = np.where(running, of_centre, errors), np.where(running, state.epoch, steps)
             state.active = running & (errors > 0) if self.until == "solved" else running
             if progress:
                 progress(state.epoch, self.epochs)
+            if keeper and keeper.due():
+                so_far = {CURVE + name: np.stack(each, axis=-1) for name, each in curves.items()}
+                so_far |= {STATE + name: array for name, array in state.arrays().items()}
+                keeper.keep(so_far | {"steps": steps, "errors": errors, "lost": lost})
         _warn_of_divergence(lost, steps)
-        return _learned(problem, state, errors, steps, {name: np.stack(each, axis=-1) for name, each in curves.items()})
+        data = _learned(problem, state, errors, steps, {name: np.stack(each, axis=-1) for name, each in curves.items()})
+        return data.assign({name: (("instance", "start"), values) for name, values in self.ended(steps).items()})
+
+
+def _named(kept: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in kept.items() if name.startswith(prefix)}
 
 
 def _warn_of_divergence(lost: np.ndarray, steps: np.ndarray) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -93,6 +93,17 @@ class LearningState:
         if machine.continuous:
             states = machine.normalised(states)
         return cls(problem.device.asarray(states), np.ones(states.shape[:2], bool))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that the rest of the runs depends on, on the host."""
+        return {each.name: np.asarray(to_host(getattr(self, each.name))) for each in fields(self)}
+
+    def take(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `arrays` gave."""
+        for each in fields(self):
+            here, kept = getattr(self, each.name), arrays[each.name]
+            number = isinstance(here, (int, float))
+            setattr(self, each.name, type(here)(kept) if number else array_module(here).asarray(kept))
 
     @property
     def replicas(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from gpumc.machines import Machine
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
+from gpumc.messages.rectified import RectifiedUnits
 
 #: Damping of a first attempt and of those that follow where it does not converge, and their shares of the iterations.
 ATTEMPTS = ((0.2, 0.2), (0.6, 0.3), (0.85, 0.5))
@@ -27,12 +28,14 @@ class Amp:
     attempts: ClassVar = ATTEMPTS
 
     graph: Graph
-    channel: Channel
+    channel: Channel | RectifiedUnits
 
     @staticmethod
     def row_size(machine: Machine, patterns: int) -> int:
         """The numbers that a row takes."""
-        return 10 * (machine.weight_count + (machine.k + 1) ** 2 * patterns)
+        matrices = machine.spherical and machine.readout.rectified
+        weights = machine.weight_count * (machine.k + 1 if matrices else 1)
+        return 10 * (weights + (machine.k + 1) ** 2 * patterns)
 
     def rows(self, chosen) -> Amp:
         """The same for some of the rows."""

@@ -14,6 +14,7 @@ from gpumc.checks import keep, real, shown, text, whole
 from gpumc.device import Device, to_host
 from gpumc.entropy_problems import Problems
 from gpumc.errors import ConfigError
+from gpumc.losses import Loss
 from gpumc.machines import Machine, require_fixed_norm
 from gpumc.measures import Gibbs
 from gpumc.messages.amp import Amp
@@ -100,6 +101,7 @@ class BeliefPropagation:
         """Raise ConfigError unless it can solve problems of ``machine`` and ``measure`` at any ``place`` ("distance" or "field", None for
         all configurations)."""
         check_machine(machine)
+        _check_rectified(machine, measure.loss)
         check_values(machine, measure.loss)
 
     def solve(self, problems: Problems, device: Device) -> dict[str, np.ndarray]:
@@ -119,15 +121,21 @@ class BeliefPropagation:
 
 
 def check_machine(machine: Machine) -> None:
-    """Raise ConfigError for hidden units and spherical weights that belief propagation is not for."""
+    """Raise ConfigError for hidden units and weights that belief propagation is not for."""
     require_fixed_norm(machine, "belief propagation")
-    if machine.readout.rectified and not machine.spherical:
+    if machine.activation not in ("sign", "relu"):
         raise ConfigError(
-            f"belief propagation is for hidden signs, and this {machine.kind} has relu units: use method 'ti', or sample it"
+            f"belief propagation is for sign and relu units, and this {machine.kind} has {machine.activation} units: use method "
+            "'splitting', or sample it"
         )
-    if machine.spherical and machine.activation != "sign":
+
+
+def _check_rectified(machine: Machine, loss: Loss) -> None:
+    """Raise ConfigError for losses that depend on more than the sign of the output, of ReLU units with spherical weights."""
+    if machine.spherical and machine.readout.rectified and not all(point.of_sign for point in loss.points()):
         raise ConfigError(
-            f"belief propagation of spherical weights is for sign units, and this {machine.kind} has {machine.activation} units"
+            "belief propagation of relu units with spherical weights is for losses of the output's sign, such as the error count at "
+            f"margin 0, and this is the loss {loss.kind!r}: use method 'splitting' for margins, or sample it"
         )
 
 

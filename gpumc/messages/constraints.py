@@ -30,7 +30,8 @@ class Constraints:
         """Of patterns xi (M, n) with labels (M,); ``scaled`` is that of `gpumc.patterns.alike`."""
         first, agrees = alike(machine, xi, labels, scaled=scaled)
         kept, place = np.unique(first, return_inverse=True)
-        right, opposite = (np.bincount(place, agrees == sign, len(kept)) for sign in (1, -1))
+        wanted = agrees * machine.readout.remaining(labels)[first]
+        right, opposite = (np.bincount(place, wanted == sign, len(kept)) for sign in (1, -1))
         return cls(machine.readout.gauge(xi, labels)[kept], right, opposite)
 
     def __len__(self) -> int:

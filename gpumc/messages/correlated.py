@@ -65,14 +65,14 @@ class CorrelatedSigns:
         slope, curvature = xp.empty_like(mean), xp.empty((rows, units, units, patterns), mean.dtype)
         coefficients, top = self._coefficients(self.signs.log_factors())
         for at in self._blocks(units, rows, patterns):
-            x, deviation = self._conditional(mean[..., at], _chosen(covariance, at))
+            x, deviation = conditional(xp, mean[..., at], chosen(covariance, at))
             product, ratios = self._products(x, deviation)
             terms = coefficients[:, at, None] * product
             average = xp.real(terms.sum(axis=(2, 3))) / x.shape[-1]
             average = xp.where(average > LEAST_AVERAGE, average, xp.nan)
             terms = terms / (x.shape[-1] * average[..., None, None])
             own = xp.real((terms[:, None] * ratios).sum(axis=4))
-            pairs = self._pairs(terms, ratios)
+            pairs = pair_sums(xp, terms, ratios)
             bent = -(own * x / deviation[..., None]).sum(axis=3)
             each = xp.arange(units)
             pairs[:, each, each] = bent
@@ -89,7 +89,7 @@ class CorrelatedSigns:
         log_factor = self.signs.log_factors()
         (weight, _), (weighted, _) = self._coefficients(log_factor), self._coefficients(log_factor, losses)
         for at in self._blocks(mean.shape[1], len(mean), mean.shape[2]):
-            product, _ = self._products(*self._conditional(mean[..., at], _chosen(covariance, at)))
+            product, _ = self._products(*conditional(xp, mean[..., at], chosen(covariance, at)))
             upper, lower = (xp.real((c[:, at, None] * product).sum(axis=(2, 3))) for c in (weighted, weight))
             total += (upper / lower).sum(axis=1)
         return total
@@ -116,23 +116,6 @@ class CorrelatedSigns:
         powers = np.conj(roots)[:, None] ** np.arange(len(values)) * np.where(roots == 1, 1, 2)[:, None] / count
         return xp.einsum("jv,vrm->rmj", xp.asarray(powers), values), top
 
-    def _conditional(self, mean: Any, covariance: Any) -> tuple[Any, Any]:
-        """Means of the fields given the common part at every point, over the deviation of the own part, (rows, units, patterns, points),
-        and that deviation (rows, units, patterns or 1)."""
-        xp = self.device.xp
-        deviation = xp.sqrt(xp.einsum("rllm->rlm", covariance))
-        correlation = xp.moveaxis(covariance / (deviation[:, :, None] * deviation[:, None]), 3, 1)
-        bad = ~xp.isfinite(correlation).all(axis=(2, 3), keepdims=True)
-        correlation = xp.where(bad, xp.eye(correlation.shape[-1], dtype=mean.dtype), correlation)
-        values, vectors = xp.linalg.eigh(correlation)
-        least = values[..., :1]
-        root = xp.matmul(vectors * xp.sqrt(values - least)[..., None, :], xp.swapaxes(vectors, 2, 3))
-        points = xp.asarray(common_points(mean.shape[1]).astype(mean.dtype))
-        common = xp.moveaxis(xp.matmul(root, points.T), 1, 2)
-        own = xp.sqrt(xp.maximum(xp.moveaxis(least, 1, 2), np.finfo(mean.dtype).eps))
-        x = ((mean / deviation)[..., None] + common) / own[..., None]
-        return xp.where(xp.moveaxis(bad, 1, 2), xp.nan, x), deviation * own
-
     def _products(self, x: Any, deviation: Any) -> tuple[Any, Any]:
         """prod_l (q_l + p_l zeta^v_l), (rows, patterns, points, roots), and for each unit the derivative of its factor by its mean field
         over that factor, (rows, units, patterns, points, roots)."""
@@ -145,14 +128,34 @@ class CorrelatedSigns:
         density = xp.exp(-0.5 * x * x) / (math.sqrt(2 * math.pi) * deviation[..., None])
         return factors.prod(axis=1), density[..., None] * (up - down) / factors
 
-    def _pairs(self, terms: Any, ratios: Any) -> Any:
-        """sum over points and roots of ``terms`` times the ratios of two units: (rows, units, units, patterns)."""
-        xp = self.device.xp
-        rows, units, patterns = ratios.shape[:3]
-        flat = xp.moveaxis(ratios, 1, 2).reshape(rows, patterns, units, -1)
-        weighted = flat * terms.reshape(rows, patterns, 1, -1)
-        return xp.moveaxis(xp.real(xp.matmul(weighted, xp.swapaxes(flat, 2, 3))), 1, 3)
+
+def conditional(xp: Any, mean: Any, covariance: Any) -> tuple[Any, Any]:
+    """Means of Gaussian fields given the common part at every point, over the deviation of the own part, (rows, units, patterns, points),
+    and that deviation (rows, units, patterns or 1), of ``mean`` (rows, units, patterns) and ``covariance`` (rows, units, units, patterns or
+    1)."""
+    deviation = xp.sqrt(xp.einsum("rllm->rlm", covariance))
+    correlation = xp.moveaxis(covariance / (deviation[:, :, None] * deviation[:, None]), 3, 1)
+    bad = ~xp.isfinite(correlation).all(axis=(2, 3), keepdims=True)
+    correlation = xp.where(bad, xp.eye(correlation.shape[-1], dtype=mean.dtype), correlation)
+    values, vectors = xp.linalg.eigh(correlation)
+    least = values[..., :1]
+    root = xp.matmul(vectors * xp.sqrt(values - least)[..., None, :], xp.swapaxes(vectors, 2, 3))
+    points = xp.asarray(common_points(mean.shape[1]).astype(mean.dtype))
+    common = xp.moveaxis(xp.matmul(root, points.T), 1, 2)
+    own = xp.sqrt(xp.maximum(xp.moveaxis(least, 1, 2), np.finfo(mean.dtype).eps))
+    x = ((mean / deviation)[..., None] + common) / own[..., None]
+    return xp.where(xp.moveaxis(bad, 1, 2), xp.nan, x), deviation * own
 
 
-def _chosen(covariance: Any, at: slice) -> Any:
-    return covariance if covariance.shape[3] == 1 else covariance[..., at]
+def pair_sums(xp: Any, terms: Any, ratios: Any) -> Any:
+    """sum over points and roots of ``terms`` (rows, patterns, points, roots) times the ``ratios`` (rows, units, patterns, points, roots) of
+    two units: (rows, units, units, patterns)."""
+    rows, units, patterns = ratios.shape[:3]
+    flat = xp.moveaxis(ratios, 1, 2).reshape(rows, patterns, units, -1)
+    weighted = flat * terms.reshape(rows, patterns, 1, -1)
+    return xp.moveaxis(xp.real(xp.matmul(weighted, xp.swapaxes(flat, 2, 3))), 1, 3)
+
+
+def chosen(spread: Any, at: slice) -> Any:
+    """The patterns ``at`` of variances or covariances (..., patterns or 1)."""
+    return spread if spread.shape[-1] == 1 else spread[..., at]

@@ -65,6 +65,8 @@ class Focused:
 def check_focusing(machine: Machine) -> None:
     """Raise ConfigError for machines that focusing is not for."""
     check_machine(machine)
+    if machine.readout.rectified:
+        raise ConfigError(f"focusing: this {machine.kind} has relu units: use sign units, or sample it")
     if machine.correlated:
         raise ConfigError(
             f"focusing: the units of this {machine.kind} share inputs through spherical weights: use binary ones, or a tree-committee"

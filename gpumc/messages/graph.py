@@ -48,7 +48,8 @@ class Graph(ABC):
         counts: np.ndarray = np.array(
             [[one.right for one in constraints], [one.opposite for one in constraints]], dtype
         )
-        of_weights = SharedGraph if machine.correlated else SphericalGraph if machine.spherical else BinaryGraph
+        spherical = SharedGraph if machine.correlated or machine.readout.rectified else SphericalGraph
+        of_weights = spherical if machine.spherical else BinaryGraph
         return of_weights(device, machine, xi, squares, device.asarray(counts), instance)
 
     def rows(self, chosen: np.ndarray) -> Graph:
@@ -166,8 +167,8 @@ class SphericalGraph(Graph):
 
 
 class SharedGraph(SphericalGraph):
-    """Of spherical weights of units that share inputs: a message to the weights w of an input is B and a matrix A, (rows, 1 + units, units,
-    inputs), with the exponent B w - w A w / 2."""
+    """Of spherical weights of units that share inputs, or whose norms matter each by itself: a message to the weights w of an input, or of
+    one of each unit, is B and a matrix A, (rows, 1 + units, units, inputs), with the exponent B w - w A w / 2."""
 
     def message(self, linear: np.ndarray, precision: np.ndarray) -> np.ndarray:
         """``precision`` (rows, units, units, inputs or 1), or one for each unit alone."""
@@ -180,7 +181,7 @@ class SharedGraph(SphericalGraph):
 
     def moments(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean, covariance = self.covariances(fields)
-        return mean, self.device.xp.einsum("rlli->rli", covariance)
+        return mean, self.device.xp.einsum("rlli->rli", covariance) + 0 * mean
 
     def covariances(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (rows, units, inputs) and covariance (rows, units, units, inputs, or 1 where it is that of all) of the weights."""

@@ -18,9 +18,11 @@ from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.messages.correlated import CorrelatedSigns
 from gpumc.messages.fields import Linear, Steps
+from gpumc.messages.rectified import RectifiedUnits
 from gpumc.messages.votes import Signs
+from gpumc.messages.whole_sums import WholeSums
 
-Channel = Signs | Steps | Linear
+Channel = Signs | Steps | Linear | WholeSums
 
 
 def takes_fields(machine: Machine, loss: Loss) -> bool:
@@ -36,9 +38,26 @@ def channel(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, coun
     if takes_fields(machine, loss):
         return (Steps if loss.counts else Linear)(device, machine, loss, betas, counts)
     readout = machine.readout
+    if readout.rectified:
+        return (_rectified if machine.spherical else _whole_sums)(device, machine, loss, betas, counts)
     stability = np.broadcast_to(readout.by_votes * readout.scale, (len(betas), len(readout.by_votes)))
     of_rows = loss.beside(stability)
     right, opposite = (device.asarray(np.array(of_rows.values(sign * stability), dtype))[:, None] for sign in (1, -1))
     losses = counts[0][..., None] * right + counts[1][..., None] * opposite
     signs = Signs(device, losses, betas, tuple(readout.gains.tolist()))
     return CorrelatedSigns(signs) if machine.correlated else signs
+
+
+def _rectified(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, counts: np.ndarray) -> RectifiedUnits:
+    """Those of ReLU units with spherical weights."""
+    signs = np.broadcast_to([1.0, -1.0, 0.0], (len(beta), 3))
+    right, opposite = (device.asarray(loss.beside(signs).values(sign * signs).T.copy())[..., None] for sign in (1, -1))
+    return RectifiedUnits(device, machine.readout.output_weights, counts[0] * right + counts[1] * opposite, beta)
+
+
+def _whole_sums(device: Device, machine: Machine, loss: Loss, beta: np.ndarray, counts: np.ndarray) -> WholeSums:
+    """Those of ReLU units with binary weights."""
+    stability = np.broadcast_to(machine.possible_stabilities, (len(beta), len(machine.possible_stabilities)))
+    losses = np.stack([loss.beside(stability).values(sign * stability) for sign in (1, -1)])
+    gains = machine.readout.output_weights.astype(np.int64)
+    return WholeSums(device, gains, losses, beta, counts)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import array_module
-from gpumc.messages.graph import Graph
+from gpumc.messages.graph import Graph, SharedGraph
 from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull, SphericalReplicas
 from gpumc.messages.unit_spheres import UnitSpheresDistance, UnitSpheresPull
 
@@ -160,14 +160,14 @@ Prior = Outer | Replicas | SphericalReplicas
 
 def at_distance(graph: Graph, reference: np.ndarray, wanted: np.ndarray) -> Outer:
     """The prior of the graph's weights at mean distances ``wanted`` (rows,) from a reference (rows, units, fan_in)."""
-    if graph.machine.correlated:
+    if isinstance(graph, SharedGraph):
         return UnitSpheresDistance(reference, wanted, graph.squares is None)
     return (SphericalDistance if graph.machine.spherical else Distance)(reference, wanted)
 
 
 def in_field(graph: Graph, reference: np.ndarray, h: np.ndarray) -> Outer:
     """The prior of the graph's weights in fields ``h`` (rows,) toward a reference (rows, units, fan_in)."""
-    if graph.machine.correlated:
+    if isinstance(graph, SharedGraph):
         return UnitSpheresPull(reference, h, graph.squares is None)
     return (SphericalPull if graph.machine.spherical else Pull)(reference, h)
 

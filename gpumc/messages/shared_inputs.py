@@ -24,7 +24,7 @@ class SharedAmp(Amp):
     attempts: ClassVar = ((0.2, 0.2), (0.6, 0.2), (0.95, 0.6))
 
     graph: Any  # a `gpumc.messages.graph.SharedGraph`
-    channel: Any  # CorrelatedSigns
+    channel: Any  # CorrelatedSigns or RectifiedUnits
 
     @staticmethod
     def row_size(machine: Machine, patterns: int) -> int:

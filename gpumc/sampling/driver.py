@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.reports import Report, Watching
+from gpumc.sampling.resuming import Resuming
 from gpumc.sampling.starts import Starts
 from gpumc.sampling.walks import Walk
 
@@ -16,9 +17,10 @@ def drive(
     records: Records,
     report: Report,
     watching: Watching,
+    resuming: Resuming,
 ) -> None:
-    """Burn in, then make ``sweeps`` sweeps and record one in ``every`` into ``records``."""
-    state = walk.start(starts)
+    """Burn in, then make ``sweeps`` sweeps and record one in ``every`` into ``records``; or go on with that."""
+    state = resuming.restored(walk) or walk.start(starts)
     burn_in = walk.dynamics.burn_in
     while state.sweep < burn_in + sweeps:
         after = state.sweep - burn_in
@@ -31,4 +33,5 @@ def drive(
         if watching.due(after):
             watching.show(after, walk.part, *walk.configurations(state))
         report.add(count * walk.attempts)
+        resuming.offer(state)
     records.finish(*walk.configurations(state), walk.acceptance(state))

@@ -9,36 +9,38 @@ from gpumc.device import Device
 from gpumc.parts import Part
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.reports import Report, Watching
+from gpumc.sampling.resuming import Resuming
 from gpumc.sampling.starts import Starts
+
+#: Does one batch.
+Batch = Callable[[Part, Starts, Records, Report, Watching, Resuming], None]
 
 
 @dataclass(frozen=True)
 class Batches:
-    """What the batches of ``part`` start from, fill and report to."""
+    """What the batches of ``part`` start from, or go on from, fill and report to."""
 
     part: Part
     starts: Starts
     records: Records
     report: Report
     watching: Watching
+    resuming: Resuming
 
-    def run(
-        self, device: Device, batches: Iterable[Part], batch: Callable[[Part, Starts, Records, Report, Watching], None]
-    ) -> None:
+    def run(self, device: Device, batches: Iterable[Part], batch: Batch) -> None:
         """Run ``batch`` for each of ``batches``, and for those that do not fit in halves, which have the same bits. One of which
         configurations were shown to somebody is not run again. Raises DeviceError where nothing smaller can be tried."""
-        device.in_halves(batches, lambda part: self._one(part, batch), self._halves)
+        device.in_halves(self.resuming.left(batches), lambda part: self._one(part, batch), self._halves)
 
-    def _one(self, part: Part, batch: Callable[[Part, Starts, Records, Report, Watching], None]) -> None:
+    def _one(self, part: Part, batch: Batch) -> None:
         own = part.within(self.part)
-        records = self.records.part(own)
-        # All else is overwritten when a batch is run again.
-        counts, done = records.stability_counts.copy(), self.report.done
+        self.resuming.start(part)
         try:
-            batch(part, self.starts.within(*own), records, self.report, self.watching)
+            batch(part, self.starts.within(*own), self.records.part(own), self.report, self.watching, self.resuming)
         except MemoryError:
-            records.stability_counts[:], self.report.done = counts, done
+            self.resuming.undo(part)
             raise
+        self.resuming.finish(part)
 
     def _halves(self, part: Part) -> list[Part]:
         return [] if part == self.watching.shown else part.halves()

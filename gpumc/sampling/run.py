@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from gpumc.checks import callback, one_of, whole
 from gpumc.device import Device
 from gpumc.errors import ConfigError
+from gpumc.keeping import Keeper
 from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.parts import Part
@@ -21,8 +23,8 @@ from gpumc.sampling.dataset import Records
 from gpumc.sampling.driver import drive
 from gpumc.sampling.halves import Batches
 from gpumc.sampling.reports import Progress, Report, Watch, Watching
+from gpumc.sampling.resuming import Resuming
 from gpumc.sampling.samplers import Sampler
-from gpumc.sampling.starts import Starts
 from gpumc.sampling.stepping import MOST_SWEEPS, Dynamics, dynamics
 from gpumc.schema import Started
 
@@ -44,6 +46,7 @@ def sample(
     progress: Progress | None = None,
     watch: Watch | None = None,
     watch_every: int = 1,
+    keeper: Keeper | None = None,
 ) -> xr.Dataset:
     """Sample independent chains of every instance of the patterns at every grid point of the measure.
 
@@ -76,6 +79,8 @@ def sample(
         Told flip attempts done and in all.
     watch : callable, optional
         Shown the configurations after every ``watch_every`` sweeps.
+    keeper : Keeper, optional
+        Given all that the rest of the run depends on whenever it is due; what it has kept of this very run before is gone on from.
 
     Returns
     -------
@@ -126,10 +131,11 @@ def sample(
     need_for_results(walks, part, every)
     records = Records.empty(machine, measure, part.size, sweeps // every)
 
-    def batch(piece: Part, starts: Starts, piece_records: Records, report: Report, watching: Watching) -> None:
-        drive(walks.walk(piece, chains), sweeps, every, starts, piece_records, report, watching)
+    def batch(piece: Part, *own: Any) -> None:
+        drive(walks.walk(piece, chains), sweeps, every, *own)
 
-    batches = Batches(part, walks.starts(chains, init, part), records, report, watching)
+    resuming = Resuming(keeper, part, records, report)
+    batches = Batches(part, walks.starts(chains, init, part), records, report, watching, resuming)
     with np.errstate(under="ignore"):  # factors that vanish are 0
         batches.run(walks.device, walks.batches(chains, part), batch)
     _warn_of_descents(walks, records)

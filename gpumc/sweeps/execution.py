@@ -14,6 +14,7 @@ from gpumc.errors import ConfigError, RunError
 from gpumc.patterns import load_patterns
 from gpumc.reading import text_of
 from gpumc.results import save
+from gpumc.sweeps.checkpoints import EVERY
 from gpumc.sweeps.config import read_config
 from gpumc.sweeps.config_text import MOST_BYTES, effective
 from gpumc.sweeps.folder import RECORD, Progress, RunFolder, kept_input
@@ -52,18 +53,19 @@ def prepare(config_file: str | os.PathLike, overrides: Sequence[str], out: str |
     return RunFolder.create(folder, Record.planned(text, config, digests, file_patterns), inputs)
 
 
-def execute(folder: RunFolder, device: str, report: Report) -> None:
-    """Do the tasks of ``folder`` that are left, then merge. Raises RunError where another process is at it."""
+def execute(folder: RunFolder, device: str, report: Report, checkpoint_every: float = EVERY) -> None:
+    """Do the tasks of ``folder`` that are left, each from its last checkpoint, then merge; a checkpoint is written every so many seconds.
+    Raises RunError where another process is at it."""
     with folder.locked():
         config, patterns = folder.config, folder.record.file_patterns
         done = set(folder.done())
         for index, task in enumerate(folder.tasks):
             if index not in done:
                 folder.check_inputs()
+                checkpoint = folder.checkpoint(index, checkpoint_every)
                 try:
-                    data = config.run(
-                        task, device, _noting(folder, index, report), patterns.digest if patterns else None
-                    )
+                    digest = patterns.digest if patterns else None
+                    data = config.run(task, device, _noting(folder, index, report), digest, checkpoint)
                 except Unmeasured as failure:
                     if failure.sampled is None:
                         raise
@@ -71,6 +73,7 @@ def execute(folder: RunFolder, device: str, report: Report) -> None:
                     raise RunError(f"{failure}; all of the task was sampled, and is in {kept}") from failure
                 save(data, folder.shard(index), folder.label(index))
                 folder.sampled(index).unlink(missing_ok=True)
+                checkpoint.remove()
         if len(done) < len(folder.tasks) or not folder.merged.exists():
             save(folder.merge(), folder.merged, folder.merged_label())
 

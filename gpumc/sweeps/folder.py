@@ -16,10 +16,12 @@ import xarray as xr
 
 from gpumc._version import __version__
 from gpumc.checks import a_path
+from gpumc.device.source import digest as kernels_digest
 from gpumc.errors import ConfigError, Damaged, RunError
 from gpumc.results import load, merge_shards, merged_label
 from gpumc.results.files import check_seal, replacing
 from gpumc.results.hdf5 import Layout
+from gpumc.sweeps.checkpoints import Checkpoint
 from gpumc.sweeps.locks import held, locked
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.record import Record
@@ -30,6 +32,7 @@ RECORD = "run.json"
 CONFIG = "config.toml"
 INPUTS = "inputs"
 SHARDS = "shards"
+CHECKPOINTS = "checkpoints"
 PROGRESS = "progress.json"
 BROKEN = ".broken"
 
@@ -142,6 +145,11 @@ class RunFolder:
     def sampled(self, index: int) -> Path:
         """Where task ``index`` is kept without the local entropies that could not be measured."""
         return self.path / SHARDS / f"sampled-{index:05}.h5"
+
+    def checkpoint(self, index: int, every: float) -> Checkpoint:
+        """What task ``index`` goes on from, written ``every`` so many seconds."""
+        path = self.path / CHECKPOINTS / f"task-{index:05}.npz"
+        return Checkpoint(path, f"{self.label(index)} by kernels {kernels_digest()}", every)
 
     def label(self, index: int) -> str:
         """What the seal of the shard of task ``index`` says."""

@@ -52,8 +52,9 @@ def entropy(
         The loss and beta; their parameters that are several numbers become dimensions. By default the configurations without error are
         counted: the error count at beta = inf.
     method : str or BeliefPropagation, ThermodynamicIntegration, Splitting
-        "bp", "ti" or "splitting", or a method with other settings. Belief propagation takes any loss, of binary weights and of spherical
-        perceptrons and trees of signs; thermodynamic integration samples binary weights; splitting samples spherical weights without error.
+        "bp", "ti" or "splitting", or a method with other settings. Belief propagation takes sign and ReLU units, and any loss, but
+        of spherical ReLU units only losses of the output's sign; thermodynamic integration samples binary weights; splitting samples
+        spherical weights without error.
     device : str or Device
 
     Returns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,13 +12,15 @@ import numpy as np
 import xarray as xr
 
 from gpumc.errors import GpumcError
-from gpumc.flatness import summary
+from gpumc.flatness import hessian, summary
 from gpumc.learning import learn
-from gpumc.losses import ErrorCount
+from gpumc.losses import CrossEntropy, ErrorCount
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs
 from gpumc.messages import BeliefPropagation
 from gpumc.patterns import Patterns
+from gpumc.schema import described
+from gpumc.sweeps.checkpoints import Checkpoint
 from gpumc.sweeps.explanations import refusal
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.sections import AroundSection, FlatnessSection, LearnerSection
@@ -29,6 +32,8 @@ from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig
 FULL = 2**12
 #: The most numbers of a replica that are kept of every epoch.
 CURVES = 4
+#: Of a Hessian, what is measured at a run's own slope and gamma, too.
+ENDS = ("largest_eigenvalue", "smallest_eigenvalue")
 #: Arrays that every shard has beside the weights, and the kind of their entries.
 ARRAYS = {"errors": "iu", "steps": "iu", "error_rate": "f"}
 
@@ -67,7 +72,12 @@ class Learning(RunConfig):
         return Load(self.learner.starts, learner.epochs, full, learner.replicas * machine.weight_count)
 
     def run(
-        self, task: Task, device: str, progress: Callable[[int, int], None] | None, patterns_digest: str | None
+        self,
+        task: Task,
+        device: str,
+        progress: Callable[[int, int], None] | None,
+        patterns_digest: str | None,
+        checkpoint: Checkpoint | None = None,
     ) -> xr.Dataset:
         """See `RunConfig`. Raises Unmeasured where a measurement fails."""
         clock = time.monotonic()
@@ -83,6 +93,7 @@ class Learning(RunConfig):
             device=device,
             part=task.part,
             progress=told,
+            keeper=checkpoint,
         )
         if told:
             told(learner.epochs, learner.epochs)  # runs may end before
@@ -104,7 +115,10 @@ class Learning(RunConfig):
             if self.flatness:
                 settings = {"distance": None, "seed": self.seed, "device": device, **self.flatness.settings}
                 # which errors there are without noise the learner says
-                measured.append(summary(machine, patterns, around, **settings).drop_vars("error_rate"))
+                flat = summary(machine, patterns, around, **settings).drop_vars("error_rate")
+                measured.append(flat)
+                if "largest_eigenvalue" in flat and "final_slope" in data:
+                    measured.append(_own_hessian(machine, patterns, around, data, settings))
         except (GpumcError, MemoryError) as error:
             failure = Unmeasured(error)
             failure.sampled = data
@@ -142,6 +156,22 @@ class Learning(RunConfig):
         """Bytes of the patterns of one task, and of the states of one start."""
         states = 8 * machine.weight_count * self.learner.first.replicas
         return 2 * self.patterns.instances * self.most_patterns(machine) * machine.n + states
+
+
+def _own_hessian(
+    machine: Machine, patterns: Patterns, around: xr.DataArray, data: xr.Dataset, settings: Mapping[str, Any]
+) -> xr.Dataset:
+    """The ends of the Hessian's spectrum at the slope and gamma of each run's last epoch, which differ between runs."""
+    where = {name: settings[name] for name in ("method", "seed", "device")}
+    found = []
+    for slope, gamma in sorted(set(zip(data.final_slope.values.flat, data.final_gamma.values.flat, strict=True))):
+        runs = (data.final_slope == slope) & (data.final_gamma == gamma)
+        some = around.where(runs, 0)
+        found.append(
+            hessian(machine, patterns, some, CrossEntropy(gamma), slope=slope, **where)[list(ENDS)].where(runs)
+        )
+    own = functools.reduce(lambda one, other: one.fillna(other), found)
+    return described(own.rename({name: f"own_{name}" for name in ENDS}))
 
 
 def references(data: xr.Dataset, replicas: bool) -> xr.DataArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, cast
@@ -20,6 +20,7 @@ from gpumc.measures import Measure
 from gpumc.parts import Part
 from gpumc.patterns import Patterns
 from gpumc.schema import attributes
+from gpumc.sweeps.sections.values import listed
 from gpumc.sweeps.sections.volumes_section import KEPT, AroundSection
 
 
@@ -45,7 +46,7 @@ class LocalEntropies:
     def __init__(self, machine: Machine, patterns: Patterns, measure: Measure, volumes: AroundSection, device: str):
         self.machine, self.patterns, self.measure = machine, patterns, measure
         self.volumes, self.device = volumes, device
-        self.found: list[tuple[int, Part, Future]] = []
+        self.found: list[tuple[int, Part, xr.DataArray, Future]] = []
         self.worker = ThreadPoolExecutor(1)
         #: The thread that is measuring, while it is.
         self.measuring: int | None = None
@@ -67,30 +68,71 @@ class LocalEntropies:
 
     def check(self) -> None:
         """Raise Unmeasured where a measurement has failed."""
-        for _, _, future in self.found:
+        for *_, future in self.found:
             if future.done() and (error := future.exception()):
                 raise Unmeasured(error) from error
 
     def watch(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
         """Measure around these configurations, later."""
-        numbers = np.arange(1, weights.shape[3] + 1)
+        first = 1
         if centre is not None:
             centre = centre[:, :, :, None]
             weights = np.concatenate([centre, weights], axis=3) if self.volumes.replicas else centre
-            numbers = np.arange(weights.shape[3])
+            first = 0
+        references = self._references(part, weights, first)
+        self.found.append((sweeps, part, references, self.worker.submit(self._measure, references)))
+
+    def _references(self, part: Part, weights: np.ndarray, first: int) -> xr.DataArray:
+        """Weights (instances, grid, chains, references, weights) with their coordinates; ``first`` is the number of the first."""
         grid = Grid.of(self.measure)
         axes, lengths = grid.axes, grid.shape
-        references = xr.DataArray(
+        return xr.DataArray(
             weights.reshape(len(weights), *lengths, *weights.shape[2:]),
             {
                 "instance": np.arange(*part.instances),
                 **{name: list(values) for name, values in axes.items()},
                 "chain": np.arange(*part.chains),
-                "reference": numbers,
+                "reference": first + np.arange(weights.shape[3]),
             },
             ("instance", *axes, "chain", "reference", "weight"),
         )
-        self.found.append((sweeps, part, self.worker.submit(self._measure, references)))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What was shown so far, and measured of it: for `go_on`."""
+        arrays = {"volumes": np.array(len(self.found))}
+        for number, (sweeps, part, references, future) in enumerate(self.found):
+            where = [sweeps, *part.instances, *part.chains, int(references.reference[0])]
+            kept = {"where": np.array(where), "weights": references.values}
+            if future.done() and not future.exception():
+                kept |= {name: future.result()[name].values for name in KEPT}
+            arrays |= {f"volume{number}_{name}": array for name, array in kept.items()}
+        return arrays
+
+    def go_on(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take what `arrays` gave, and measure what was not."""
+        for number in range(int(arrays.get("volumes", 0))):
+            prefix = f"volume{number}_"
+            kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            sweeps, i0, i1, c0, c1, first = kept["where"].tolist()
+            part, weights = Part((i0, i1), (c0, c1)), kept["weights"]
+            flat = weights.reshape(len(weights), -1, *weights.shape[-3:])
+            references = self._references(part, flat, first)
+            if KEPT[0] in kept:
+                future: Future = Future()
+                future.set_result(self._measured(references, kept))
+            else:
+                future = self.worker.submit(self._measure, references)
+            self.found.append((sweeps, part, references, future))
+
+    def _measured(self, references: xr.DataArray, kept: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """What `_measure` has given before."""
+        distance = np.atleast_1d(np.array(listed(self.volumes.distance), float))
+        coordinates = {**references.coords, "distance": ("distance", distance, attributes("distance"))}
+        dims = (*references.dims[:-1], "distance")
+        variables = {
+            name: (dims if kept[name].ndim > 1 else ("distance",), kept[name], attributes(name)) for name in KEPT
+        }
+        return xr.Dataset(variables, coordinates)
 
     def _measure(self, references: xr.DataArray) -> xr.Dataset:
         self.measuring = threading.get_ident()
@@ -105,12 +147,12 @@ class LocalEntropies:
         self.worker.shutdown()
         self.check()
         draws = []
-        for sweeps in sorted({sweeps for sweeps, _, _ in self.found}):
-            pieces = [future.result() for at, _, future in self.found if at == sweeps]
+        for sweeps in sorted({sweeps for sweeps, *_ in self.found}):
+            pieces = [future.result() for at, *_, future in self.found if at == sweeps]
             draws.append(cast(xr.Dataset, xr.combine_by_coords(pieces, data_vars="all", combine_attrs="override")))
         along: list[Hashable] = [name for name in KEPT if name != "entropy_bound"]
         data = xr.concat(draws, "volume_draw", data_vars=along, combine_attrs="override")
-        data = data.assign_coords(volume_sweep=("volume_draw", sorted({sweeps for sweeps, _, _ in self.found})))
+        data = data.assign_coords(volume_sweep=("volume_draw", sorted({sweeps for sweeps, *_ in self.found})))
         data.volume_sweep.attrs, data.reference.attrs = attributes("volume_sweep"), attributes("reference")
         data.attrs = {}
         return data

@@ -12,6 +12,7 @@ from pydantic import Field
 from gpumc.errors import RunError
 from gpumc.machines import Machine
 from gpumc.patterns import Patterns
+from gpumc.sweeps.checkpoints import Checkpoint
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.sections import MachineSection, PatternsSection, Section
 from gpumc.sweeps.sections.keys import wanted
@@ -117,9 +118,14 @@ class RunConfig(Section):
         )
 
     def run(
-        self, task: Task, device: str, progress: Callable[[int, int], None] | None, patterns_digest: str | None
+        self,
+        task: Task,
+        device: str,
+        progress: Callable[[int, int], None] | None,
+        patterns_digest: str | None,
+        checkpoint: Checkpoint | None = None,
     ) -> xr.Dataset:
-        """Do one task; the config and the task are plain data, and it can be done anywhere.
+        """Do one task, or go on from its ``checkpoint``; the config and the task are plain data, and it can be done anywhere.
 
         ``progress`` is told the units of work that are done, and all. Raises RunError where the patterns do not have ``patterns_digest``.
         """

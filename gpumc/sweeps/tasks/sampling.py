@@ -21,6 +21,7 @@ from gpumc.messages import BeliefPropagation
 from gpumc.sampling import sample
 from gpumc.sampling.samplers import default_sampler
 from gpumc.sampling.stepping import check_measure
+from gpumc.sweeps.checkpoints import Checkpoint
 from gpumc.sweeps.explanations import refusal
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.sections import LossSection, MeasureSection, SamplerSection, VolumesSection
@@ -110,7 +111,12 @@ class Sampling(RunConfig):
         return FULL_COUNTS if self.loss.counts else FULL_LOSSES
 
     def run(
-        self, task: Task, device: str, progress: Callable[[int, int], None] | None, patterns_digest: str | None
+        self,
+        task: Task,
+        device: str,
+        progress: Callable[[int, int], None] | None,
+        patterns_digest: str | None,
+        checkpoint: Checkpoint | None = None,
     ) -> xr.Dataset:
         """See `RunConfig`. Raises Unmeasured where local entropies fail."""
         clock = time.monotonic()
@@ -121,6 +127,9 @@ class Sampling(RunConfig):
             entropies = None
             if volumes:
                 entropies = beside.enter_context(LocalEntropies(machine, patterns, measure, volumes, device))
+                if checkpoint:
+                    entropies.go_on(checkpoint.kept())
+                    checkpoint.beside = entropies.arrays
             data = sample(
                 machine,
                 patterns,
@@ -136,6 +145,7 @@ class Sampling(RunConfig):
                 progress=_both(progress, entropies),
                 watch=entropies.watch if entropies else None,
                 watch_every=(volumes.every if volumes else None) or sampler.sweeps,
+                keeper=checkpoint,
             )
             if entropies:
                 try:

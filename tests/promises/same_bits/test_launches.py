@@ -195,4 +195,4 @@ def test_an_exception_in_sampling_ends_the_measuring_beside_it(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run()
     assert threading.active_count() == before
-    assert all(future.done() for _, _, future in beside.found)
+    assert all(future.done() for *_, future in beside.found)

@@ -32,6 +32,37 @@ def test_weights_of_another_program(file):
         assert f"{value:.4g}" in done["out"]
 
 
+def test_relu_units(tmp_path, monkeypatch):
+    """Their volumes, by belief propagation, are in the table, too; those of tanh units are not."""
+    monkeypatch.chdir(tmp_path)
+    machine = gpumc.TreeCommittee(14, k=2, activation="relu")
+    patterns = gpumc.teacher_patterns(machine, 0.5, seed=1)
+    measure = gpumc.Gibbs(gpumc.ErrorCount(), beta=gpumc.Ramp(1, 8))
+    data = gpumc.sample(machine, patterns, measure, chains=1, burn_in=99, sweeps=1, every=1, seed=1, device="numpy")
+    np.savez("mine.npz", xi=patterns.xi[0], labels=patterns.labels[0], weights=data.weights.values.reshape(1, -1))
+    words = [
+        "flatness",
+        "mine.npz",
+        "--machine",
+        "tree-committee",
+        "--k",
+        "2",
+        "--device",
+        "numpy",
+        "--distance",
+        "0.2",
+    ]
+    done = outcome([*words, "--activation", "relu", "-o", "flat.h5"])
+    assert done["status"] == 0, done
+    found = gpumc.open_run("flat.h5")
+    alone = gpumc.local_entropy(machine, patterns, data.weights.values.reshape(1, -1), distance=0.2, device="numpy")
+    assert found.converged.all()
+    np.testing.assert_allclose(found.log_volume.values.ravel(), alone.log_volume.values.ravel(), atol=1e-12)
+    smooth = outcome([*words, "--weights", "spherical", "--activation", "tanh"])
+    assert smooth["status"] == 0, smooth
+    assert "log_volume" not in smooth["out"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -54,6 +54,20 @@ def test_volumes_count_errors_under_any_loss():
     assert config.volumes.distance == 0.1
 
 
+@pytest.mark.parametrize("weights", ["binary", "spherical"])
+def test_volumes_around_relu_units(weights):
+    wide = [
+        f'machine.weights="{weights}"',
+        'machine.activation="relu"',
+        "machine.k=2",
+        "machine.n=18",
+        "volumes.distance=0.1",
+    ]
+    config = read_config(GOOD, wide)
+    assert config.machine.machine(18, 2).activation == "relu"
+    assert config.volumes.distance == 0.1
+
+
 def test_overrides():
     config = read_config(GOOD, ["sampler.sweeps=100", "name=other", "measure.beta=[1.0, 3.0]", "patterns.seed = 5"])
     assert (config.sampler.sweeps, config.name, config.measure.beta, config.patterns.seed) == (
@@ -76,7 +90,7 @@ def test_overrides():
         (
             "k = 3\n",
             "kay = 3\n",
-            ["[machine] kay", "unknown key", "allowed: activation, k, kind, n, output, slope, weights"],
+            ["[machine] kay", "unknown key", "allowed: activation, decay, k, kind, n, output, slope, weights"],
         ),
         ("n = 27", "n = 27.5", ["[machine] n = 27.5", "whole number"]),
         ("n = 27", "n = true", ["[machine] n = True"]),
@@ -127,7 +141,7 @@ def test_overrides():
         (
             "k = 3\n",
             'k = 3\nweights = "spherical"\nactivation = "tanh"\n[volumes]\ndistance = 0.1\n',
-            ["for sign units", "has tanh units"],
+            ["for sign and relu units", "has tanh units"],
         ),
         ("chains = 4", 'chains = 4\nkind = "hmc"', ["binary weights", "'hmc'", "heat-bath"]),
         ('name = "test"', 'name = "../test"', ["name"]),

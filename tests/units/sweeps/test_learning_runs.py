@@ -154,6 +154,24 @@ def test_flatness_of_what_is_learned(tmp_path):
     assert (point.local_energy > 0).any()
 
 
+def test_hessians_at_a_runs_own_slope_and_gamma(config_file, tmp_path):
+    """Runs on a ramp end at different epochs, and so at different slopes."""
+    ramps = "slope={start=1.0, stop=5.0}, gamma={start=1.0, stop=3.0}"
+    learner = f"learner={{kind='cross-entropy-sgd', rate=3.0, batch=9, epochs=200, starts=3, {ramps}}}"
+    data = gpumc.open_run(run(config_file, tmp_path / "out", [learner, "flatness={full=true}"]).merged).sel(reference=1)
+    assert len(np.unique(data.final_slope)) > 2
+    np.testing.assert_allclose(data.final_slope, 1 + 4 * (data.steps - 1) / 199)
+    patterns = gpumc.random_patterns(MACHINE, 0.6, 2, seed=3)
+    stacked = data.stack(each=("instance", "start"))
+    for number in range(stacked.sizes["each"]):
+        one = stacked.isel(each=number)
+        instance, own = int(one.instance), gpumc.CrossEntropy(float(one.final_gamma))
+        seen = gpumc.Patterns(patterns.xi[instance], patterns.labels[instance])
+        alone = flatness.hessian(MACHINE, seen, one.weights.values, own, slope=float(one.final_slope), device="cpu")
+        np.testing.assert_allclose(one.own_largest_eigenvalue, alone.largest_eigenvalue.item(), rtol=1e-9)
+        np.testing.assert_allclose(one.own_smallest_eigenvalue, alone.smallest_eigenvalue.item(), rtol=1e-9)
+
+
 def test_replicas_of_a_part_have_the_numbers_of_the_whole():
     patterns = gpumc.random_patterns(MACHINE, 0.6, 2, seed=3)
     settings = {"starts": 3, "seed": 5, "device": "numpy"}

@@ -56,6 +56,7 @@ ENUMERATED = [
     (gpumc.TreeCommittee(21, 3), 0.01),
     (gpumc.TreeParity(21, 3), 0.01),
     (gpumc.FullCommittee(7, 3), 0.011),
+    (gpumc.TreeCommittee(20, 4, activation="relu"), 0.01),
 ]
 
 

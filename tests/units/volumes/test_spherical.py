@@ -178,9 +178,9 @@ def test_bad_references_leave_the_good_ones():
     ("machine", "call", "words"),
     [
         (
-            gpumc.TreeCommittee(8, k=2, weights="spherical", activation="relu"),
+            gpumc.TreeCommittee(8, k=2, weights="spherical", activation="tanh"),
             {},
-            "for sign units, and .* has relu units",
+            "for sign and relu units, and .* has tanh units",
         ),
         (spherical(9), {"method": "ti"}, "thermodynamic integration needs binary weights"),
     ],

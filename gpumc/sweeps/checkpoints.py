@@ -1,0 +1,106 @@
+"""Checkpoints of a running task: all that the rest of it depends on, every so often, from which the same command goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from gpumc.errors import Damaged, Ended, RunError, first_line
+from gpumc.results.files import replacing
+
+#: Seconds between two checkpoints of a task.
+EVERY = 120.0
+#: Set where this process is asked to end: the running task writes a checkpoint and raises Ended.
+ENDING = threading.Event()
+LABEL = "label"
+
+
+class Checkpoint:
+    """Two files of one task, the last one and the one before; see `gpumc.keeping.Keeper`.
+
+    ``label`` says of which task they are, and by which kernels; files of another are left out. ``beside`` gives arrays of others that are
+    kept with the task's own.
+    """
+
+    def __init__(self, path: Path, label: str, every: float = EVERY):
+        self.path, self.label, self.every = path, label, every
+        self.beside: Callable[[], Mapping[str, np.ndarray]] = dict
+        self.last = time.monotonic()
+
+    @property
+    def previous(self) -> Path:
+        """The one before."""
+        return self.path.with_suffix(".before.npz")
+
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return ENDING.is_set() or time.monotonic() - self.last >= self.every
+
+    def keep(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write a checkpoint; a disk that is full is warned of, as the task itself can go on. Raises Ended where the process is asked to
+        end."""
+        try:
+            self._write({**arrays, **self.beside(), LABEL: np.array(self.label)})
+        except RunError as error:
+            warnings.warn(f"no checkpoint was kept: {error}", stacklevel=2)
+        self.last = time.monotonic()
+        if ENDING.is_set():
+            raise Ended
+
+    def kept(self) -> dict[str, np.ndarray]:
+        """The last checkpoint that is whole; nothing where there is none. One that is damaged is set aside, and warned of."""
+        for path in (self.path, self.previous):
+            try:
+                arrays = _read(path)
+            except FileNotFoundError:
+                continue
+            except Damaged as error:
+                aside = path.with_suffix(".broken")
+                os.replace(path, aside)
+                warnings.warn(f"{path} was damaged ({error}) and is now {aside.name}", stacklevel=2)
+                continue
+            if str(arrays.pop(LABEL, "")) == self.label:
+                return arrays
+        return {}
+
+    def remove(self) -> None:
+        """Delete both: the task has its shard."""
+        for path in (self.path, self.previous):
+            path.unlink(missing_ok=True)
+
+    def _write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        fresh = self.path.with_suffix(".new.npz")
+        with replacing(fresh) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(self.path, self.previous)
+        os.replace(fresh, self.path)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a checkpoint, each with its CRC checked. Raises FileNotFoundError, and Damaged for what is no whole checkpoint."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        EOFError,
+        KeyError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
+        raise Damaged(first_line(error)) from None
