@@ -131,16 +131,7 @@ class Learning(RunConfig):
         coordinates = {"instance": np.arange(*task.instances), "start": np.arange(*task.chains)}
         if learner.replicas > 1:
             coordinates["replica"] = np.arange(learner.replicas)
-        attributes = {
-            "seed": self.seed,
-            "n": task.n,
-            "k": task.k,
-            "machine": machine.kind,
-            "weights": machine.weights,
-            "learner": learner.kind,
-            "starts": self.learner.starts,
-            "patterns": self.patterns.kind,
-        }
+        attributes = self.attributes(task) | {"learner": learner.kind, "starts": self.learner.starts}
         arrays = ARRAYS | {"weights": np.dtype(machine.weight_kind.dtype).kind}
         return Content(arrays, coordinates, {"weight": machine.weight_count}, attributes)
 

@@ -131,6 +131,12 @@ class RunConfig(Section):
         """
         raise NotImplementedError
 
+    def attributes(self, task: Task) -> dict[str, Any]:
+        """Of the shard of every kind of ``task``."""
+        machine = self.machine.machine(task.n, task.k)
+        described = {"machine": machine.kind, "weights": machine.weights, "patterns": self.patterns.kind}
+        return {"seed": self.seed, "n": task.n, "k": task.k, **described}
+
     def content(self, task: Task) -> Content:
         """What the shard of ``task`` contains."""
         raise NotImplementedError

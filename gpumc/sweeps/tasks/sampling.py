@@ -168,17 +168,8 @@ class Sampling(RunConfig):
             "sweep": (np.arange(sampler.sweeps // sampler.every) + 1) * sampler.every,
             **{name: np.array(v) for name, v in Grid.of(self.measure.measure(self.loss, task.replicas)).axes.items()},
         }
-        attributes = {
-            "seed": self.seed,
-            "n": task.n,
-            "k": task.k,
-            "machine": machine.kind,
-            "weights": machine.weights,
-            "burn_in": sampler.burn_in,
-            "replicas": task.replicas,
-            "loss": self.loss.kind,
-            "patterns": self.patterns.kind,
-        }
+        own = {"burn_in": sampler.burn_in, "replicas": task.replicas, "loss": self.loss.kind}
+        attributes = self.attributes(task) | own
         arrays = ARRAYS | {"weights": np.dtype(machine.weight_kind.dtype).kind}
         return Content(arrays, coordinates, {"weight": machine.weight_count}, attributes)
 
