@@ -10,8 +10,9 @@ from types import ModuleType
 
 PATH = Path(__file__).with_name("api.json")
 
-#: Functions of matrices that the package calls.
+#: Functions of matrices, and Fourier transforms, that the package calls.
 LINALG = ("eigh", "eigvalsh", "inv", "solve")
+FFT = ("irfft", "rfft")
 
 
 def signature_of(function) -> str | None:
@@ -48,11 +49,12 @@ def main() -> None:
         "version": cupy.__version__,
         "cupy": names_of(cupy, cupy.ufunc),
         "cupy.linalg": {name: entry for name, entry in names_of(cupy.linalg, cupy.ufunc).items() if name in LINALG},
+        "cupy.fft": {name: entry for name, entry in names_of(cupy.fft, cupy.ufunc).items() if name in FFT},
         "cupyx.scipy.special": names_of(cupyx.scipy.special, cupy.ufunc),
         "ndarray": sorted(dir(cupy.ndarray)),
     }
     lines = [f'"{part}": ' + json.dumps(api[part]) for part in ("version", "ndarray")]
-    for part in ("cupy", "cupy.linalg", "cupyx.scipy.special"):
+    for part in ("cupy", "cupy.linalg", "cupy.fft", "cupyx.scipy.special"):
         entries = ",\n".join(f'"{name}": {json.dumps(entry)}' for name, entry in api[part].items())
         lines.append(f'"{part}": {{\n{entries}\n}}')
     PATH.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -23,7 +23,7 @@ from tests.promises.cuda.streams import current_device, launch, wait
 API = json.loads(Path(__file__).with_name("api.json").read_text())
 CUPY = API["cupy"]
 #: What computes the functions of a module.
-COMPUTED = {"cupy": np, "cupy.linalg": np.linalg, "cupyx.scipy.special": scipy.special}
+COMPUTED = {"cupy": np, "cupy.linalg": np.linalg, "cupy.fft": np.fft, "cupyx.scipy.special": scipy.special}
 
 #: Launches of one call, where they are not one.
 LAUNCHES = {
@@ -42,6 +42,9 @@ LAUNCHES = {
     "cupy.linalg.eigvalsh": 5,
     "cupy.linalg.inv": 8,
     "cupy.linalg.solve": 6,
+    # cuFFT's transform after a copy, and what normalises an inverse
+    "cupy.fft.rfft": 2,
+    "cupy.fft.irfft": 3,
 }
 #: Functions that wait for the device.
 WAITS = ("delete", "flatnonzero", "unique")
@@ -70,7 +73,7 @@ def named(name: str, module: str = "cupy") -> Any:
         return computed
     if entry["kind"] == "ufunc":
         return UFunc(name, entry, computed)
-    return wrapped(f"{module}.{name}" if module == "cupy.linalg" else name, entry["signature"], computed)
+    return wrapped(f"{module}.{name}" if module in ("cupy.linalg", "cupy.fft") else name, entry["signature"], computed)
 
 
 class UFunc:

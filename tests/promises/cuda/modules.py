@@ -77,6 +77,7 @@ def install() -> None:
     own = {"ndarray": functions.ndarray, "RawModule": raw.RawModule, "get_default_memory_pool": MemoryPool}
     module("cupy", __version__=version, __getattr__=attribute("cupy"), **constants, **own)
     module("cupy.linalg", __getattr__=attribute("cupy.linalg"))
+    module("cupy.fft", __getattr__=attribute("cupy.fft"))
     module("cupyx")
     module("cupyx.scipy")
     module("cupyx.scipy.special", __getattr__=attribute("cupyx.scipy.special"))
