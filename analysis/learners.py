@@ -137,6 +137,7 @@ def draw(results: dict[str, xr.Dataset], path: Path) -> None:
         ("local_energy", "strength", "strength of the noise of weights, $s$", r"local energy, $\delta E$"),
         ("noisy_error_rate", "eta", r"strength of the noise of inputs, $\eta$", "training error on noisy inputs"),
     )
+    highest = 1.0
     for number, (name, data) in enumerate(results.items()):
         style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "label": name}
         for panel, (quantity, dim, _, _) in zip((panels[0, 0], panels[0, 1], panels[1, 1]), curves, strict=True):
@@ -148,6 +149,7 @@ def draw(results: dict[str, xr.Dataset], path: Path) -> None:
             ends = float(data.smallest_eigenvalue.min()), float(data.largest_eigenvalue.max())
             at = np.linspace(ends[0] - 3 * width, ends[1] + 3 * width, 600)
             density = flatness.spectral_density(data, at, width=width).spectral_density.mean("run")
+            highest = max(highest, float(density.max()))
             panels[1, 0].plot(at, density, color=style["color"], linewidth=1.2, label=name)
     for panel, (_, _, across, up) in zip((panels[0, 0], panels[0, 1], panels[1, 1]), curves, strict=True):
         panel.set(xlabel=across, ylabel=up)
@@ -155,7 +157,7 @@ def draw(results: dict[str, xr.Dataset], path: Path) -> None:
         xlabel=r"eigenvalue of the Hessian, $\lambda$",
         ylabel=r"density, $\rho(\lambda)$",
         yscale="log",
-        ylim=(1e-2, 1e5),
+        ylim=(3e-6 * highest, 3 * highest),
     )
     panels[0, 0].legend(frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
