@@ -19,3 +19,13 @@ class Keeper(Protocol):
 
     def kept(self) -> dict[str, np.ndarray]:
         """What was kept last; nothing where the computation begins."""
+
+
+def marked(mark: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``arrays`` with ``mark`` before their names, so that they can be kept among others."""
+    return {mark + name: array for name, array in arrays.items()}
+
+
+def unmarked(mark: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of ``arrays`` those that were `marked`, under their own names."""
+    return {name.removeprefix(mark): array for name, array in arrays.items() if name.startswith(mark)}

@@ -62,8 +62,8 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu, numpy, cuda or cuda:<index>.")] = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value: --set sampler.sweeps=100.")] = None,
     checkpoint_every: Annotated[
-        float, typer.Option(min=0.0, help="Seconds between two checkpoints of a task.", metavar="SECONDS")
-    ] = 120.0,
+        float | None, typer.Option(min=0.0, help="Seconds between two checkpoints of a task [120].", metavar="SECONDS")
+    ] = None,
 ) -> None:
     """Run a config, or go on where it stopped."""
     from gpumc.errors import Stopped
@@ -74,10 +74,11 @@ def run(
         raise Stopped("stopped; the same command goes on where it stopped") from None
 
 
-def _run(config: Path, out: Path | None, device: str, overrides: list[str], checkpoint_every: float) -> None:
+def _run(config: Path, out: Path | None, device: str, overrides: list[str], checkpoint_every: float | None) -> None:
     from gpumc.cli.progress import progress
     from gpumc.device import choose
     from gpumc.errors import RunError
+    from gpumc.sweeps.checkpoints import EVERY
     from gpumc.sweeps.execution import execute, prepare
 
     folder = prepare(config, overrides, out)
@@ -87,7 +88,7 @@ def _run(config: Path, out: Path | None, device: str, overrides: list[str], chec
             f"gpumc: {broken.with_suffix('.h5').name} was damaged: set aside as {broken.name}, and done again", err=True
         )
     with progress(folder) as report:
-        execute(folder, chosen, report, checkpoint_every)
+        execute(folder, chosen, report, EVERY if checkpoint_every is None else checkpoint_every)
     typer.echo(f"data:    {folder.merged}")
     try:
         _draw(folder.path, folder.merged)

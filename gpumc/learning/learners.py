@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from gpumc.device import to_host
-from gpumc.keeping import Keeper
+from gpumc.keeping import Keeper, marked, unmarked
 from gpumc.learning.problems import LearningProblem, LearningState, error_counts, vote_error_rates
 from gpumc.machines import Machine
 
@@ -100,8 +100,8 @@ class EpochLearner(Learner):
         steps, errors = np.zeros((2, *state.active.shape), np.int64)
         lost = np.zeros_like(state.active)
         if keeper and (kept := keeper.kept()):
-            state.take(_named(kept, STATE))
-            curves = {name: list(np.moveaxis(curve, -1, 0)) for name, curve in _named(kept, CURVE).items()}
+            state.take(unmarked(STATE, kept))
+            curves = {name: list(np.moveaxis(curve, -1, 0)) for name, curve in unmarked(CURVE, kept).items()}
             steps, errors, lost = kept["steps"], kept["errors"], kept["lost"]
         while state.active.any() and state.epoch < self.epochs:
             with np.errstate(over="ignore", invalid="ignore"):  # of runs that diverge
@@ -124,16 +124,16 @@ class EpochLearner(Learner):
             if progress:
                 progress(state.epoch, self.epochs)
             if keeper and keeper.due():
-                so_far = {CURVE + name: np.stack(each, axis=-1) for name, each in curves.items()}
-                so_far |= {STATE + name: array for name, array in state.arrays().items()}
+                so_far = marked(STATE, state.arrays()) | marked(CURVE, _stacked(curves))
                 keeper.keep(so_far | {"steps": steps, "errors": errors, "lost": lost})
         _warn_of_divergence(lost, steps)
-        data = _learned(problem, state, errors, steps, {name: np.stack(each, axis=-1) for name, each in curves.items()})
+        data = _learned(problem, state, errors, steps, _stacked(curves))
         return data.assign({name: (("instance", "start"), values) for name, values in self.ended(steps).items()})
 
 
-def _named(kept: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in kept.items() if name.startswith(prefix)}
+def _stacked(curves: Mapping[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
+    """What was recorded after every epoch, with the epochs as the last dimension."""
+    return {name: np.stack(each, axis=-1) for name, each in curves.items()}
 
 
 def _warn_of_divergence(lost: np.ndarray, steps: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from gpumc.keeping import Keeper
+from gpumc.keeping import Keeper, marked, unmarked
 from gpumc.parts import Part
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.reports import Report
@@ -33,16 +33,19 @@ class Resuming:
             self._take(kept)
 
     def _take(self, kept: dict[str, np.ndarray]) -> None:
-        for field in fields(self.records):
-            array = getattr(self.records, field.name)
-            if array is not None:
-                array[:] = kept[RECORD + field.name]
+        for name, array in self._recorded().items():
+            array[:] = kept[RECORD + name]
         self.finished[:] = kept["finished"]
         first, last, begin, end = kept["current"].tolist()
         self.current = Part((first, last), (begin, end))
-        self.state = {name.removeprefix(STATE): kept[name] for name in kept if name.startswith(STATE)}
+        self.state = unmarked(STATE, kept)
         self.before = kept["counts_before"], int(kept["done_before"])
         self.report.done = int(kept["done"])
+
+    def _recorded(self) -> dict[str, np.ndarray]:
+        """The arrays of the records."""
+        arrays = {field.name: getattr(self.records, field.name) for field in fields(self.records)}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     def left(self, batches: Iterable[Part]) -> Iterator[Part]:
         """Of ``batches`` those that are not finished, in halves until the one that was kept is among them."""
@@ -82,10 +85,9 @@ class Resuming:
         if not self.keeper or not self.keeper.due():
             return
         assert self.current is not None
-        records = {RECORD + field.name: getattr(self.records, field.name) for field in fields(self.records)}
         self.keeper.keep(
-            {name: array for name, array in records.items() if array is not None}
-            | {STATE + name: array for name, array in state.arrays().items()}
+            marked(RECORD, self._recorded())
+            | marked(STATE, state.arrays())
             | {
                 "finished": self.finished,
                 "current": np.array([*self.current.instances, *self.current.chains]),

@@ -15,6 +15,7 @@ import xarray as xr
 from gpumc.device import choose
 from gpumc.errors import RunError
 from gpumc.grid import Grid
+from gpumc.keeping import marked, unmarked
 from gpumc.machines import Machine
 from gpumc.measures import Measure
 from gpumc.parts import Part
@@ -105,14 +106,13 @@ class LocalEntropies:
             kept = {"where": np.array(where), "weights": references.values}
             if future.done() and not future.exception():
                 kept |= {name: future.result()[name].values for name in KEPT}
-            arrays |= {f"volume{number}_{name}": array for name, array in kept.items()}
+            arrays |= marked(f"volume{number}_", kept)
         return arrays
 
     def go_on(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take what `arrays` gave, and measure what was not."""
         for number in range(int(arrays.get("volumes", 0))):
-            prefix = f"volume{number}_"
-            kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            kept = unmarked(f"volume{number}_", arrays)
             sweeps, i0, i1, c0, c1, first = kept["where"].tolist()
             part, weights = Part((i0, i1), (c0, c1)), kept["weights"]
             flat = weights.reshape(len(weights), -1, *weights.shape[-3:])

@@ -8,9 +8,10 @@ import gpumc
 from gpumc.device import choose
 from gpumc.errors import ConfigError
 from gpumc.parts import Part
-from gpumc.sampling.spheres.hmc import Potential, leapfrog
+from gpumc.sampling.spheres.hmc import Potential
 from gpumc.sampling.spheres.spaces import FreeSpace
 from gpumc.sampling.spheres.target import FreePull, Target
+from tests.promises.exact_distribution.test_spheres import runs_back_and_keeps_the_energy
 
 RNG = np.random.default_rng
 #: Chains of a comparison, which start independently and are looked at once: errors are over them.
@@ -148,24 +149,8 @@ def test_gradients(machine, centre):
 @machines
 @around
 def test_trajectories_run_back_and_keep_the_energy(machine, centre):
-    """Reversed momenta lead back; the energy's error is of second order in the step."""
     potential, x = potential_of(machine, centre)
-    v = RNG(8).normal(size=x.shape)
-    there, after, _ = leapfrog(potential, x, v, np.full(6, 0.05), 12)
-    back, before, _ = leapfrog(potential, there, -after, np.full(6, 0.05), 12)
-    np.testing.assert_allclose(back, x, atol=1e-10)
-    np.testing.assert_allclose(-before, v, atol=1e-10)
-
-    def whole(x, v):
-        kinetic = 0.5 * (v * v).sum(axis=(1, 2)).reshape(-1, potential.together).sum(axis=1)
-        return potential.value(x, potential.target.fields(x)) + kinetic
-
-    if machine is not RELU:  # whose gradient jumps
-        errors = []
-        for size in (0.04, 0.02):
-            end, velocity, _ = leapfrog(potential, x, v, np.full(6, size), round(0.4 / size))
-            errors.append(np.linalg.norm(whole(end, velocity) - whole(x, v)))
-        assert 3.2 < errors[0] / errors[1] < 5
+    runs_back_and_keeps_the_energy(machine, potential, x, RNG(8).normal(size=x.shape))
 
 
 def test_traced_is_explicit_integrated_out():
