@@ -2,18 +2,24 @@
 
     python -m benchmarks.learning [--n 999] [--starts 64] [--epochs 10] [--device auto]
 
-prints a table: epochs of a start a second, with one start and with many; for gradient descent also the part of the rate of plain matrix
-products of the same shapes that it reaches. PyTorch is timed where it is installed.
+prints a table: epochs of a start a second, with one start and with many, and of one start in a plain loop in PyTorch where that is
+installed; for gradient descent also the part of the rate of plain matrix products of the same shapes that it reaches.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
 import gpumc
+
+try:
+    import torch
+except ImportError:
+    torch = None
 
 
 def epochs_a_second(
@@ -44,14 +50,9 @@ def product_rate(machine: gpumc.TreeCommittee, starts: int, batch: int) -> float
     return rounds * 4 * starts * batch * machine.n / (time.perf_counter() - begun)
 
 
-def torch_epochs_a_second(machine: gpumc.TreeCommittee, patterns: gpumc.Patterns, epochs: int, batch: int) -> float:
-    """The same descent of one start as a plain loop in PyTorch; NaN where it is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return float("nan")
-    units = torch.tensor(patterns.xi[0].reshape(-1, machine.k, machine.fan_in), dtype=torch.float64)
-    labels = torch.tensor(patterns.labels[0], dtype=torch.float64)
+def torch_descents_a_second(machine: gpumc.TreeCommittee, patterns: gpumc.Patterns, epochs: int, batch: int) -> float:
+    """The same descent of one start as a plain loop in PyTorch: epochs a second."""
+    units, labels = torch_patterns(machine, patterns)
     weights = torch.randn(machine.k, machine.fan_in, dtype=torch.float64, requires_grad=True)
     descent = torch.optim.SGD([weights], lr=1.0, momentum=0.9)
     begun = time.perf_counter()
@@ -66,6 +67,32 @@ def torch_epochs_a_second(machine: gpumc.TreeCommittee, patterns: gpumc.Patterns
             with torch.no_grad():
                 weights *= (machine.fan_in**0.5) / weights.norm(dim=1, keepdim=True)
     return epochs / (time.perf_counter() - begun)
+
+
+def torch_least_actions_a_second(
+    machine: gpumc.TreeCommittee, patterns: gpumc.Patterns, epochs: int, rate: float
+) -> float:
+    """The same least action learning of one start as a plain loop in PyTorch: epochs a second."""
+    units, labels = torch_patterns(machine, patterns)
+    weights = torch.randn(machine.k, machine.fan_in, dtype=torch.float64)
+    begun = time.perf_counter()
+    for _ in range(epochs):
+        for m in torch.randperm(len(labels)).tolist():
+            fields = labels[m] * (weights * units[m]).sum(1)
+            votes = int(torch.sign(fields).sum())
+            if votes > 0:
+                continue
+            nearness = torch.where(fields < 0, -fields, torch.inf)
+            moved = torch.argsort(nearness)[: (1 - votes) // 2]
+            weights[moved] += rate * labels[m] * units[m][moved]
+            weights[moved] *= (machine.fan_in**0.5) / weights[moved].norm(dim=1, keepdim=True)
+    return epochs / (time.perf_counter() - begun)
+
+
+def torch_patterns(machine: gpumc.TreeCommittee, patterns: gpumc.Patterns) -> tuple[Any, Any]:
+    """The inputs (patterns, units, fan_in) and the labels as tensors."""
+    units = torch.tensor(patterns.xi[0].reshape(-1, machine.k, machine.fan_in), dtype=torch.float64)
+    return units, torch.tensor(patterns.labels[0], dtype=torch.float64)
 
 
 def main() -> None:
@@ -84,12 +111,15 @@ def main() -> None:
         alone, many = (
             epochs_a_second(machine, patterns, learner, starts, options.device) for starts in (1, options.starts)
         )
-        peer, part = "", ""
+        peer, part = float("nan"), ""
         if isinstance(learner, gpumc.CrossEntropySGD):
-            peer = f"{torch_epochs_a_second(machine, patterns, learner.epochs, learner.batch):.2f}"
             work = many * 4 * patterns.count * machine.n
             part = f"{work / product_rate(machine, options.starts, learner.batch):.2f}"
-        print(f"| {learner.kind} | {alone:.2f} | {many:.2f} | {many / alone:.1f} | {peer} | {part} |", flush=True)
+            if torch:
+                peer = torch_descents_a_second(machine, patterns, learner.epochs, learner.batch)
+        elif torch:
+            peer = torch_least_actions_a_second(machine, patterns, learner.epochs, learner.rate)
+        print(f"| {learner.kind} | {alone:.2f} | {many:.2f} | {many / alone:.1f} | {peer:.2f} | {part} |", flush=True)
 
 
 if __name__ == "__main__":

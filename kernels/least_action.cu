@@ -5,12 +5,22 @@
 
 // Sums have so many parts, which are added pairwise, so that their bits do not depend on the number of lanes.
 constexpr int PARTS = 32;
-constexpr int SHARE = PARTS / LANES;
 
 #ifdef REAL
 typedef double input_t;
 #else
 typedef int8 input_t;
+#endif
+
+#ifndef __CUDACC__
+// Four numbers, in whatever vectors the processor has.
+typedef double Four __attribute__((vector_size(32)));
+
+inline Four loaded(const double* numbers) {
+    Four four;
+    __builtin_memcpy(&four, numbers, sizeof four);
+    return four;
+}
 #endif
 
 // The weight of a state.
@@ -22,18 +32,45 @@ __device__ inline double weight_of(double state) {
 #endif
 }
 
+// Terms of the overlap of a unit's weights with its inputs, and of the square of its states: one, or PARTS from i on.
+struct Overlap {
+    const double* states;
+    const input_t* inputs;
+    __device__ double operator()(int64 i) const { return weight_of(states[i]) * (double)inputs[i]; }
+};
+
+struct Square {
+    const double* states;
+    __device__ double operator()(int64 i) const { return states[i] * states[i]; }
+};
+
 // Together: the sum of term(i), i < count, for all.
-template <class F> __device__ inline double sum_of(int64 count, F term) {
-    double part[PARTS];
-    for (int j = 0; j < SHARE; ++j) part[j] = 0.0;
+template <class Terms> __device__ inline double sum_of(int64 count, Terms term) {
     int64 first = 0;
-    for (; first + PARTS <= count; first += PARTS)
-        for (int j = 0; j < SHARE; ++j) part[j] += term(first + j * LANES + lane());
-    for (int j = 0; j < SHARE; ++j)
-        if (first + j * LANES + lane() < count) part[j] += term(first + j * LANES + lane());
-    for (int half = SHARE / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; ++j) part[j] += part[j + half];
-    return lane_sum(part[0]);
+#ifdef __CUDACC__
+    double part = 0.0;
+    for (; first + PARTS <= count; first += PARTS) part += term(first + lane());
+    if (first + lane() < count) part += term(first + lane());
+    return lane_sum(part);
+#else
+    Four part[PARTS / 4] = {};
+    double terms[2 * PARTS] = {};
+    for (; first + PARTS <= count; first += PARTS) {
+        for (int j = 0; j < PARTS; ++j) terms[j] = term(first + j);
+        for (int g = 0; g < PARTS / 4; ++g) part[g] += loaded(terms + 4 * g);
+    }
+    // The rest, and zeros behind it, which change no part, as none is -0.
+    int64 used = count - first;
+    if (count >= PARTS) {
+        for (int j = 0; j < PARTS; ++j) terms[j] = term(count - PARTS + j);
+        used = PARTS;
+    } else
+        for (int64 i = 0; i < count; ++i) terms[i] = term(i);
+    for (int g = 0; g < PARTS / 4; ++g) part[g] += loaded(terms + used - (count - first) + 4 * g);
+    for (int half = PARTS / 8; half > 0; half /= 2)
+        for (int g = 0; g < half; ++g) part[g] += part[g + half];
+    return (part[0][0] + part[0][2]) + (part[0][1] + part[0][3]);
+#endif
 }
 
 // Together: add `step` times the inputs to the states of a unit, and bring them back to its sphere, or to at most `limit`.
@@ -47,7 +84,7 @@ __device__ inline void move(double* state, const input_t* input, int64 fan_in, d
     (void)limit;
     for_range(0, fan_in, [&](int64 i) { state[i] += step * (double)input[i]; });
     lane_sync();
-    const double square = sum_of(fan_in, [&](int64 i) { return state[i] * state[i]; });
+    const double square = sum_of(fan_in, Square{state});
     const double factor = square_root((double)fan_in / square);
     for_range(0, fan_in, [&](int64 i) { state[i] *= factor; });
 #endif
@@ -71,7 +108,7 @@ extern "C" __global__ void epoch(int64 begin, int64 end, double* states, const i
             for (int64 unit = 0; unit < units; ++unit) {
                 const double* own = state + unit * fan_in;
                 const input_t* seen = input + unit * fan_in % n;
-                const double total = sum_of(fan_in, [&](int64 i) { return weight_of(own[i]) * (double)seen[i]; });
+                const double total = sum_of(fan_in, Overlap{own, seen});
                 if (lane() == 0) field[unit] = label * total;
                 sum += label * (total > 0.0 ? 1.0 : -1.0) > 0.0 ? 1 : -1;
             }

@@ -11,7 +11,7 @@ import numpy as np
 from gpumc.device import Device, array_module, to_host
 from gpumc.device.constants import Stream
 from gpumc.device.philox import random_normals
-from gpumc.inputs import unit_inputs
+from gpumc.inputs import preactivations, unit_inputs
 from gpumc.machines import Machine
 from gpumc.parts import Part
 from gpumc.patterns import Patterns
@@ -157,11 +157,13 @@ def vote_error_rates(problem: LearningProblem, weights: np.ndarray, patterns: Pa
 
 def _stabilities(problem: LearningProblem, weights: np.ndarray, patterns: Patterns) -> Iterator[np.ndarray]:
     """Of each instance, (rows, M), its weights being one row behind the other."""
-    machine, made = problem.machine, problem.instances
-    for row, xi, labels in zip(weights, patterns.xi[made], patterns.labels[made], strict=True):
-        flat = row.reshape(-1, machine.weight_count)
-        outputs = machine.outputs(machine.preactivations(flat, problem.device.asarray(xi)))
-        yield outputs * problem.device.asarray(labels)
+    machine = problem.machine
+    learned = patterns is problem.patterns  # these have inputs and labels on the device already
+    for instance, row in zip(range(*problem.made.instances), weights, strict=True):
+        place = instance - problem.made.instances[0]
+        inputs = problem.unit_inputs[place] if learned else unit_inputs(problem.device, machine, patterns.xi[instance])
+        labels = problem.labels[place] if learned else problem.device.asarray(patterns.labels[instance])
+        yield machine.outputs(preactivations(row.reshape(-1, machine.k, machine.fan_in), inputs)) * labels
 
 
 def signs(states: np.ndarray) -> np.ndarray:
