@@ -17,11 +17,9 @@ from gpumc.device import kernel
 from gpumc.device.philox import site_orders
 from gpumc.errors import ConfigError
 from gpumc.learning.learners import EpochLearner
-from gpumc.learning.problems import STARTS, LearningProblem, LearningState, begins_together
+from gpumc.learning.problems import STARTS, LearningProblem, LearningState, begins_together, pairwise_sum
 from gpumc.machines import Machine, require_fixed_norm
 
-#: Parts of a sum, which are added pairwise (kernels/least_action.cu).
-PARTS = 32
 #: The kernel's arguments behind states and inputs.
 SIGNATURE = (
     *("const int8*", "const int32*", "const uint8*", "float64*"),
@@ -213,14 +211,3 @@ def _learn(states: np.ndarray, inputs: np.ndarray, label: float, rate: float, li
     if spherical:
         moved *= np.sqrt(moved.shape[1] / pairwise_sum(moved * moved))[:, None]
     states[walker, unit] = moved if spherical else np.clip(moved, -limit, limit)
-
-
-def pairwise_sum(terms: np.ndarray) -> np.ndarray:
-    """Sums (...) of ``terms`` (..., count) with the bits that kernels/least_action.cu gives them."""
-    parts = np.zeros((*terms.shape[:-1], PARTS))
-    for first in range(0, terms.shape[-1], PARTS):
-        block = terms[..., first : first + PARTS]
-        parts[..., : block.shape[-1]] += block
-    for half in (16, 8, 4, 2, 1):
-        parts = parts[..., :half] + parts[..., half : 2 * half]
-    return parts[..., 0]

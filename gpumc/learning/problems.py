@@ -17,6 +17,8 @@ from gpumc.parts import Part
 from gpumc.patterns import Patterns
 from gpumc.weights import LARGEST
 
+#: Parts of a sum, which are added pairwise (kernels/least_action.cu).
+PARTS = 32
 #: How replicas begin.
 STARTS = ("auto", "independent", "common")
 #: The standard deviation of the noise between replicas that begin near one draw, in units of a weight's.
@@ -114,10 +116,17 @@ class LearningState:
         """Weights (instances, starts, replicas, weights) on the device: float64."""
         return self.states if machine.continuous else signs(self.states)
 
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean state of the replicas (instances, starts, weights), with the same bits on every device."""
+        total = self.states[:, :, 0]
+        for replica in range(1, self.replicas):
+            total = total + self.states[:, :, replica]
+        return total / self.replicas
+
     def centre(self, machine: Machine) -> np.ndarray:
         """The mean state of the replicas as weights (instances, starts, weights): on the spheres where weights are, or its signs."""
-        mean = self.states.mean(axis=2)
-        return machine.normalised(mean) if machine.continuous else signs(mean)
+        return on_spheres(machine, self.mean) if machine.continuous else signs(self.mean)
 
     def drop(self, problem: LearningProblem) -> np.ndarray:
         """Which active runs, bool (instances, starts), have weights that are no numbers any more, or beyond `LARGEST`: they end, and all
@@ -132,9 +141,9 @@ class LearningState:
     def attract(self, problem: LearningProblem, pull: float) -> None:
         """Bring the replicas of active runs nearer to their mean, by the part ``pull`` of their distance from it."""
         xp, active = array_module(self.states), problem.device.asarray(self.active)[:, :, None, None]
-        moved = self.states + pull * (self.states.mean(axis=2, keepdims=True) - self.states)
+        moved = self.states + pull * (self.mean[:, :, None] - self.states)
         if problem.machine.continuous:
-            moved = problem.machine.normalised(moved)
+            moved = on_spheres(problem.machine, moved)
         self.states = xp.where(active, moved, self.states)
 
 
@@ -164,6 +173,29 @@ def _stabilities(problem: LearningProblem, weights: np.ndarray, patterns: Patter
         inputs = problem.unit_inputs[place] if learned else unit_inputs(problem.device, machine, patterns.xi[instance])
         labels = problem.labels[place] if learned else problem.device.asarray(patterns.labels[instance])
         yield machine.outputs(preactivations(row.reshape(-1, machine.k, machine.fan_in), inputs)) * labels
+
+
+def on_spheres(machine: Machine, weights: np.ndarray) -> np.ndarray:
+    """Weights (..., weights) with each unit brought to its sphere, if it has one, with the same bits on every device."""
+    if not machine.spherical:
+        return weights
+    units = weights.reshape(*weights.shape[:-1], machine.k, machine.fan_in)
+    square = pairwise_sum(units * units)[..., None]
+    xp = array_module(weights)
+    factor = xp.sqrt(machine.fan_in / xp.where(square > 0, square, 1))
+    return (units * factor).reshape(weights.shape)
+
+
+def pairwise_sum(terms: np.ndarray) -> np.ndarray:
+    """Sums (...) of ``terms`` (..., count) with the bits that kernels/least_action.cu gives them, on every device."""
+    xp = array_module(terms)
+    parts = xp.zeros((*terms.shape[:-1], PARTS))
+    for first in range(0, terms.shape[-1], PARTS):
+        block = terms[..., first : first + PARTS]
+        parts[..., : block.shape[-1]] += block
+    for half in (16, 8, 4, 2, 1):
+        parts = parts[..., :half] + parts[..., half : 2 * half]
+    return parts[..., 0]
 
 
 def signs(states: np.ndarray) -> np.ndarray:

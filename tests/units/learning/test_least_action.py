@@ -7,8 +7,7 @@ import gpumc
 from gpumc.device import choose
 from gpumc.device.philox import site_orders
 from gpumc.errors import ConfigError
-from gpumc.learning.least_action import pairwise_sum
-from gpumc.learning.problems import LearningProblem
+from gpumc.learning.problems import LearningProblem, pairwise_sum
 
 MACHINES = [
     gpumc.TreeCommittee(45, k=3, weights="spherical"),
