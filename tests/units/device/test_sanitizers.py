@@ -37,6 +37,7 @@ ON_A_GPU = (
     "tests/promises/same_bits/test_counts.py::test_twins",
     "tests/units/device/test_philox.py",
     "tests/promises/exact_distribution/test_spheres.py::test_slopes_of_the_kernel",
+    "tests/units/learning/test_least_action.py::test_the_same_bits",
 )
 
 
