@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from gpumc.errors import Damaged, Ended, RunError, first_line
-from gpumc.results.files import replacing
+from gpumc.results.files import load, replacing, save
 
 #: Seconds between two checkpoints of a task.
 EVERY = 120.0
@@ -72,9 +73,26 @@ class Checkpoint:
                 return arrays
         return {}
 
+    def finished(self, part: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+        """A ``part`` of the task that takes long and is made as a whole: what was kept of it, else what ``make`` gives, which is kept.
+        Raises Ended where the process is asked to end."""
+        path = self.path.with_suffix(f".{part}.h5")
+        with contextlib.suppress(RunError):  # what is not there, damaged or of another task is made
+            kept = load(path, self.label)
+            assert isinstance(kept, xr.Dataset)
+            return kept
+        data = make()
+        try:
+            save(data, path, self.label)
+        except RunError as error:
+            warnings.warn(f"{part} was not kept: {error}", stacklevel=2)
+        if ENDING.is_set():
+            raise Ended
+        return data
+
     def remove(self) -> None:
-        """Delete both: the task has its shard."""
-        for path in (self.path, self.previous):
+        """Delete all: the task has its shard."""
+        for path in (self.path, self.previous, *self.path.parent.glob(f"{self.path.stem}.*.h5")):
             path.unlink(missing_ok=True)
 
     def _write(self, arrays: Mapping[str, np.ndarray]) -> None:

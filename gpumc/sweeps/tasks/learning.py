@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gpumc.device import choose
 from gpumc.errors import GpumcError
 from gpumc.flatness import hessian, summary
 from gpumc.learning import learn
@@ -84,7 +85,8 @@ class Learning(RunConfig):
         machine, learner = self.machine.machine(task.n, task.k), self.learner.at(task.point)
         patterns, runs = self.patterns_of(task, machine, patterns_digest), math.prod(task.part.size)
         told = (lambda done, total: progress(done * runs, total * runs)) if progress else None
-        data = learn(
+        learned = functools.partial(
+            learn,
             machine,
             patterns,
             learner,
@@ -95,35 +97,64 @@ class Learning(RunConfig):
             progress=told,
             keeper=checkpoint,
         )
+        measured = self.volumes or self.flatness
+        data = checkpoint.finished("learned", learned) if checkpoint and measured else learned()
         if told:
             told(learner.epochs, learner.epochs)  # runs may end before
         data.attrs["patterns"] = self.patterns.kind
         for name in self.learner.axes:  # which the merged results have as a dimension
             del data.attrs[f"learner_{name}"]
-        if self.volumes or self.flatness:
-            data = self._measured(machine, patterns, data, device)
+        if measured:
+            data = self._measured(machine, patterns, data, device, checkpoint)
             data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
         return data
 
-    def _measured(self, machine: Machine, patterns: Patterns, data: xr.Dataset, device: str) -> xr.Dataset:
-        """``data`` with what is measured around what it holds. Raises Unmeasured."""
-        around = references(data, bool(self.volumes and self.volumes.replicas))
-        measured = [data]
+    def _measured(
+        self, machine: Machine, patterns: Patterns, data: xr.Dataset, device: str, checkpoint: Checkpoint | None
+    ) -> xr.Dataset:
+        """``data`` with what is measured around what it holds, each part of it kept in the ``checkpoint``. Raises Unmeasured."""
+        # A GPU is filled by all instances at once; elsewhere one after the other takes no longer.
+        step = data.sizes["instance"] if choose(device).kind == "cuda" else 1
         try:
-            if self.volumes:
-                measured.append(self.volumes.around(machine, patterns, around, device))
-            if self.flatness:
-                settings = {"distance": None, "seed": self.seed, "device": device, **self.flatness.settings}
-                # which errors there are without noise the learner says
-                flat = summary(machine, patterns, around, **settings).drop_vars("error_rate")
-                measured.append(flat)
-                if "largest_eigenvalue" in flat and "final_slope" in data:
-                    measured.append(_own_hessian(machine, patterns, around, data, settings))
+            pieces = []
+            for first in range(0, data.sizes["instance"], step):
+                some = data.isel(instance=slice(first, first + step))
+                parts = {
+                    f"{name}-{first}": functools.partial(part, machine, patterns, some, device)
+                    for name, part in self._parts.items()
+                }
+                made = [checkpoint.finished(*part) if checkpoint else part[1]() for part in parts.items()]
+                pieces.append(xr.merge(made, combine_attrs="override"))
         except (GpumcError, MemoryError) as error:
             failure = Unmeasured(error)
             failure.sampled = data
             raise failure from error
-        return xr.merge(measured, combine_attrs="override")
+        around = xr.concat(pieces, "instance", data_vars="minimal", combine_attrs="override")
+        return xr.merge([data, around], combine_attrs="override")
+
+    @property
+    def _parts(self) -> dict[str, Callable[[Machine, Patterns, xr.Dataset, str], xr.Dataset]]:
+        """What is measured around learned weights, by its name."""
+        asked = {"volumes": (self.volumes, self._volumes), "flatness": (self.flatness, self._flatness)}
+        return {name: part for name, (section, part) in asked.items() if section}
+
+    def _volumes(self, machine: Machine, patterns: Patterns, data: xr.Dataset, device: str) -> xr.Dataset:
+        assert self.volumes
+        return self.volumes.around(machine, patterns, self._references(data), device)
+
+    def _flatness(self, machine: Machine, patterns: Patterns, data: xr.Dataset, device: str) -> xr.Dataset:
+        assert self.flatness
+        around = self._references(data)
+        settings = {"distance": None, "seed": self.seed, "device": device, **self.flatness.settings}
+        # which errors there are without noise the learner says
+        flat = summary(machine, patterns, around, **settings).drop_vars("error_rate")
+        if "largest_eigenvalue" not in flat or "final_slope" not in data:
+            return flat
+        own = _own_hessian(machine, patterns, around, data, settings)
+        return xr.merge([flat, own], combine_attrs="override")
+
+    def _references(self, data: xr.Dataset) -> xr.DataArray:
+        return references(data, bool(self.volumes and self.volumes.replicas))
 
     def content(self, task: Task) -> Content:
         """See `RunConfig`."""

@@ -104,6 +104,44 @@ def test_tasks_go_on_from_their_last_checkpoint(tmp_path, monkeypatch, whole, na
     assert same_bits(load(folder.merged).drop_attrs(), whole[name])
 
 
+def test_parts_that_are_measured_are_kept(tmp_path, monkeypatch):
+    """A process that dies just before or after a part of the measurements is kept does it at most once more, and loses no bit."""
+    text = LEARNED.replace("LEARNER", 'kind = "focusing-bp"').replace(", epochs = 20", "")
+    text += "volumes = {distance = [0.1, 0.3]}\nflatness = {strength = 0.2}\n"
+    folder = prepare(written(tmp_path, text), [], tmp_path / "whole")
+    execute(folder, "cpu", lambda *_: None)
+    whole = load(folder.merged).drop_attrs()
+    folder, save, made = prepare(tmp_path / "small.toml", [], tmp_path / "out"), checkpoints.save, []
+    moments = random.Random(3)
+
+    def save_and_die(data, path, label):
+        made.append(path.name)
+        fate = moments.random()
+        if fate < 0.2:
+            raise Interrupted
+        save(data, path, label)
+        if fate > 0.7:
+            raise Interrupted
+
+    monkeypatch.setattr(checkpoints, "save", save_and_die)
+    deaths = 0
+    while True:
+        try:
+            execute(folder, "cpu", lambda *_: None)
+            break
+        except Interrupted:
+            deaths += 1
+    assert deaths >= 4
+    assert set(made) == {
+        f"task-{task:05}.{part}.h5"
+        for task in range(2)
+        for part in ("learned", "volumes-0", "volumes-1", "flatness-0", "flatness-1")
+    }
+    assert len(made) <= len(set(made)) + deaths
+    assert same_bits(load(folder.merged).drop_attrs(), whole)
+    assert not list(folder.path.glob("checkpoints/*"))
+
+
 def test_damaged_checkpoints_are_left_out(tmp_path, whole):
     """The one before is gone on from, or the task begins again."""
     folder = prepare(written(tmp_path, BINARY), [], tmp_path / "out")
