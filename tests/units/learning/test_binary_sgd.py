@@ -76,9 +76,12 @@ def test_the_published_case(device):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("formula", FORMULAS)
-@pytest.mark.parametrize("count", [201, 802])
-def test_all_published_cases(formula, count):
+@pytest.mark.parametrize(
+    ("count", "formula"),
+    [*((201, formula) for formula in FORMULAS), *((802, formula) for formula in ("simple", "hard", "corrected"))],
+)
+def test_all_published_cases(count, formula):
+    """Of 802 patterns "continuous" leaves some wrong: it has no coupling that could grow (docs/learning.md)."""
     machine = gpumc.FullCommittee(321, k=5)
     patterns = gpumc.random_patterns(machine, count / 1605, seed=1)
     assert gpumc.learn(machine, patterns, gpumc.BinarySGD(formula=formula, epochs=10_000)).solved.all()
