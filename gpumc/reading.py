@@ -1,11 +1,15 @@
-"""Text files as people have them: UTF-8 whatever the locale says, with or without a byte order mark."""
+"""Text files as people have them, UTF-8 whatever the locale says, with or without a byte order mark; and files of arrays."""
 
 from __future__ import annotations
 
 import stat
+import zipfile
+import zlib
 from pathlib import Path
 
-from gpumc.errors import RunError
+import numpy as np
+
+from gpumc.errors import Damaged, RunError, first_line
 
 #: UTF-8, and a byte order mark at the start is skipped.
 ENCODING = "utf-8-sig"
@@ -41,3 +45,22 @@ def text_of(path: Path, most: int) -> str:
 def reason(error: Exception) -> str:
     """Why a file could not be had, without its name."""
     return getattr(error, "strerror", None) or str(error)
+
+
+def arrays_in(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, each with its CRC checked. Raises RunError where it cannot be read, Damaged where it is not whole."""
+    try:
+        with np.load(regular(path), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        kind = RunError if isinstance(error, OSError) and error.errno else Damaged
+        raise kind(f"{path} cannot be read ({first_line(error) if kind is Damaged else reason(error)})") from None

@@ -7,8 +7,6 @@ Signs are kept as bits, +1 as 1, little-endian in uint32 words; the bits past th
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +19,7 @@ from gpumc.device import Device, array_module, to_host
 from gpumc.errors import RunError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
-from gpumc.reading import reason, regular
+from gpumc.reading import arrays_in, reason
 
 #: Jumps of a count of the perceptron's errors of which patterns are kept in bitmaps: a margin has one, a band two.
 MOST_CROSSINGS = 2
@@ -218,10 +216,9 @@ def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of a saved state. Raises RunError for a file that is none, or cannot be read."""
     file = a_path(path)
     try:
-        with np.load(regular(file), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"the state {file} cannot be read ({reason(error)})") from None
+        arrays = arrays_in(file)
+    except RunError as error:
+        raise RunError(f"the state {error}") from None
     if "weights" not in arrays:
         raise RunError(f"{file} holds no state: it has no array 'weights'")
     return arrays

@@ -7,15 +7,14 @@ import os
 import threading
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from gpumc.errors import Damaged, Ended, RunError, first_line
+from gpumc.errors import Damaged, Ended, RunError
+from gpumc.reading import arrays_in
 from gpumc.results.files import load, replacing, save
 
 #: Seconds between two checkpoints of a task.
@@ -58,16 +57,17 @@ class Checkpoint:
             raise Ended
 
     def kept(self) -> dict[str, np.ndarray]:
-        """The last checkpoint that is whole; nothing where there is none. One that is damaged is set aside, and warned of."""
+        """The last checkpoint that is whole; nothing where there is none. One that is damaged is set aside, and warned of. Raises
+        RunError for one that cannot be read."""
         for path in (self.path, self.previous):
-            try:
-                arrays = _read(path)
-            except FileNotFoundError:
+            if not path.exists():
                 continue
+            try:
+                arrays = arrays_in(path)
             except Damaged as error:
                 aside = path.with_suffix(".broken")
                 os.replace(path, aside)
-                warnings.warn(f"{path} was damaged ({error}) and is now {aside.name}", stacklevel=2)
+                warnings.warn(f"{error}: it is now {aside.name}", stacklevel=2)
                 continue
             if str(arrays.pop(LABEL, "")) == self.label:
                 return arrays
@@ -102,23 +102,3 @@ class Checkpoint:
         with contextlib.suppress(FileNotFoundError):
             os.replace(self.path, self.previous)
         os.replace(fresh, self.path)
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a checkpoint, each with its CRC checked. Raises FileNotFoundError, and Damaged for what is no whole checkpoint."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
-        raise Damaged(first_line(error)) from None
