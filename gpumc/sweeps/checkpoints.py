@@ -83,7 +83,10 @@ class Checkpoint:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
         with contextlib.suppress(FileNotFoundError):
             os.replace(self.path, self.previous)
-        os.replace(fresh, self.path)
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # a process that was given up is at this task, too, and has renamed it
+            os.replace(fresh, self.path)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +34,15 @@ INPUTS = "inputs"
 SHARDS = "shards"
 CHECKPOINTS = "checkpoints"
 PROGRESS = "progress.json"
+RETRIES = "retries.json"
 BROKEN = ".broken"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the running task is: its number, units of work done and in all, and units a second."""
+    """How far a running task is: who does it, its number, units of work done and in all, and units a second."""
 
+    worker: str
     task: int
     done: int
     total: int
@@ -49,7 +51,12 @@ class Progress:
     def __post_init__(self) -> None:
         counts = (self.task, self.done, self.total)
         sound = all(type(count) is int for count in counts) and self.task >= 0 and 0 <= self.done <= self.total
-        if not sound or not isinstance(self.rate, float) or not 0 < self.rate < math.inf:
+        if (
+            not sound
+            or not isinstance(self.worker, str)
+            or not isinstance(self.rate, float)
+            or not 0 < self.rate < math.inf
+        ):
             raise ValueError("no progress of a run")
 
 
@@ -165,8 +172,21 @@ class RunFolder:
         return merged_label([self.shard(index) for index in range(len(self.tasks))])
 
     def done(self) -> list[int]:
-        """The tasks whose shards are there."""
-        return [index for index in range(len(self.tasks)) if _exists(self.shard(index))]
+        """The tasks whose shards are there. Raises RunError where the folder cannot be read."""
+        try:
+            names = set(os.listdir(self.path / SHARDS))  # once, not a question for each of many thousand files
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunError(f"{self.path / SHARDS} cannot be read ({error.strerror}): nothing was changed") from None
+        return [index for index in range(len(self.tasks)) if self.shard(index).name in names]
+
+    def remove_checkpoints(self) -> None:
+        """Delete those of tasks whose shards are there, which a process that was given up may have left."""
+        done = {self.shard(index).stem for index in self.done()}
+        for left in (self.path / CHECKPOINTS).glob("task-*.npz"):
+            if left.name.partition(".")[0] in done:
+                left.unlink(missing_ok=True)
 
     def check_inputs(self) -> None:
         """Raise RunError unless the copies of the inputs are what they were at the start."""
@@ -275,18 +295,30 @@ class RunFolder:
         """Whether a process holds the folder, which need not be writable."""
         return held(self.path)
 
-    def write_progress(self, progress: Progress) -> None:
-        """Say how far the running task is."""
-        _write(self.path / PROGRESS, json.dumps(vars(progress)))
+    def write_progress(self, running: Sequence[Progress]) -> None:
+        """Say how far the running tasks are."""
+        _write(self.path / PROGRESS, json.dumps([vars(progress) for progress in running]))
 
-    def read_progress(self) -> Progress | None:
-        """What the running process has last said; None where none runs or has said anything."""
+    def read_progress(self) -> list[Progress]:
+        """What the running process has last said; nothing where none runs or has said anything."""
         try:
-            text = (self.path / PROGRESS).read_text(encoding="utf-8")
-            progress = Progress(**json.loads(text)) if self.running() else None
+            stored = json.loads((self.path / PROGRESS).read_text(encoding="utf-8")) if self.running() else []
+            running = [Progress(**one) for one in stored]
         except (OSError, ValueError, TypeError):
-            return None
-        return progress if progress and progress.task < len(self.tasks) else None
+            return []
+        return [one for one in running if one.task < len(self.tasks)]
+
+    def write_retries(self, retries: Mapping[int, int]) -> None:
+        """Say how often tasks were begun again because their workers were lost."""
+        _write(self.path / RETRIES, json.dumps(retries))
+
+    def retries(self) -> dict[int, int]:
+        """How often each task was begun again because its worker was lost."""
+        try:
+            stored = json.loads((self.path / RETRIES).read_text(encoding="utf-8"))
+            return {int(task): int(count) for task, count in stored.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
 
 
 class NoRun(RunError):
