@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     import xarray as xr
 
+    from gpumc.sweeps.execution import Drive
+
 app = typer.Typer(
     help="Sample large populations of replicated neural machines under the local-entropy measure.",
     no_args_is_help=True,
@@ -66,31 +68,53 @@ def run(
     checkpoint_every: Annotated[
         float | None, typer.Option(min=0.0, help="Seconds between two checkpoints of a task [120].", metavar="SECONDS")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that do tasks at once, on this machine [1].", metavar="N")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Workers of a scheduler of dask, tcp://host:8786.", metavar="ADDRESS")
+    ] = None,
 ) -> None:
     """Run a config, or go on where it stopped."""
     from gpumc.errors import Stopped
+    from gpumc.sweeps.checkpoints import EVERY
 
     try:
-        _run(config, out, device, set_ or [], checkpoint_every)
+        every = EVERY if checkpoint_every is None else checkpoint_every
+        _run(config, out, device, set_ or [], every, _drive(workers, scheduler))
     except KeyboardInterrupt:
         raise Stopped("stopped; the same command goes on where it stopped") from None
 
 
-def _run(config: Path, out: Path | None, device: str, overrides: list[str], checkpoint_every: float | None) -> None:
+def _drive(workers: int | None, scheduler: str | None) -> Drive | None:
+    """Who does the tasks; None where this process does. Raises ConfigError for two answers, and where dask is not installed."""
+    from gpumc.errors import ConfigError
+
+    if workers is not None and scheduler is not None:
+        raise ConfigError("--workers and --scheduler: one of them is possible")
+    if workers is None and scheduler is None:
+        return None
+    from gpumc.sweeps.distributed import at_address, on_this_machine
+
+    return at_address(scheduler) if scheduler is not None else on_this_machine(workers or 1)
+
+
+def _run(
+    config: Path, out: Path | None, device: str, overrides: list[str], checkpoint_every: float, drive: Drive | None
+) -> None:
     from gpumc.cli.progress import progress
-    from gpumc.device import choose
+    from gpumc.device import checked_name, choose
     from gpumc.errors import RunError
-    from gpumc.sweeps.checkpoints import EVERY
     from gpumc.sweeps.execution import execute, prepare
 
     folder = prepare(config, overrides, out)
-    chosen = choose(device).name
+    chosen = checked_name(device) if drive else choose(device).name
     for broken in folder.set_aside_damaged():
         typer.echo(
             f"gpumc: {broken.with_suffix('.h5').name} was damaged: set aside as {broken.name}, and done again", err=True
         )
     with progress(folder) as report:
-        execute(folder, chosen, report, EVERY if checkpoint_every is None else checkpoint_every)
+        execute(folder, chosen, report, checkpoint_every, drive)
     typer.echo(f"data:    {folder.merged}")
     try:
         _draw(folder.path, folder.merged)

@@ -80,8 +80,8 @@ def seal_of(path: Path) -> bytes:
     return seal[0]
 
 
-def check_seal(path: Path, label: str) -> None:
-    """Check that a file has the SHA-256 in its seal and this ``label``; HDF5 is not opened.
+def check_seal(path: Path, label: str) -> str:
+    """Check that a file has the SHA-256 in its seal and this ``label``, and return the SHA-256; HDF5 is not opened.
 
     Raises RunError for a file that cannot be read, and Damaged for one that is cut short, changed or another's.
     """
@@ -98,6 +98,7 @@ def check_seal(path: Path, label: str) -> None:
     try:
         if _check_label(seal, label) != digest.hexdigest():
             raise Damaged("it does not have the SHA-256 at its end")
+        return digest.hexdigest()
     except Damaged as error:
         raise Damaged(f"{path} is damaged ({error})") from None
 

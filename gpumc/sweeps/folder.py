@@ -181,6 +181,13 @@ class RunFolder:
             raise RunError(f"{self.path / SHARDS} cannot be read ({error.strerror}): nothing was changed") from None
         return [index for index in range(len(self.tasks)) if self.shard(index).name in names]
 
+    def is_done(self, index: int) -> bool:
+        """Whether the shard of task ``index`` is there, and whole."""
+        try:
+            return _exists(self.shard(index)) and bool(check_seal(self.shard(index), self.label(index)))
+        except Damaged:
+            return False
+
     def remove_checkpoints(self) -> None:
         """Delete those of tasks whose shards are there, which a process that was given up may have left."""
         done = {self.shard(index).stem for index in self.done()}
