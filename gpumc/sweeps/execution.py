@@ -76,7 +76,7 @@ def here(folder: RunFolder, left: Sequence[int], device: str, checkpoint_every: 
         def progress(done: int, total: int, running: Running = running) -> None:
             notes.told(running._replace(done=done, total=total))
 
-        one_task.do(folder, index, device, checkpoint_every, progress)
+        notes.journal.note(*one_task.do(folder, index, device, checkpoint_every, progress))
         notes.told(running._replace(done=running.total, phase="finished"))
 
 

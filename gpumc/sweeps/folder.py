@@ -19,10 +19,12 @@ from gpumc.checks import a_path
 from gpumc.device.source import digest as kernels_digest
 from gpumc.errors import ConfigError, Damaged, RunError
 from gpumc.results import load, merge_shards, merged_label
-from gpumc.results.files import check_seal, replacing
+from gpumc.results.files import SEAL, check_seal, replacing, seal_of
 from gpumc.results.hdf5 import Layout
+from gpumc.results.manifest import MANIFEST, SHARDS, Journal, Manifest, notes_of, shard_label, shard_name
 from gpumc.sweeps.checkpoints import Checkpoint
 from gpumc.sweeps.locks import held, locked
+from gpumc.sweeps.manifests import manifest_of
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.record import Record
 from gpumc.sweeps.shards import check_shard
@@ -31,7 +33,6 @@ from gpumc.sweeps.tasks import RunConfig
 RECORD = "run.json"
 CONFIG = "config.toml"
 INPUTS = "inputs"
-SHARDS = "shards"
 CHECKPOINTS = "checkpoints"
 PROGRESS = "progress.json"
 RETRIES = "retries.json"
@@ -105,6 +106,7 @@ class RunFolder:
         if found is None:
             _write(path / RECORD, record.written())
         folder._keep_config()
+        folder._keep_manifest()
         return folder
 
     @classmethod
@@ -147,7 +149,7 @@ class RunFolder:
 
     def shard(self, index: int) -> Path:
         """The file of task ``index``."""
-        return self.path / SHARDS / f"task-{index:05}.h5"
+        return self.path / SHARDS / shard_name(index)
 
     def sampled(self, index: int) -> Path:
         """Where task ``index`` is kept without the local entropies that could not be measured."""
@@ -160,7 +162,7 @@ class RunFolder:
 
     def label(self, index: int) -> str:
         """What the seal of the shard of task ``index`` says."""
-        return f"task {index} of run {self.record.key}"
+        return shard_label(index, self.record.key)
 
     @property
     def merged(self) -> Path:
@@ -180,6 +182,17 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.path / SHARDS} cannot be read ({error.strerror}): nothing was changed") from None
         return [index for index in range(len(self.tasks)) if self.shard(index).name in names]
+
+    def notes_of(self, index: int, data: xr.Dataset) -> tuple[str, str]:
+        """What is to be noted of the shard of task ``index``, which has ``data``."""
+        seal = SEAL.search(seal_of(self.shard(index)))
+        assert seal is not None
+        return notes_of(data, index, seal[2].decode())
+
+    @property
+    def journal(self) -> Journal:
+        """What is noted of finished shards."""
+        return Journal(self.path)
 
     def is_done(self, index: int) -> bool:
         """Whether the shard of task ``index`` is there, and whole."""
@@ -212,14 +225,18 @@ class RunFolder:
         with self.locked():
             for left in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
                 left.unlink()
-            done = self.done()
+            done, journal = self.done(), self.journal
+            noted = {task: shard.sha256 for task, shard in journal.read()[0].items()}
             planned = {self.shard(index) for index in range(len(self.tasks))}
             broken += [_set_aside(extra) for extra in self.path.glob(f"{SHARDS}/task-*.h5") if extra not in planned]
             for index in done:
                 try:
-                    check_seal(self.shard(index), self.label(index))
+                    if check_seal(self.shard(index), self.label(index)) != noted.get(index):
+                        journal.note(*self.notes_of(index, self.loaded(index)))
                 except Damaged:
                     broken.append(_set_aside(self.shard(index)))
+            for index in noted.keys() - set(self.done()):
+                journal.withdraw(index)
             if len(self.done()) == len(self.tasks) and _exists(self.merged):
                 try:
                     check_seal(self.merged, self.merged_label())
@@ -238,7 +255,7 @@ class RunFolder:
         groups: dict[str, list] = {}
         layout: Layout = {}
         for index, task in enumerate(self.tasks):
-            groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), self._loaded(index, layout)))
+            groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), self.loaded(index, layout)))
         merged = {name: merge_shards(shards) for name, shards in groups.items()}
         for data in merged.values():
             data.attrs |= {"name": config.name, "config": self.record.text}
@@ -248,7 +265,7 @@ class RunFolder:
             {"/": xr.Dataset(attrs={"name": config.name, "config": self.record.text}), **merged}
         )
 
-    def _loaded(self, index: int, layout: Layout) -> xr.Dataset:
+    def loaded(self, index: int, layout: Layout | None = None) -> xr.Dataset:
         """The shard of task ``index``. Raises Damaged where it is not that."""
         patterns = self.record.file_patterns
         data = load(self.shard(index), self.label(index), layout)
@@ -269,6 +286,17 @@ class RunFolder:
             raise RunError(f"the content of {source} is not what it was at the start of the run")
         with replacing(kept) as temporary:
             temporary.write_bytes(content)
+
+    def _keep_manifest(self) -> None:
+        """Write the manifest where it is not there, or damaged."""
+        try:
+            if Manifest.read(self.path).key == self.record.key:
+                return
+        except Damaged:
+            _set_aside(self.path / MANIFEST)
+        except RunError:
+            pass
+        manifest_of(self.record).write(self.path)
 
     def _keep_config(self) -> None:
         """Write the config where it is not there; one that is damaged, or another, is set aside."""

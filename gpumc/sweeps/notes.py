@@ -32,7 +32,7 @@ Report = Callable[[Running], None]
 
 
 class Notes:
-    """Tells ``report`` of all tasks of a run, and keeps those that run in ``progress.json``."""
+    """Tells ``report`` of all tasks of a run, and notes those that run and those that are finished in the folder."""
 
     def __init__(self, folder: RunFolder, report: Report):
         self.folder, self.report = folder, report
@@ -40,6 +40,7 @@ class Notes:
         self.begun: dict[int, tuple[float, int]] = {}
         self.running: dict[int, Running] = {}
         self.retries = folder.retries()
+        self.journal = folder.journal
 
     def told(self, running: Running) -> None:
         """A task runs, has finished or waits."""

@@ -12,10 +12,11 @@ from gpumc.sweeps.tasks.local_entropies import Unmeasured
 
 def do(
     folder: RunFolder, index: int, device: str, checkpoint_every: float, progress: Callable[[int, int], None]
-) -> None:
+) -> tuple[str, str]:
     """Do task ``index`` from its last checkpoint on, and write its shard; ``progress`` is told the units of work done, and all.
 
-    Raises RunError, and Ended where the process is asked to end, with a checkpoint written.
+    Returns what the folder is to note of the shard (`gpumc.results.manifest.notes_of`). Raises RunError, and Ended where the process is
+    asked to end, with a checkpoint written.
     """
     # Two processes may be at one task: one whose client has died goes on until it ends. Their shards have the same arrays and are
     # written whole, so that it does not matter whose stays.
@@ -33,3 +34,4 @@ def do(
     save(data, folder.shard(index), folder.label(index))
     folder.sampled(index).unlink(missing_ok=True)
     checkpoint.remove()
+    return folder.notes_of(index, data)

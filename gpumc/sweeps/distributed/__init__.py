@@ -7,6 +7,6 @@ try:
 except ImportError:
     raise ConfigError("workers need dask: pip install 'gpumc[distributed]'") from None
 
-from gpumc.sweeps.distributed.clusters import at_address, on_this_machine
+from gpumc.sweeps.distributed.dask_clusters import at_address, on_this_machine
 
 __all__ = ["at_address", "on_this_machine"]

@@ -110,10 +110,11 @@ class Tracking:
                 f"memory): the shards of the others are kept in {self.folder.path}"
             ) from None
         if status["state"] == "failed":
-            kind, text = status["error"]
+            kind, text = status["told"]
             raise getattr(errors, kind, RunError)(text)
         self.begun.discard(index)
         if status["state"] == "finished":
+            self.notes.journal.note(*status["told"])
             self._note("", index, "finished")
         return status["state"] == "ended"
 

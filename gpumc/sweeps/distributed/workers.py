@@ -26,10 +26,11 @@ TELL_EVERY = 1.0
 
 
 class Status(TypedDict):
-    """What a worker answers of a task: "finished", "ended" (the worker is asked to end) or "failed", and the error: its class and text."""
+    """What a worker answers of a task: "finished", and what is to be noted of its shard; "ended", as the worker is asked to end; or
+    "failed", and the error: its class and text."""
 
     state: str
-    error: tuple[str, str]
+    told: tuple[str, str]
 
 
 class _Process:
@@ -95,25 +96,26 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
             raise Ended
         tell("begun")
         folder = _opened(path, run)
-        if not folder.is_done(index):  # else by a worker that was lost before it could say so
-            last = 0.0
+        if folder.is_done(index):  # by a worker that was lost before it could say so
+            return Status(state="finished", told=folder.notes_of(index, folder.loaded(index)))
+        last = 0.0
 
-            def progress(done: int, total: int) -> None:
-                nonlocal last
-                now = time.monotonic()
-                if now - last > TELL_EVERY:
-                    last = now
-                    tell("running", done, total)
+        def progress(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last > TELL_EVERY:
+                last = now
+                tell("running", done, total)
 
-            do(folder, index, share_of(device, _number(worker)).name, checkpoint_every, progress)
+        noted = do(folder, index, share_of(device, _number(worker)).name, checkpoint_every, progress)
+        return Status(state="finished", told=noted)
     except Ended:
         tell("ended")
-        return Status(state="ended", error=("", ""))
+        return Status(state="ended", told=("", ""))
     except GpumcError as error:
-        return Status(state="failed", error=(type(error).__name__, str(error)))
+        return Status(state="failed", told=(type(error).__name__, str(error)))
     finally:
         _Process.run = None
-    return Status(state="finished", error=("", ""))
 
 
 def _teller(worker: Worker, topic: str, index: int) -> Callable[..., None]:

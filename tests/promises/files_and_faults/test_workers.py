@@ -134,7 +134,7 @@ def test_what_fails_on_a_worker_is_said_as_here(tmp_path):
 
 
 def test_a_scheduler_that_is_not_there(tmp_path, within, monkeypatch):
-    monkeypatch.setattr("gpumc.sweeps.distributed.clusters.ANSWERS", 1.0)
+    monkeypatch.setattr("gpumc.sweeps.distributed.dask_clusters.ANSWERS", 1.0)
     done = within(*command(written(tmp_path, BINARY), tmp_path / "out", "--scheduler", "tcp://127.0.0.1:1")[3:])
     assert done.returncode == 1
     assert done.stderr.startswith("gpumc: there is no scheduler of dask at tcp://127.0.0.1:1 (")
