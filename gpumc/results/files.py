@@ -19,7 +19,8 @@ import xarray as xr
 from gpumc.checks import a_path, one_of
 from gpumc.errors import Damaged, RunError, first_line
 from gpumc.reading import regular
-from gpumc.results.hdf5 import Layout, end_of, packed, unpacked
+from gpumc.results.hdf5 import Layout, end_of, unpacked
+from gpumc.results.packing import packed
 
 #: The line at a file's end: a label and a digest.
 SEAL = re.compile(rb"\ngpumc ([^\n]*) sha256 ([0-9a-f]{64})\n\Z")

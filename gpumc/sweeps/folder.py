@@ -23,6 +23,7 @@ from gpumc.results.files import SEAL, check_seal, replacing, seal_of
 from gpumc.results.hdf5 import Layout
 from gpumc.results.manifest import MANIFEST, SHARDS, Journal, Manifest, notes_of, shard_label, shard_name
 from gpumc.sweeps.checkpoints import Checkpoint
+from gpumc.sweeps.folder_files import content_of, digest_of, exists, set_aside, text_in, write_text
 from gpumc.sweeps.locks import held, locked
 from gpumc.sweeps.manifests import manifest_of
 from gpumc.sweeps.plan import Task
@@ -36,7 +37,6 @@ INPUTS = "inputs"
 CHECKPOINTS = "checkpoints"
 PROGRESS = "progress.json"
 RETRIES = "retries.json"
-BROKEN = ".broken"
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class RunFolder:
         except Damaged:
             found = None
             folder._check_remains(f"{path / RECORD} is damaged")
-            _set_aside(path / RECORD)
+            set_aside(path / RECORD)
         except NoRun:
             found = None
-            if _exists(path / CONFIG) and _exists(path / SHARDS):
+            if exists(path / CONFIG) and exists(path / SHARDS):
                 folder._check_remains(f"{path / RECORD} is not there")
             # A process that was killed right here has left nothing but inputs and files that were not whole.
             elif path.exists() and (not path.is_dir() or any(not _may_be_left(p) for p in path.iterdir())):
@@ -104,7 +104,7 @@ class RunFolder:
         for name, source in inputs.items():
             folder._keep_input(name, source)
         if found is None:
-            _write(path / RECORD, record.written())
+            write_text(path / RECORD, record.written())
         folder._keep_config()
         folder._keep_manifest()
         return folder
@@ -197,7 +197,7 @@ class RunFolder:
     def is_done(self, index: int) -> bool:
         """Whether the shard of task ``index`` is there, and whole."""
         try:
-            return _exists(self.shard(index)) and bool(check_seal(self.shard(index), self.label(index)))
+            return exists(self.shard(index)) and bool(check_seal(self.shard(index), self.label(index)))
         except Damaged:
             return False
 
@@ -211,7 +211,7 @@ class RunFolder:
     def check_inputs(self) -> None:
         """Raise RunError unless the copies of the inputs are what they were at the start."""
         for name, digest in self.record.inputs.items():
-            if _digest(self.kept(name)) != digest:
+            if digest_of(self.kept(name)) != digest:
                 raise RunError(
                     f"{self.kept(name)} is not what it was at the start of the run: bring it back, or choose another --out"
                 )
@@ -228,20 +228,20 @@ class RunFolder:
             done, journal = self.done(), self.journal
             noted = {task: shard.sha256 for task, shard in journal.read()[0].items()}
             planned = {self.shard(index) for index in range(len(self.tasks))}
-            broken += [_set_aside(extra) for extra in self.path.glob(f"{SHARDS}/task-*.h5") if extra not in planned]
+            broken += [set_aside(extra) for extra in self.path.glob(f"{SHARDS}/task-*.h5") if extra not in planned]
             for index in done:
                 try:
                     if check_seal(self.shard(index), self.label(index)) != noted.get(index):
                         journal.note(*self.notes_of(index, self.loaded(index)))
                 except Damaged:
-                    broken.append(_set_aside(self.shard(index)))
+                    broken.append(set_aside(self.shard(index)))
             for index in noted.keys() - set(self.done()):
                 journal.withdraw(index)
-            if len(self.done()) == len(self.tasks) and _exists(self.merged):
+            if len(self.done()) == len(self.tasks) and exists(self.merged):
                 try:
                     check_seal(self.merged, self.merged_label())
                 except Damaged:
-                    broken.append(_set_aside(self.merged))
+                    broken.append(set_aside(self.merged))
         return broken
 
     def merge(self) -> xr.Dataset | xr.DataTree:
@@ -279,9 +279,9 @@ class RunFolder:
     def _keep_input(self, name: str, source: Path) -> None:
         """Copy the input ``name`` into the folder unless it is there. Raises RunError where it has changed."""
         kept = self.kept(name)
-        if _exists(kept) and _digest(kept) == self.record.inputs[name]:
+        if exists(kept) and digest_of(kept) == self.record.inputs[name]:
             return
-        content = _content(source)
+        content = content_of(source)
         if hashlib.sha256(content).hexdigest() != self.record.inputs[name]:
             raise RunError(f"the content of {source} is not what it was at the start of the run")
         with replacing(kept) as temporary:
@@ -293,7 +293,7 @@ class RunFolder:
             if Manifest.read(self.path).key == self.record.key:
                 return
         except Damaged:
-            _set_aside(self.path / MANIFEST)
+            set_aside(self.path / MANIFEST)
         except RunError:
             pass
         manifest_of(self.record).write(self.path)
@@ -301,23 +301,23 @@ class RunFolder:
     def _keep_config(self) -> None:
         """Write the config where it is not there; one that is damaged, or another, is set aside."""
         try:
-            if Record(_text(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record) == "":
+            if Record(text_in(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record) == "":
                 return
-            _set_aside(self.path / CONFIG)
+            set_aside(self.path / CONFIG)
         except FileNotFoundError:
             pass
         except (UnicodeDecodeError, ConfigError):
-            _set_aside(self.path / CONFIG)
-        _write(self.path / CONFIG, self.record.text)
+            set_aside(self.path / CONFIG)
+        write_text(self.path / CONFIG, self.record.text)
 
     def _check_remains(self, reason: str) -> None:
         """Raise RunError, for ``reason``, unless the folder's config and inputs are those of this run."""
         try:
-            difference = Record(_text(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record)
+            difference = Record(text_in(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record)
         except (FileNotFoundError, UnicodeDecodeError, ConfigError):
             raise RunError(f"{reason}, and {self.path / CONFIG} cannot be read either: choose another --out") from None
         for name in self.record.inputs:
-            if _exists(self.kept(name)) and _digest(self.kept(name)) != self.record.inputs[name]:
+            if exists(self.kept(name)) and digest_of(self.kept(name)) != self.record.inputs[name]:
                 difference = difference or f"the content of {self.kept(name)} is not that of the config"
         if difference:
             raise RunError(f"{reason}, and {self.path / CONFIG} is of another run: {difference}; choose another --out")
@@ -332,7 +332,7 @@ class RunFolder:
 
     def write_progress(self, running: Sequence[Progress]) -> None:
         """Say how far the running tasks are."""
-        _write(self.path / PROGRESS, json.dumps([vars(progress) for progress in running]))
+        write_text(self.path / PROGRESS, json.dumps([vars(progress) for progress in running]))
 
     def read_progress(self) -> list[Progress]:
         """What the running process has last said; nothing where none runs or has said anything."""
@@ -345,7 +345,7 @@ class RunFolder:
 
     def write_retries(self, retries: Mapping[int, int]) -> None:
         """Say how often tasks were begun again because their workers were lost."""
-        _write(self.path / RETRIES, json.dumps(retries))
+        write_text(self.path / RETRIES, json.dumps(retries))
 
     def retries(self) -> dict[int, int]:
         """How often each task was begun again because its worker was lost."""
@@ -367,49 +367,3 @@ def kept_input(folder: Path, name: str, file: str) -> Path:
 
 def _may_be_left(path: Path) -> bool:
     return path.suffix == ".tmp" or path.name == INPUTS
-
-
-def _exists(path: Path) -> bool:
-    """Whether a file is there. Raises RunError where that cannot be seen."""
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}): nothing was changed") from None
-    return True
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a file to ``*.broken``; a file that is not there stays so."""
-    aside = path.with_suffix(BROKEN)
-    try:
-        path.replace(aside)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise RunError(f"{path} is damaged and cannot be renamed ({error.strerror})") from None
-    return aside
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}): nothing was changed") from None
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(_content(path)).hexdigest()
-
-
-def _text(path: Path) -> str:
-    """The text of a file. Raises RunError where it cannot be read, but not FileNotFoundError."""
-    if not _exists(path):
-        raise FileNotFoundError(path)
-    return _content(path).decode("utf-8")
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

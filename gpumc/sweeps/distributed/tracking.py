@@ -65,7 +65,7 @@ class Tracking:
             self._stop()
 
     def _hand_out(self, index: int) -> None:
-        key = f"{self.topic}-{index}-{next(self.count)}"
+        key = self.topic, index, next(self.count)
         self.out[index] = self.client.submit(do_task, *self.settings, index, *self.options, key=key, pure=False)
         self.out[index].add_done_callback(self.happened.put)
 
@@ -158,4 +158,5 @@ class _Crew:
 
 def _index_of(future: Future) -> int:
     """The task of a future, in its key."""
-    return int(str(future.key).rsplit("-", 2)[1])
+    assert isinstance(future.key, tuple)
+    return int(str(future.key[1]))
