@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     import xarray as xr
 
+    from gpumc.sweeps.execution import Drive
+
 app = typer.Typer(
     help="Sample large populations of replicated neural machines under the local-entropy measure.",
     no_args_is_help=True,
@@ -19,6 +21,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _traceback_asked = False
+#: Tasks that `gpumc status` lists.
+MOST_LISTED = 8
 
 
 def _path(text: str) -> Path:
@@ -64,31 +68,53 @@ def run(
     checkpoint_every: Annotated[
         float | None, typer.Option(min=0.0, help="Seconds between two checkpoints of a task [120].", metavar="SECONDS")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that do tasks at once, on this machine [1].", metavar="N")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Workers of a scheduler of dask, tcp://host:8786.", metavar="ADDRESS")
+    ] = None,
 ) -> None:
     """Run a config, or go on where it stopped."""
     from gpumc.errors import Stopped
+    from gpumc.sweeps.checkpoints import EVERY
 
     try:
-        _run(config, out, device, set_ or [], checkpoint_every)
+        every = EVERY if checkpoint_every is None else checkpoint_every
+        _run(config, out, device, set_ or [], every, _drive(workers, scheduler))
     except KeyboardInterrupt:
         raise Stopped("stopped; the same command goes on where it stopped") from None
 
 
-def _run(config: Path, out: Path | None, device: str, overrides: list[str], checkpoint_every: float | None) -> None:
+def _drive(workers: int | None, scheduler: str | None) -> Drive | None:
+    """Who does the tasks; None where this process does. Raises ConfigError for two answers, and where dask is not installed."""
+    from gpumc.errors import ConfigError
+
+    if workers is not None and scheduler is not None:
+        raise ConfigError("--workers and --scheduler: one of them is possible")
+    if workers is None and scheduler is None:
+        return None
+    from gpumc.sweeps.distributed import at_address, on_this_machine
+
+    return at_address(scheduler) if scheduler is not None else on_this_machine(workers or 1)
+
+
+def _run(
+    config: Path, out: Path | None, device: str, overrides: list[str], checkpoint_every: float, drive: Drive | None
+) -> None:
     from gpumc.cli.progress import progress
-    from gpumc.device import choose
+    from gpumc.device import checked_name, choose
     from gpumc.errors import RunError
-    from gpumc.sweeps.checkpoints import EVERY
     from gpumc.sweeps.execution import execute, prepare
 
     folder = prepare(config, overrides, out)
-    chosen = choose(device).name
+    chosen = checked_name(device) if drive else choose(device).name
     for broken in folder.set_aside_damaged():
         typer.echo(
             f"gpumc: {broken.with_suffix('.h5').name} was damaged: set aside as {broken.name}, and done again", err=True
         )
     with progress(folder) as report:
-        execute(folder, chosen, report, EVERY if checkpoint_every is None else checkpoint_every)
+        execute(folder, chosen, report, checkpoint_every, drive)
     typer.echo(f"data:    {folder.merged}")
     try:
         _draw(folder.path, folder.merged)
@@ -104,22 +130,25 @@ def status(directory: Folder) -> None:
     from gpumc.sweeps.plan import work_of
 
     folder = RunFolder.open(directory)
-    config, done = folder.config, folder.done()
+    config, done = folder.config, set(folder.done())
     running = folder.running()
     typer.echo(
         f"{config.name}: {len(done)} of {len(folder.tasks)} tasks done, {len(folder.tasks) - len(done)} left; "
         f"{'running' if running else 'not running'}"
     )
-    noted = folder.read_progress()
-    if noted and noted.task not in done:
-        left = noted.total - noted.done
-        left += sum(work_of(config, t) for i, t in enumerate(folder.tasks) if i not in done and i != noted.task)
-        typer.echo(
-            f"task {noted.task + 1}: {noted.done / noted.total:.0%} at {noted.rate:.3g} {config.unit}/s; "
-            f"about {duration(left / noted.rate)} left"
-        )
+    noted = [one for one in folder.read_progress() if one.task not in done]
+    for one in noted:
+        worker = f"{one.worker}, " if len(noted) > 1 else ""
+        typer.echo(f"{worker}task {one.task + 1}: {one.done / one.total:.0%} at {one.rate:.3g} {config.unit}/s")
+    if noted:
+        shown = {one.task: one.done for one in noted}
+        sizes = {index: work_of(config, task) for index, task in enumerate(folder.tasks)}
+        left = sum(size - shown.get(index, 0) for index, size in sizes.items() if index not in done)
+        typer.echo(f"about {duration(left / sum(one.rate for one in noted))} left")
     elif len(done) < len(folder.tasks) and not running:
         typer.echo("the same `gpumc run` goes on with it")
+    if retries := folder.retries():
+        typer.echo(f"{sum(retries.values())} times a worker was lost, and its task begun again: {_listed(retries)}")
 
 
 @app.command()
@@ -270,6 +299,12 @@ def info() -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         typer.echo(f"{name:{width}}  {value}")
+
+
+def _listed(retries: dict[int, int]) -> str:
+    """The first tasks of which workers were lost, and how often where that is more than once."""
+    told = [f"task {task + 1}" + (f" ({count} times)" if count > 1 else "") for task, count in sorted(retries.items())]
+    return ", ".join(told[:MOST_LISTED] + ["..."] * (len(told) > MOST_LISTED))
 
 
 def _groups(data: xr.Dataset | xr.DataTree) -> list[tuple[str, xr.Dataset]]:

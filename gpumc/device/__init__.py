@@ -1,6 +1,28 @@
 """The only place that knows devices: arrays and transfers, kernels, and random numbers."""
 
-from gpumc.device.devices import Device, array_module, choose, chunk, describe, to_host
+from gpumc.device.devices import (
+    Device,
+    array_module,
+    checked_name,
+    choose,
+    chunk,
+    describe,
+    share_of,
+    shared,
+    to_host,
+)
 from gpumc.device.kernels import Kernel, kernel
 
-__all__ = ["Device", "Kernel", "array_module", "choose", "chunk", "describe", "kernel", "to_host"]
+__all__ = [
+    "Device",
+    "Kernel",
+    "array_module",
+    "checked_name",
+    "choose",
+    "chunk",
+    "describe",
+    "kernel",
+    "share_of",
+    "shared",
+    "to_host",
+]

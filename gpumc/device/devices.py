@@ -126,23 +126,46 @@ def choose(name: str | Device = "auto") -> Device:
     "numpy"), say on stderr, once, what was taken and why. Raises ConfigError for an unknown name and DeviceError for a
     device that is not there.
     """
-    name = name.name if isinstance(name, Device) else name
-    asked = name if isinstance(name, str) else shown(name)
-    cuda = re.fullmatch(r"cuda(?::(\d{1,9}))?", asked)
-    if not cuda and asked not in NAMES:
-        meant = nearest(asked.replace("gpu", "cuda"), NAMES)
-        raise ConfigError(f"device = {shown(name)}: {meant} (or cuda:1 for the second GPU)")
+    name = checked_name(name)
     if name == "auto":
         return _automatic()
     if name == "numpy":
         return Device("numpy")
     if name == "cpu":
         return _cpu()
-    index = int(asked.partition(":")[2] or 0)
+    index = int(name.partition(":")[2] or 0)
     reason = gpus.why_not(index)
     if reason:
         raise DeviceError(f"device = {name!r}: {reason}; use 'cpu', or 'auto' to take a GPU where there is one")
     return _cuda(index)
+
+
+def checked_name(name: str | Device) -> str:
+    """``name``, or ConfigError unless it can be a device's; whether that is there is not tried."""
+    name = name.name if isinstance(name, Device) else name
+    asked = name if isinstance(name, str) else shown(name)
+    if asked not in NAMES and not re.fullmatch(r"cuda:\d{1,9}", asked):
+        meant = nearest(asked.replace("gpu", "cuda"), NAMES)
+        raise ConfigError(f"device = {shown(name)}: {meant} (or cuda:1 for the second GPU)")
+    return asked
+
+
+def shared(name: str) -> str:
+    """What several processes of this machine take for ``name``: "auto" is decided, and no GPU is touched. Raises as `choose` does."""
+    name = checked_name(name)
+    if name == "auto" and not gpus.why_none():
+        return "cuda"
+    return name if name.startswith("cuda") else choose(name).name
+
+
+def share_of(name: str, number: int) -> Device:
+    """The device of process ``number`` of several that are told to take ``name``: of "cuda" each takes the next GPU, in turn.
+
+    Raises as `choose` does.
+    """
+    if name in ("auto", "cuda") and not gpus.why_none():
+        return choose(f"cuda:{number % gpus.count()}")
+    return choose(name)
 
 
 def array_module(array: Any) -> ModuleType:

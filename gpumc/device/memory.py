@@ -25,8 +25,14 @@ CACHES = {"cgroup2": ("inactive_file", "active_file"), "cgroup": ("total_inactiv
 
 
 def free_host_memory() -> int:
-    """Bytes that new arrays may take before the system, a limit of the job's control groups or one of this process is met."""
-    return max(0, min([_available(), *_of_groups(), *_of_limits()]))
+    """Bytes that new arrays may take before the system, a limit of the job's control groups or one of this process is met.
+
+    Of several processes that share the machine, their number in ``GPUMC_PROCESSES``, each has its share.
+    """
+    processes = os.environ.get("GPUMC_PROCESSES", "1")
+    return max(0, min([_available(), *_of_groups(), *_of_limits()])) // max(
+        1, int(processes) if processes.isdecimal() else 1
+    )
 
 
 def _available() -> int:

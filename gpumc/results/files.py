@@ -19,7 +19,8 @@ import xarray as xr
 from gpumc.checks import a_path, one_of
 from gpumc.errors import Damaged, RunError, first_line
 from gpumc.reading import regular
-from gpumc.results.hdf5 import Layout, end_of, packed, unpacked
+from gpumc.results.hdf5 import Layout, end_of, unpacked
+from gpumc.results.packing import packed
 
 #: The line at a file's end: a label and a digest.
 SEAL = re.compile(rb"\ngpumc ([^\n]*) sha256 ([0-9a-f]{64})\n\Z")
@@ -80,8 +81,8 @@ def seal_of(path: Path) -> bytes:
     return seal[0]
 
 
-def check_seal(path: Path, label: str) -> None:
-    """Check that a file has the SHA-256 in its seal and this ``label``; HDF5 is not opened.
+def check_seal(path: Path, label: str) -> str:
+    """Check that a file has the SHA-256 in its seal and this ``label``, and return the SHA-256; HDF5 is not opened.
 
     Raises RunError for a file that cannot be read, and Damaged for one that is cut short, changed or another's.
     """
@@ -98,6 +99,7 @@ def check_seal(path: Path, label: str) -> None:
     try:
         if _check_label(seal, label) != digest.hexdigest():
             raise Damaged("it does not have the SHA-256 at its end")
+        return digest.hexdigest()
     except Damaged as error:
         raise Damaged(f"{path} is damaged ({error})") from None
 

@@ -1,13 +1,12 @@
-"""Datasets and trees as the content of a netCDF4-compatible HDF5 file, in memory; nothing outside of the content is read."""
+"""What the content of a netCDF4-compatible HDF5 file holds, as datasets and trees; nothing outside of the content is read."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from math import prod
+from pathlib import Path
 from typing import Any
 
-import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
@@ -18,10 +17,6 @@ from gpumc.errors import Damaged, first_line
 #: Dimensions and attributes of arrays by group, name, shape and type; no dimensions for what is only the scale of a dimension.
 Layout = dict[tuple, tuple[tuple[str, ...] | None, dict[str, Any]]]
 
-#: How every array is stored: compressed, and with a checksum that a damaged chunk does not pass.
-STORAGE = {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True}
-#: The version of HDF5's format: the first that has checksums of all metadata and compact indices of chunks. netCDF-C reads it.
-FORMAT = ("v110", "v110")
 #: A file unpacks to at most this many times its size: the limit of deflate is 1032.
 UNPACKED = 1100
 #: Attributes that belong to the format.
@@ -38,21 +33,6 @@ INTERNAL = {
 }
 #: What an array of the scale of a dimension without coordinate is named.
 NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
-
-
-def packed(data: xr.Dataset | xr.DataTree) -> bytes:
-    """The content of a file that holds ``data``."""
-    buffer = io.BytesIO()
-    with h5netcdf.File(buffer, "w", libver=FORMAT) as file:
-        store = xr.backends.H5NetCDFStore(file)
-        if isinstance(data, xr.Dataset):
-            data.dump_to_store(store, encoding=_encoding(data))
-        else:
-            for node in data.subtree:
-                dataset = node.to_dataset(inherit=node is data)
-                below = store if node is data else store.get_child_store(node.path)
-                dataset.dump_to_store(below, encoding=_encoding(dataset))
-    return buffer.getvalue()
 
 
 def unpacked(content: bytes, layout: Layout | None = None) -> xr.Dataset | xr.DataTree:
@@ -75,18 +55,28 @@ def unpacked(content: bytes, layout: Layout | None = None) -> xr.Dataset | xr.Da
         raise Damaged(first_line(error)) from None
 
 
+def one_array(path: Path, name: str, place: tuple[slice, ...]) -> np.ndarray:
+    """A part of one array of a file; HDF5 checks what it reads by its own checksums. Raises Damaged, and FileNotFoundError."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            link = name.encode()
+            if file.id.links.get_info(link).type != h5py.h5l.TYPE_HARD:
+                raise Damaged(f"'{name}' is a link to something else, which is not followed")
+            item = h5py.h5o.open(file.id, link)
+            if not isinstance(item, h5py.h5d.DatasetID):
+                raise Damaged(f"'{name}' is no array")
+            _check_storage(name, item, item.shape, item.dtype, UNPACKED * path.stat().st_size)
+            return h5py.Dataset(item)[place]
+    except (Damaged, MemoryError, FileNotFoundError):
+        raise
+    except Exception as error:  # whatever HDF5 and h5py make of damaged content
+        raise Damaged(first_line(error)) from None
+
+
 def end_of(content: bytes) -> int:
     """Where HDF5's part of the ``content`` of a file ends, as its superblock says: of version 3, which is written here."""
     known = content.startswith(b"\x89HDF\r\n\x1a\n\x03")
     return int.from_bytes(content[28:36], "little") if known else len(content)
-
-
-def _encoding(data: xr.Dataset) -> dict:
-    """Compression for what has a size; scalars and texts cannot have it."""
-    return {
-        name: STORAGE if array.ndim and np.issubdtype(array.dtype, np.number) else {}
-        for name, array in data.variables.items()
-    }
 
 
 def _dataset(stored: dict[str, xr.Variable], attributes: dict[str, Any], indexed: bool) -> xr.Dataset:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gpumc.checks import a_path
-from gpumc.errors import Damaged, RunError
-from gpumc.results.files import load, seal_of
+from gpumc.errors import RunError
+from gpumc.results.files import seal_of
+from gpumc.results.manifest import IN_PARTS
 from gpumc.schema import attributes, dims_in_order
 
-#: Dimensions of which shards may hold a part.
-IN_PARTS = ("instance", "chain", "start")
 #: The array of counts over chains, which add.
 COUNTS = "stability_count"
 
@@ -33,37 +30,13 @@ def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Da
     first = shards[0][1]
     for axes, data in shards:
         _check_alike(axes, first, data)
-    _check_patterns(shards)
+    check_patterns((axes, data.attrs) for axes, data in shards)
     swept = list(shards[0][0])
     coordinates = _coordinates(shards, swept)
     sizes = {name: len(array) for name, array in coordinates.items() if array.dims == (name,)}
     names = dict.fromkeys(name for _, data in shards for name in data.data_vars)
     variables = {name: _merged(name, shards, swept, sizes, coordinates) for name in names}
-    facts = {name: value for name, value in first.attrs.items() if name not in swept}
-    facts["duration_s"] = round(sum(data.attrs["duration_s"] for _, data in shards), 3)
-    facts["started"] = min(data.attrs["started"] for _, data in shards)
-    facts["device"] = ", ".join(sorted({data.attrs["device"] for _, data in shards}))
-    return xr.Dataset(variables, coordinates, facts)
-
-
-def open_run(path: str | os.PathLike) -> xr.Dataset | xr.DataTree:
-    """The results in ``path``: a file, or a finished run's folder, whose merged file is read.
-
-    A run with lists of n or k is a DataTree with a group for each. Raises RunError for what is not there, damaged or not finished.
-    """
-    path = a_path(path)
-    if not path.is_dir():
-        return load(path)
-    merged = sorted(path.glob("*.h5"))
-    if not merged:
-        raise RunError(f"{path} holds no merged file (*.h5): if its run is not finished, `gpumc run` goes on with it")
-    if len(merged) > 1:
-        raise RunError(f"{path} holds {len(merged)} files (*.h5): open one of them, such as {merged[0]}")
-    shards = sorted(shard for shard in path.glob("shards/task-*.h5") if shard.stem[len("task-") :].isdigit())
-    try:
-        return load(merged[0], merged_label(shards) if shards else None)
-    except Damaged as error:
-        raise Damaged(f"{error}: `gpumc run` makes it again") from None
+    return xr.Dataset(variables, coordinates, merged_attributes([data.attrs for _, data in shards], swept))
 
 
 def merged_label(shards: Sequence[Path]) -> str:
@@ -83,14 +56,34 @@ def _check_alike(axes: Mapping[str, float], first: xr.Dataset, data: xr.Dataset)
         raise RunError(f"shards do not belong together: '{differing[0]}' is not the same kind of array at {place}")
 
 
-def _check_patterns(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> None:
-    """Raise RunError where shards of one alpha and flip, which have the same patterns, have different digests of them."""
+def check_patterns(shards: Iterable[tuple[Mapping[str, float], Mapping[str, Any]]]) -> None:
+    """Raise RunError where shards of one alpha and flip, which have the same patterns, have different digests of them; of each its values
+    of the axes, and its attributes."""
     digests: dict[tuple, str | None] = {}
-    for axes, data in shards:
+    for axes, attrs in shards:
         place = (axes.get("alpha"), axes.get("flip"))
-        digest = data.attrs.get("patterns_digest")
+        digest = attrs.get("patterns_digest")
         if digests.setdefault(place, digest) != digest:
             raise RunError(f"shards at one parameter come from different patterns: {digests[place]} and {digest}")
+
+
+def merged_attributes(attributes: Sequence[Mapping[str, Any]], swept: Collection[str]) -> dict[str, Any]:
+    """The attributes of all shards together: those of the first one, and all devices, the whole duration, and the start."""
+    facts = {name: value for name, value in attributes[0].items() if name not in swept}
+    facts["duration_s"] = round(sum(each["duration_s"] for each in attributes), 3)
+    facts["started"] = min(each["started"] for each in attributes)
+    facts["device"] = ", ".join(sorted({each["device"] for each in attributes}))
+    return facts
+
+
+def merged_dims(name: Hashable, dims: Iterable[Hashable], swept: Iterable[str]) -> list[str]:
+    """The dimensions of an array of all shards together, of which each shard has ``dims``."""
+    return dims_in_order({*dims, *(axis for axis in swept if name != "pattern_count" or axis == "alpha")})
+
+
+def filling(dtype: np.dtype) -> float:
+    """What stands where no shard has anything."""
+    return np.nan if dtype.kind == "f" else 0
 
 
 def _coordinates(shards: Sequence[tuple[dict[str, float], xr.Dataset]], swept: Sequence[str]) -> dict[Hashable, Any]:
@@ -117,10 +110,9 @@ def _merged(
 ) -> xr.Variable:
     """The array ``name`` of all shards together, its dimensions in their order."""
     first = next(data.variables[name] for _, data in shards if name in data)
-    own = set(first.dims) | {axis for axis in swept if name != "pattern_count" or axis == "alpha"}
-    dims = dims_in_order(own)
+    dims = merged_dims(name, first.dims, swept)
     shape = [sizes[dim] if dim in sizes else first.sizes[dim] for dim in dims]
-    merged = np.full(shape, np.nan if first.dtype.kind == "f" else 0, first.dtype)
+    merged = np.full(shape, filling(first.dtype), first.dtype)
     for axes, data in shards:
         if name not in data:
             continue

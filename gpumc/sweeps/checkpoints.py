@@ -60,14 +60,16 @@ class Checkpoint:
         """The last checkpoint that is whole; nothing where there is none. One that is damaged is set aside, and warned of. Raises
         RunError for one that cannot be read."""
         for path in (self.path, self.previous):
-            if not path.exists():
-                continue
             try:
                 arrays = arrays_in(path)
             except Damaged as error:
                 aside = path.with_suffix(".broken")
                 os.replace(path, aside)
                 warnings.warn(f"{error}: it is now {aside.name}", stacklevel=2)
+                continue
+            except RunError:
+                if path.exists():
+                    raise
                 continue
             if str(arrays.pop(LABEL, "")) == self.label:
                 return arrays
@@ -101,4 +103,6 @@ class Checkpoint:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
         with contextlib.suppress(FileNotFoundError):
             os.replace(self.path, self.previous)
-        os.replace(fresh, self.path)
+        # A process that was given up may be at this task, too, and have renamed it.
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(fresh, self.path)

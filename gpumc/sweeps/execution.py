@@ -1,11 +1,9 @@
-"""Doing a run: the tasks that are left, one after the other, each a shard."""
+"""Doing a run: its folder is prepared, and the tasks that are left are done, each a shard."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,19 +12,18 @@ from gpumc.errors import ConfigError, RunError
 from gpumc.patterns import load_patterns
 from gpumc.reading import text_of
 from gpumc.results import save
+from gpumc.sweeps import one_task
 from gpumc.sweeps.checkpoints import EVERY
 from gpumc.sweeps.config import read_config
 from gpumc.sweeps.config_text import MOST_BYTES, effective
-from gpumc.sweeps.folder import RECORD, Progress, RunFolder, kept_input
+from gpumc.sweeps.folder import RECORD, RunFolder, kept_input
+from gpumc.sweeps.notes import Notes, Report, Running
+from gpumc.sweeps.plan import work_of
 from gpumc.sweeps.record import FilePatterns, Record
 from gpumc.sweeps.sizes import check_memory
-from gpumc.sweeps.tasks.local_entropies import Unmeasured
 
-#: Seconds between two notes of progress in the folder.
-NOTE_EVERY = 2.0
-
-#: Told (task, tasks in all, units of work done, and in all) of the running task.
-Report = Callable[[int, int, int, int], None]
+#: Has the tasks that are left done: told the folder, their numbers, the device, the seconds between checkpoints, and whom to tell.
+Drive = Callable[[RunFolder, Sequence[int], str, float, Notes], None]
 
 
 def prepare(config_file: str | os.PathLike, overrides: Sequence[str], out: str | os.PathLike | None) -> RunFolder:
@@ -53,44 +50,34 @@ def prepare(config_file: str | os.PathLike, overrides: Sequence[str], out: str |
     return RunFolder.create(folder, Record.planned(text, config, digests, file_patterns), inputs)
 
 
-def execute(folder: RunFolder, device: str, report: Report, checkpoint_every: float = EVERY) -> None:
+def execute(
+    folder: RunFolder, device: str, report: Report, checkpoint_every: float = EVERY, drive: Drive | None = None
+) -> None:
     """Do the tasks of ``folder`` that are left, each from its last checkpoint, then merge; a checkpoint is written every so many seconds.
-    Raises RunError where another process is at it."""
+
+    ``drive`` has the tasks done by workers (`gpumc.sweeps.distributed`); without one, this process does them one after the other. Raises
+    RunError where another process is at it.
+    """
     with folder.locked():
-        config, patterns = folder.config, folder.record.file_patterns
         done = set(folder.done())
-        for index, task in enumerate(folder.tasks):
-            if index not in done:
-                folder.check_inputs()
-                checkpoint = folder.checkpoint(index, checkpoint_every)
-                try:
-                    digest = patterns.digest if patterns else None
-                    data = config.run(task, device, _noting(folder, index, report), digest, checkpoint)
-                except Unmeasured as failure:
-                    if failure.sampled is None:
-                        raise
-                    kept = save(failure.sampled, folder.sampled(index))
-                    raise RunError(f"{failure}; all of the task was sampled, and is in {kept}") from failure
-                save(data, folder.shard(index), folder.label(index))
-                folder.sampled(index).unlink(missing_ok=True)
-                checkpoint.remove()
-        if len(done) < len(folder.tasks) or not folder.merged.exists():
+        left = [index for index in range(len(folder.tasks)) if index not in done]
+        if left:
+            (drive or here)(folder, left, device, checkpoint_every, Notes(folder, report))
+            folder.remove_checkpoints()
+        if left or not folder.merged.exists():
             save(folder.merge(), folder.merged, folder.merged_label())
 
 
-def _noting(folder: RunFolder, index: int, report: Report) -> Callable[[int, int], None]:
-    """A progress callback that reports, and every so often notes in the folder."""
-    started = noted = time.monotonic()
+def here(folder: RunFolder, left: Sequence[int], device: str, checkpoint_every: float, notes: Notes) -> None:
+    """Do the tasks that are ``left`` in this process, one after the other."""
+    for index in left:
+        running = Running(device, index, len(folder.tasks), 0, work_of(folder.config, folder.tasks[index]))
 
-    def progress(done: int, total: int) -> None:
-        nonlocal noted
-        report(index, len(folder.tasks), done, total)
-        if done and time.monotonic() - noted > NOTE_EVERY:
-            noted = time.monotonic()
-            with contextlib.suppress(RunError):  # a disk that is full now may not be when the shard is written
-                folder.write_progress(Progress(index, done, total, done / (noted - started)))
+        def progress(done: int, total: int, running: Running = running) -> None:
+            notes.told(running._replace(done=done, total=total))
 
-    return progress
+        notes.journal.note(*one_task.do(folder, index, device, checkpoint_every, progress))
+        notes.told(running._replace(done=running.total, phase="finished"))
 
 
 def _read(path: Path) -> str:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,13 @@ from gpumc.checks import a_path
 from gpumc.device.source import digest as kernels_digest
 from gpumc.errors import ConfigError, Damaged, RunError
 from gpumc.results import load, merge_shards, merged_label
-from gpumc.results.files import check_seal, replacing
+from gpumc.results.files import SEAL, check_seal, replacing, seal_of
 from gpumc.results.hdf5 import Layout
+from gpumc.results.manifest import MANIFEST, SHARDS, Journal, Manifest, notes_of, shard_label, shard_name
 from gpumc.sweeps.checkpoints import Checkpoint
+from gpumc.sweeps.folder_files import content_of, digest_of, exists, set_aside, text_in, write_text
 from gpumc.sweeps.locks import held, locked
+from gpumc.sweeps.manifests import manifest_of
 from gpumc.sweeps.plan import Task
 from gpumc.sweeps.record import Record
 from gpumc.sweeps.shards import check_shard
@@ -31,16 +34,16 @@ from gpumc.sweeps.tasks import RunConfig
 RECORD = "run.json"
 CONFIG = "config.toml"
 INPUTS = "inputs"
-SHARDS = "shards"
 CHECKPOINTS = "checkpoints"
 PROGRESS = "progress.json"
-BROKEN = ".broken"
+RETRIES = "retries.json"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the running task is: its number, units of work done and in all, and units a second."""
+    """How far a running task is: who does it, its number, units of work done and in all, and units a second."""
 
+    worker: str
     task: int
     done: int
     total: int
@@ -49,7 +52,12 @@ class Progress:
     def __post_init__(self) -> None:
         counts = (self.task, self.done, self.total)
         sound = all(type(count) is int for count in counts) and self.task >= 0 and 0 <= self.done <= self.total
-        if not sound or not isinstance(self.rate, float) or not 0 < self.rate < math.inf:
+        if (
+            not sound
+            or not isinstance(self.worker, str)
+            or not isinstance(self.rate, float)
+            or not 0 < self.rate < math.inf
+        ):
             raise ValueError("no progress of a run")
 
 
@@ -73,10 +81,10 @@ class RunFolder:
         except Damaged:
             found = None
             folder._check_remains(f"{path / RECORD} is damaged")
-            _set_aside(path / RECORD)
+            set_aside(path / RECORD)
         except NoRun:
             found = None
-            if _exists(path / CONFIG) and _exists(path / SHARDS):
+            if exists(path / CONFIG) and exists(path / SHARDS):
                 folder._check_remains(f"{path / RECORD} is not there")
             # A process that was killed right here has left nothing but inputs and files that were not whole.
             elif path.exists() and (not path.is_dir() or any(not _may_be_left(p) for p in path.iterdir())):
@@ -96,8 +104,9 @@ class RunFolder:
         for name, source in inputs.items():
             folder._keep_input(name, source)
         if found is None:
-            _write(path / RECORD, record.written())
+            write_text(path / RECORD, record.written())
         folder._keep_config()
+        folder._keep_manifest()
         return folder
 
     @classmethod
@@ -140,7 +149,7 @@ class RunFolder:
 
     def shard(self, index: int) -> Path:
         """The file of task ``index``."""
-        return self.path / SHARDS / f"task-{index:05}.h5"
+        return self.path / SHARDS / shard_name(index)
 
     def sampled(self, index: int) -> Path:
         """Where task ``index`` is kept without the local entropies that could not be measured."""
@@ -153,7 +162,7 @@ class RunFolder:
 
     def label(self, index: int) -> str:
         """What the seal of the shard of task ``index`` says."""
-        return f"task {index} of run {self.record.key}"
+        return shard_label(index, self.record.key)
 
     @property
     def merged(self) -> Path:
@@ -165,13 +174,44 @@ class RunFolder:
         return merged_label([self.shard(index) for index in range(len(self.tasks))])
 
     def done(self) -> list[int]:
-        """The tasks whose shards are there."""
-        return [index for index in range(len(self.tasks)) if _exists(self.shard(index))]
+        """The tasks whose shards are there. Raises RunError where the folder cannot be read."""
+        try:
+            names = set(os.listdir(self.path / SHARDS))  # once, not a question for each of many thousand files
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunError(f"{self.path / SHARDS} cannot be read ({error.strerror}): nothing was changed") from None
+        return [index for index in range(len(self.tasks)) if self.shard(index).name in names]
+
+    def notes_of(self, index: int, data: xr.Dataset) -> tuple[str, str]:
+        """What is to be noted of the shard of task ``index``, which has ``data``."""
+        seal = SEAL.search(seal_of(self.shard(index)))
+        assert seal is not None
+        return notes_of(data, index, seal[2].decode())
+
+    @property
+    def journal(self) -> Journal:
+        """What is noted of finished shards."""
+        return Journal(self.path)
+
+    def is_done(self, index: int) -> bool:
+        """Whether the shard of task ``index`` is there, and whole."""
+        try:
+            return exists(self.shard(index)) and bool(check_seal(self.shard(index), self.label(index)))
+        except Damaged:
+            return False
+
+    def remove_checkpoints(self) -> None:
+        """Delete those of tasks whose shards are there, which a process that was given up may have left."""
+        done = {self.shard(index).stem for index in self.done()}
+        for left in (self.path / CHECKPOINTS).glob("task-*.npz"):
+            if left.name.partition(".")[0] in done:
+                left.unlink(missing_ok=True)
 
     def check_inputs(self) -> None:
         """Raise RunError unless the copies of the inputs are what they were at the start."""
         for name, digest in self.record.inputs.items():
-            if _digest(self.kept(name)) != digest:
+            if digest_of(self.kept(name)) != digest:
                 raise RunError(
                     f"{self.kept(name)} is not what it was at the start of the run: bring it back, or choose another --out"
                 )
@@ -185,19 +225,23 @@ class RunFolder:
         with self.locked():
             for left in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
                 left.unlink()
-            done = self.done()
+            done, journal = self.done(), self.journal
+            noted = {task: shard.sha256 for task, shard in journal.read()[0].items()}
             planned = {self.shard(index) for index in range(len(self.tasks))}
-            broken += [_set_aside(extra) for extra in self.path.glob(f"{SHARDS}/task-*.h5") if extra not in planned]
+            broken += [set_aside(extra) for extra in self.path.glob(f"{SHARDS}/task-*.h5") if extra not in planned]
             for index in done:
                 try:
-                    check_seal(self.shard(index), self.label(index))
+                    if check_seal(self.shard(index), self.label(index)) != noted.get(index):
+                        journal.note(*self.notes_of(index, self.loaded(index)))
                 except Damaged:
-                    broken.append(_set_aside(self.shard(index)))
-            if len(self.done()) == len(self.tasks) and _exists(self.merged):
+                    broken.append(set_aside(self.shard(index)))
+            for index in noted.keys() - set(self.done()):
+                journal.withdraw(index)
+            if len(self.done()) == len(self.tasks) and exists(self.merged):
                 try:
                     check_seal(self.merged, self.merged_label())
                 except Damaged:
-                    broken.append(_set_aside(self.merged))
+                    broken.append(set_aside(self.merged))
         return broken
 
     def merge(self) -> xr.Dataset | xr.DataTree:
@@ -211,7 +255,7 @@ class RunFolder:
         groups: dict[str, list] = {}
         layout: Layout = {}
         for index, task in enumerate(self.tasks):
-            groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), self._loaded(index, layout)))
+            groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), self.loaded(index, layout)))
         merged = {name: merge_shards(shards) for name, shards in groups.items()}
         for data in merged.values():
             data.attrs |= {"name": config.name, "config": self.record.text}
@@ -221,7 +265,7 @@ class RunFolder:
             {"/": xr.Dataset(attrs={"name": config.name, "config": self.record.text}), **merged}
         )
 
-    def _loaded(self, index: int, layout: Layout) -> xr.Dataset:
+    def loaded(self, index: int, layout: Layout | None = None) -> xr.Dataset:
         """The shard of task ``index``. Raises Damaged where it is not that."""
         patterns = self.record.file_patterns
         data = load(self.shard(index), self.label(index), layout)
@@ -235,34 +279,45 @@ class RunFolder:
     def _keep_input(self, name: str, source: Path) -> None:
         """Copy the input ``name`` into the folder unless it is there. Raises RunError where it has changed."""
         kept = self.kept(name)
-        if _exists(kept) and _digest(kept) == self.record.inputs[name]:
+        if exists(kept) and digest_of(kept) == self.record.inputs[name]:
             return
-        content = _content(source)
+        content = content_of(source)
         if hashlib.sha256(content).hexdigest() != self.record.inputs[name]:
             raise RunError(f"the content of {source} is not what it was at the start of the run")
         with replacing(kept) as temporary:
             temporary.write_bytes(content)
 
+    def _keep_manifest(self) -> None:
+        """Write the manifest where it is not there, or damaged."""
+        try:
+            if Manifest.read(self.path).key == self.record.key:
+                return
+        except Damaged:
+            set_aside(self.path / MANIFEST)
+        except RunError:
+            pass
+        manifest_of(self.record).write(self.path)
+
     def _keep_config(self) -> None:
         """Write the config where it is not there; one that is damaged, or another, is set aside."""
         try:
-            if Record(_text(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record) == "":
+            if Record(text_in(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record) == "":
                 return
-            _set_aside(self.path / CONFIG)
+            set_aside(self.path / CONFIG)
         except FileNotFoundError:
             pass
         except (UnicodeDecodeError, ConfigError):
-            _set_aside(self.path / CONFIG)
-        _write(self.path / CONFIG, self.record.text)
+            set_aside(self.path / CONFIG)
+        write_text(self.path / CONFIG, self.record.text)
 
     def _check_remains(self, reason: str) -> None:
         """Raise RunError, for ``reason``, unless the folder's config and inputs are those of this run."""
         try:
-            difference = Record(_text(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record)
+            difference = Record(text_in(self.path / CONFIG), self.record.inputs, None, ()).difference(self.record)
         except (FileNotFoundError, UnicodeDecodeError, ConfigError):
             raise RunError(f"{reason}, and {self.path / CONFIG} cannot be read either: choose another --out") from None
         for name in self.record.inputs:
-            if _exists(self.kept(name)) and _digest(self.kept(name)) != self.record.inputs[name]:
+            if exists(self.kept(name)) and digest_of(self.kept(name)) != self.record.inputs[name]:
                 difference = difference or f"the content of {self.kept(name)} is not that of the config"
         if difference:
             raise RunError(f"{reason}, and {self.path / CONFIG} is of another run: {difference}; choose another --out")
@@ -275,18 +330,30 @@ class RunFolder:
         """Whether a process holds the folder, which need not be writable."""
         return held(self.path)
 
-    def write_progress(self, progress: Progress) -> None:
-        """Say how far the running task is."""
-        _write(self.path / PROGRESS, json.dumps(vars(progress)))
+    def write_progress(self, running: Sequence[Progress]) -> None:
+        """Say how far the running tasks are."""
+        write_text(self.path / PROGRESS, json.dumps([vars(progress) for progress in running]))
 
-    def read_progress(self) -> Progress | None:
-        """What the running process has last said; None where none runs or has said anything."""
+    def read_progress(self) -> list[Progress]:
+        """What the running process has last said; nothing where none runs or has said anything."""
         try:
-            text = (self.path / PROGRESS).read_text(encoding="utf-8")
-            progress = Progress(**json.loads(text)) if self.running() else None
+            stored = json.loads((self.path / PROGRESS).read_text(encoding="utf-8")) if self.running() else []
+            running = [Progress(**one) for one in stored]
         except (OSError, ValueError, TypeError):
-            return None
-        return progress if progress and progress.task < len(self.tasks) else None
+            return []
+        return [one for one in running if one.task < len(self.tasks)]
+
+    def write_retries(self, retries: Mapping[int, int]) -> None:
+        """Say how often tasks were begun again because their workers were lost."""
+        write_text(self.path / RETRIES, json.dumps(retries))
+
+    def retries(self) -> dict[int, int]:
+        """How often each task was begun again because its worker was lost."""
+        try:
+            stored = json.loads((self.path / RETRIES).read_text(encoding="utf-8"))
+            return {int(task): int(count) for task, count in stored.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
 
 
 class NoRun(RunError):
@@ -300,49 +367,3 @@ def kept_input(folder: Path, name: str, file: str) -> Path:
 
 def _may_be_left(path: Path) -> bool:
     return path.suffix == ".tmp" or path.name == INPUTS
-
-
-def _exists(path: Path) -> bool:
-    """Whether a file is there. Raises RunError where that cannot be seen."""
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}): nothing was changed") from None
-    return True
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a file to ``*.broken``; a file that is not there stays so."""
-    aside = path.with_suffix(BROKEN)
-    try:
-        path.replace(aside)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise RunError(f"{path} is damaged and cannot be renamed ({error.strerror})") from None
-    return aside
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}): nothing was changed") from None
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(_content(path)).hexdigest()
-
-
-def _text(path: Path) -> str:
-    """The text of a file. Raises RunError where it cannot be read, but not FileNotFoundError."""
-    if not _exists(path):
-        raise FileNotFoundError(path)
-    return _content(path).decode("utf-8")
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

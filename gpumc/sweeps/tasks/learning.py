@@ -162,6 +162,10 @@ class Learning(RunConfig):
         coordinates = {"instance": np.arange(*task.instances), "start": np.arange(*task.chains)}
         if learner.replicas > 1:
             coordinates["replica"] = np.arange(learner.replicas)
+        if self.volumes:
+            coordinates["distance"] = np.array(listed(self.volumes.distance), float)
+        if self.flatness:
+            coordinates |= {name: np.array(self.flatness.settings[name], float) for name in ("strength", "eta")}
         attributes = self.attributes(task) | {"learner": learner.kind, "starts": self.learner.starts}
         arrays = ARRAYS | {"weights": np.dtype(machine.weight_kind.dtype).kind}
         return Content(arrays, coordinates, {"weight": machine.weight_count}, attributes)

@@ -18,6 +18,7 @@ from gpumc.losses import ErrorCount
 from gpumc.machines import Machine
 from gpumc.measures import Gibbs
 from gpumc.messages import BeliefPropagation
+from gpumc.observables import StabilityBins
 from gpumc.sampling import sample
 from gpumc.sampling.samplers import default_sampler
 from gpumc.sampling.stepping import check_measure
@@ -165,9 +166,12 @@ class Sampling(RunConfig):
             "instance": np.arange(*task.instances),
             "chain": np.arange(*task.chains),
             "replica": np.arange(task.replicas),
+            "stability": StabilityBins.of(machine).centres,
             "sweep": (np.arange(sampler.sweeps // sampler.every) + 1) * sampler.every,
             **{name: np.array(v) for name, v in Grid.of(self.measure.measure(self.loss, task.replicas)).axes.items()},
         }
+        if self.volumes:
+            coordinates["distance"] = np.array(listed(self.volumes.distance), float)
         own = {"burn_in": sampler.burn_in, "replicas": task.replicas, "loss": self.loss.kind}
         attributes = self.attributes(task) | own
         arrays = ARRAYS | {"weights": np.dtype(machine.weight_kind.dtype).kind}

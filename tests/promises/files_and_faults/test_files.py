@@ -145,7 +145,7 @@ def test_a_folder_that_cannot_be_written(home, monkeypatch):
     """A reader needs no lock and leaves nothing; whether the owner's run goes on is seen."""
     folder = go_on(prepare("~/t.toml", [], "~/run"))
     with folder.locked():
-        folder.write_progress(Progress(0, 1, 2, 3.0))
+        folder.write_progress([Progress("cpu", 0, 1, 2, 3.0)])
         before = sorted(folder.path.rglob("*"))
         opened, real = os.open, os.open
 
@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_written(home, monkeypatch):
         monkeypatch.setattr(os, "open", reading)
         seen = RunFolder.open("~/run")
         assert seen.running()
-        assert seen.read_progress() == Progress(0, 1, 2, 3.0)
+        assert seen.read_progress() == [Progress("cpu", 0, 1, 2, 3.0)]
         assert seen.done() == [0]
         assert seen.merge().equals(gpumc.open_run("~/run"))
         monkeypatch.setattr(os, "open", real)
@@ -166,13 +166,22 @@ def test_a_folder_that_cannot_be_written(home, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "null", "[1, 2]", '{"task": 0, "done": 1, "total": 2, "rate": 0.0}', '{"task": 9}', "\xff"]
+    "content",
+    [
+        "",
+        "{}",
+        "null",
+        "[1, 2]",
+        '[{"worker": "", "task": 0, "done": 1, "total": 2, "rate": 0.0}]',
+        '[{"task": 9}]',
+        "\xff",
+    ],
 )
 def test_damaged_progress_is_no_progress(home, content):
     folder = prepare("~/t.toml", [], "~/run")
     (folder.path / "progress.json").write_bytes(content.encode("latin-1"))
     with folder.locked():
-        assert folder.read_progress() is None
+        assert folder.read_progress() == []
 
 
 @pytest.mark.parametrize("name", ["run.json", "shards/task-00000.h5", "t.h5", "inputs/patterns.npz", "config.toml"])

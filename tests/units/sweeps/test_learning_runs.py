@@ -103,8 +103,8 @@ def test_parts_and_stops_change_nothing(folder, config_file, tmp_path, monkeypat
     assert len(parts.tasks) == 2 * 2 * 2
     for stop in range(3):
 
-        def report(index, tasks, done, total, stop=stop):
-            if index == stop and done:
+        def report(note, stop=stop):
+            if note.task == stop and note.phase == "running" and note.done:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -185,9 +185,10 @@ def test_replicas_of_a_part_have_the_numbers_of_the_whole():
 def test_progress_is_of_the_work_that_is_planned(config_file, tmp_path):
     told = []
     folder = prepare(config_file, ["learner.rate=0.1"], tmp_path / "run")
-    execute(folder, "cpu", lambda *report: told.append(report))
-    assert told[-1] == (0, 1, work_of(folder.config, folder.tasks[0]), 2 * 2 * 30)
-    assert told[-1][2] == told[-1][3]
+    execute(folder, "cpu", told.append)
+    assert told[-2] == ("cpu", 0, 1, work_of(folder.config, folder.tasks[0]), 2 * 2 * 30, "running")
+    assert told[-2].done == told[-2].total
+    assert told[-1] == told[-2]._replace(phase="finished")
 
 
 def test_tables_and_pictures(folder, replicated, tmp_path, capsys):

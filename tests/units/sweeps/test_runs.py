@@ -221,11 +221,11 @@ def test_a_measurement_that_fails(config_file, tmp_path, monkeypatch, late):
             sampled.wait(60)
         raise MemoryError("no more")
 
-    def report(index, tasks, done, total):
-        told.append(done / total)
-        if late and done == total:
+    def report(note):
+        told.append(note.done / note.total)
+        if late and note.done == note.total:
             sampled.set()
-        elif not late and done:
+        elif not late and note.done:
             time.sleep(0.2)
 
     folder = prepare(config_file, ["volumes.distance=[0.2]", "volumes.every=2", "patterns.alpha=0.2"], tmp_path / "run")

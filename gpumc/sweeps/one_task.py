@@ -1,0 +1,37 @@
+"""One task of a run: what a process, here or on another host, does from the files of the run's folder, and leaves there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gpumc.errors import RunError
+from gpumc.results import save
+from gpumc.sweeps.folder import RunFolder
+from gpumc.sweeps.tasks.local_entropies import Unmeasured
+
+
+def do(
+    folder: RunFolder, index: int, device: str, checkpoint_every: float, progress: Callable[[int, int], None]
+) -> tuple[str, str]:
+    """Do task ``index`` from its last checkpoint on, and write its shard; ``progress`` is told the units of work done, and all.
+
+    Returns what the folder is to note of the shard (`gpumc.results.manifest.notes_of`). Raises RunError, and Ended where the process is
+    asked to end, with a checkpoint written.
+    """
+    # Two processes may be at one task: one whose client has died goes on until it ends. Their shards have the same arrays and are
+    # written whole, so that it does not matter whose stays.
+    folder.check_inputs()
+    patterns = folder.record.file_patterns
+    checkpoint = folder.checkpoint(index, checkpoint_every)
+    try:
+        digest = patterns.digest if patterns else None
+        data = folder.config.run(folder.tasks[index], device, progress, digest, checkpoint)
+    except Unmeasured as failure:
+        if failure.sampled is None:
+            raise
+        kept = save(failure.sampled, folder.sampled(index))
+        raise RunError(f"{failure}; all of the task was sampled, and is in {kept}") from failure
+    save(data, folder.shard(index), folder.label(index))
+    folder.sampled(index).unlink(missing_ok=True)
+    checkpoint.remove()
+    return folder.notes_of(index, data)
