@@ -11,13 +11,15 @@ from typing import Any
 import xarray as xr
 
 from gpumc.results.statistics import bars_over, runs_of
-from gpumc.schema import PARAMETERS, attributes, ordered
+from gpumc.schema import BEHIND, PARAMETERS, attributes, ordered
 
 #: Columns of a table of results.
 COLUMNS = (
     *("energy", "error_rate", "overlap_replicas", "overlap_centre", "acceptance"),
     *("solved", "errors", "steps", "test_error", "centre_test_error"),
 )
+#: Dimensions over which a table has means.
+SAMPLED = {"chain", "start", "replica", "draw"}
 #: Quantities that share a picture, in the order of pictures.
 PICTURES = (
     ("solved",),
@@ -49,8 +51,8 @@ LOWERED = str.maketrans("0123aimnx", "₀₁₂₃ₐᵢₘₙₓ")
 
 
 def columns_of(data: xr.Dataset) -> list[str]:
-    """The columns of a table of ``data``: a number for every run each."""
-    return [name for name in COLUMNS if name in data and "epoch" not in data[name].dims]
+    """The columns of a table of ``data``: a number, or some draws, for every run each."""
+    return [name for name in COLUMNS if name in data and not set(data[name].dims) & set(BEHIND) - SAMPLED]
 
 
 def standard(data: xr.Dataset, axes: list[str]) -> list[str]:

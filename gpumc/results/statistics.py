@@ -46,6 +46,6 @@ def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def to_the_end(data: xr.Dataset, name: str) -> xr.DataArray:
-    """A curve along epochs, on which runs that have ended stay where they are."""
+    """A curve along epochs, on which runs that have ended stay where they are; runs that are not there stay NaN."""
     curve = data[name]
-    return curve.fillna(curve.isel(epoch=data.steps - 1))
+    return curve.fillna(curve.isel(epoch=data.steps.fillna(1).astype(int) - 1))
