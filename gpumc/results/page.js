@@ -154,7 +154,7 @@
       if (!picture.inner && picture.axes.length < 2) return;
       const label = make("label", {}, this.controls);
       const text = make("span", {}, label, axis.name.replaceAll("_", " "));
-      if (axis.symbol) { text.append(" "); make("span", { class: "i" }, text, axis.symbol); }
+      if (axis.symbol && axis.symbol !== axis.name) { text.append(" "); make("span", { class: "i" }, text, axis.symbol); }
       const select = make("select", { "data-axis": axis.name }, label);
       if (this.may(axis, ALONG)) make("option", { value: ALONG }, select, "along the axis");
       make("option", { value: EACH }, select, "a line each");

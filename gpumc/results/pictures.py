@@ -129,6 +129,7 @@ def _picture(groups: Groups, names: list[str], beside: Sequence[Beside], whole: 
         return None
     lead = [str(dim) for dim in shape["mean"].dims if dim != inner]
     axes = [dim for dim in swept(shape["mean"]) if dim in lead and dim not in OTHER_AXES]
+    axes.sort(key=SIZES.__contains__)  # behind the parameters
     if not axes:
         everything = None
         if curves is None:
@@ -155,8 +156,9 @@ def _picture(groups: Groups, names: list[str], beside: Sequence[Beside], whole: 
 
 
 def _bars(data: xr.Dataset) -> dict[str, str]:
-    """What error bars are over, and what they are over of one instance; "" where there are no runs."""
-    return {"bars": bars_over(data), "runs": runs_of(data)} if has_runs(data) else {"bars": "", "runs": ""}
+    """What error bars are over, and what they are over of one instance; "" where there is only one run."""
+    over = {"bars": bars_over(data), "runs": runs_of(data)} if has_runs(data) else {"bars": "", "runs": ""}
+    return {name: dim if data.sizes.get(dim, 1) > 1 else "" for name, dim in over.items()}
 
 
 def has_runs(data: xr.Dataset) -> bool:
@@ -255,8 +257,9 @@ def _theory(beside: Beside, names: list[str]) -> dict[str, Any]:
 def _extra(label: str, kind: str, values: xr.DataArray) -> dict[str, Any]:
     """A line beside the results, over some of the axes: of a "theory" of them, a "guide" to the eye, or a "bound"."""
     for dim in values.dims:
-        if bool((values.fillna(np.inf) == values.isel({dim: 0}).fillna(np.inf)).all()) and dim not in ALONG:
-            values = values.isel({dim: 0})
+        most, least = values.max(str(dim)), values.min(str(dim))
+        if dim not in ALONG and bool(((most == least) | most.isnull()).all()):
+            values = most
     dims = [str(dim) for dim in values.dims]
     return {"label": label, "kind": kind, "dims": dims, "mean": plain(values.values)}
 

@@ -79,7 +79,7 @@ def headline(data: xr.Dataset, symbol: Callable[[str], str]) -> list[str]:
     """What was run, in a few words each: the machine, the learner or the loss, and parameters that are single numbers."""
     facts = data.attrs
     kind = "" if facts.get("weights", "binary") == "binary" else f"{facts['weights']} "
-    sizes = [("n", facts["n"])] + ([("k", facts["k"])] if facts["k"] > 1 else [])
+    sizes = [("n", facts["n"])] + ([("k", facts["k"])] if facts["k"] != 1 else [])
     parts = [
         ", ".join([f"{kind}{facts['machine'].replace('-', ' ')}", *(symbol(f"{name}={size}") for name, size in sizes)])
     ]

@@ -128,9 +128,9 @@ def _lead(groups: Groups) -> str:
         return ", ".join(
             f"{name} {data.attrs[name]}" for name in ("machine", "weights", "measure", "loss") if name in data.attrs
         )
-    parts = headline(data, in_letters)
-    several = ", ".join(f"{name} = {', '.join(str(other[name]) for other, _ in groups)}" for name in sizes)
-    return "; ".join([*parts, *([several] if several else []), *([counted(data)] if has_runs(data) else [])])
+    several = {name: ", ".join(dict.fromkeys(str(size[name]) for size, _ in groups)) for name in sizes}
+    parts = headline(data.assign_attrs(several), in_letters)
+    return "; ".join([*parts, *([counted(data)] if has_runs(data) else [])])
 
 
 def _swept(groups: Groups) -> list[Markup]:
