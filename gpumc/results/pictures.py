@@ -11,7 +11,7 @@ import xarray as xr
 from gpumc.results.quantities import FROM_ZERO, PICTURES, TRACES, in_letters, standard
 from gpumc.results.statistics import bars_over, mean_and_error, runs_of, swept, to_the_end
 from gpumc.results.theory_beside import Beside
-from gpumc.schema import BEHIND, attributes
+from gpumc.schema import BEHIND, QUANTITIES, attributes
 
 #: Datasets of a result, each with its n or k where a run has several.
 Groups = Sequence[tuple[Mapping[str, int], xr.Dataset]]
@@ -42,7 +42,7 @@ def prepared(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     found = []
     for data in datasets:
         single = [name for name in swept(data) if all(other.sizes.get(name, 1) == 1 for other in datasets)]
-        data = data.squeeze(single).sortby([name for name in swept(data) if name not in single])
+        data = data.squeeze(single).sortby([name for name in swept(data) if name not in single and name in data.coords])
         if "converged" in data and "distance" in data.converged.dims:
             volumes = [name for name in ("entropy", "log_volume", "field") if name in data]
             data = data.assign({name: data[name].where(data.converged) for name in volumes})
@@ -140,10 +140,11 @@ def _picture(groups: Groups, names: list[str], beside: Sequence[Beside], whole: 
         extras.append(_extra("bound: no patterns", "bound", first.entropy_bound))
     own = {"long_name": "overlap", "units": "1"} if names[0].startswith("overlap") and len(names) > 1 else {}
     told = own or first[names[0]].attrs | MEANS.get(names[0], {})
+    said = words(names[0], told)
     return {
         "name": names[0],
-        "title": told["long_name"],
-        "y": words(names[0], told),
+        "title": said["label"],
+        "y": said,
         "over": OVER.get(along or "", ""),
         "zero": names[0] in FROM_ZERO,
         **_bars(first),
@@ -182,7 +183,7 @@ def _cube(groups: Groups, names: list[str], along: str | None) -> xr.Dataset | N
     parts = []
     for sizes, data in groups:
         one = [averaged(data, name, along) for name in names]
-        labels = [data[name].attrs["long_name"] for name in names]
+        labels = [words(name, data[name].attrs)["label"] for name in names]
         part = (
             xr.concat(one, xr.Variable("quantity", labels), coords="minimal", compat="override")
             if len(one) > 1
@@ -266,6 +267,7 @@ def _extra(label: str, kind: str, values: xr.DataArray) -> dict[str, Any]:
 
 def words(name: str, facts: Mapping[Any, Any]) -> dict[str, Any]:
     """The name, long name, symbol and unit of a quantity, as letters."""
+    facts = {"long_name": name.replace("_", " "), **(attributes(name) if name in QUANTITIES else {}), **facts}
     symbol = in_letters(facts["symbol"]) if "symbol" in facts else ""
     units = facts.get("units", "1")
     return {"name": name, "label": facts["long_name"], "symbol": symbol, "units": "" if units == "1" else units}
@@ -280,7 +282,7 @@ def _axis(cube: xr.Dataset, name: str) -> dict[str, Any]:
             "swept": False,
         }
     finite = [plain(np.array(value))[0] if np.isfinite(value) else "∞" for value in values]
-    return words(name, cube[name].attrs or attributes(name)) | {"values": finite, "swept": True}
+    return words(name, cube[name].attrs) | {"values": finite, "swept": True}
 
 
 def _numbers(cube: xr.Dataset, dims: list[str]) -> dict[str, Any]:

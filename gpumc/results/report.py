@@ -81,11 +81,13 @@ def report(results: xr.Dataset | xr.DataTree, path: str | os.PathLike, source: s
 
 def _groups(results: xr.Dataset | xr.DataTree) -> Groups:
     """The datasets, prepared, each with those of its sizes that differ."""
+    datasets = (
+        [results] if isinstance(results, xr.Dataset) else [node.to_dataset() for node in results.children.values()]
+    )
+    if not datasets or not all(data.data_vars for data in datasets):
+        raise RunError("these results hold no variables: there is nothing to be shown")
     if isinstance(results, xr.Dataset):
-        return [({}, prepared([results])[0])]
-    datasets = [node.to_dataset() for node in results.children.values()]
-    if not datasets:
-        raise RunError("these results hold no dataset: there is nothing to be shown")
+        return [({}, prepared(datasets)[0])]
     differing = [name for name in ("n", "k") if len({data.attrs[name] for data in datasets}) > 1]
     sizes = [{name: int(data.attrs[name]) for name in differing} for data in datasets]
     return list(zip(sizes, prepared(datasets), strict=True))
@@ -331,7 +333,7 @@ def _contents(groups: Groups, name: str, source: str) -> list[Markup]:
     without = f'import xarray  # with h5netcdf; needs no gpumc\n\ndata = {what}({file!r}, engine="h5netcdf")'
     rows = []
     for variable in [*data.coords, *data.data_vars]:
-        told = words(str(variable), {"long_name": str(variable)} | data[variable].attrs)
+        told = words(str(variable), data[variable].attrs)
         parts = told["label"], told["symbol"], f"({told['units']})" if told["units"] else ""
         shape = ", ".join(f"{dim} {size}" for dim, size in data[variable].sizes.items()) or "a number"
         rows.append([str(variable), " ".join(part for part in parts if part), shape, str(data[variable].dtype)])

@@ -13,6 +13,7 @@ import xarray as xr
 
 import gpumc
 from gpumc.cli.tables import concise
+from gpumc.errors import ConfigError, RunError
 from gpumc.results import theory_beside
 from gpumc.results.quantities import in_letters
 from gpumc.results.report import report
@@ -32,7 +33,7 @@ name = "learned"
 [machine]
 kind = "tree-committee"
 weights = "spherical"
-n = {n}
+n = 45
 k = 3
 [patterns]
 kind = "random"
@@ -217,7 +218,7 @@ def test_symbols_have_letters():
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("learned")
-    (folder / "learned.toml").write_text(LEARNED.format(n=99), encoding="utf-8")
+    (folder / "learned.toml").write_text(LEARNED, encoding="utf-8")
     return done(folder / "learned.toml", folder / "run")
 
 
@@ -242,7 +243,7 @@ def test_a_run_that_learns(learned, tmp_path):
 def test_several_sizes_are_an_axis(learned, tmp_path):
     one = gpumc.open_run(learned)
     other = one.assign_attrs(n=297).assign(errors=2 * one.errors, error_rate=one.error_rate / 2)
-    tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={"name": "sizes"}), "n99_k3": one, "n297_k3": other})
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={"name": "sizes"}), "n45_k3": one, "n297_k3": other})
     text = page_of(tree, tmp_path)
     found = pictures_of(text)["error_rate"]
     assert found["axes"][2] == {
@@ -250,7 +251,7 @@ def test_several_sizes_are_an_axis(learned, tmp_path):
         "label": "number of inputs",
         "symbol": "n",
         "units": "",
-        "values": [99.0, 297.0],
+        "values": [45.0, 297.0],
         "swept": True,
     }
     mean = np.reshape(found["all"]["mean"], (2, 2, 2, 2))[..., 0]  # of the replicas; then that of the centre
@@ -299,6 +300,19 @@ def test_other_datasets(tmp_path):
     total = gpumc.entropy(machine, patterns, device="numpy")
     rows = cells_of(page_of(total, tmp_path), "Every point")
     assert float(rows[1][rows[0].index("entropy S (nat)")]) == pytest.approx(float(total.entropy[0]), rel=1e-4)
+
+
+def test_datasets_of_others(tmp_path):
+    """Names without attributes are shown as they are; nothing at all is an error of one sentence."""
+    text = page_of(xr.Dataset({"height": ("place", [1.5, 2.5]), "entropy": ((), 0.25)}, {"place": [7, 8]}), tmp_path)
+    assert [row[-1] for row in cells_of(text, "Every point")] == ["entropy S (nat)", "0.25", "0.25"]
+    assert [row[1] for row in cells_of(text, "Every point")] == ["height", "1.5", "2.5"]
+    for nothing in (xr.Dataset(), xr.DataTree(), xr.DataTree.from_dict({"a": xr.Dataset()})):
+        with pytest.raises(RunError, match="nothing to be shown"):
+            report(nothing, tmp_path / "nothing.html")
+    with pytest.raises(ConfigError, match="a Dataset, or a DataTree"):
+        report([1.0], tmp_path / "nothing.html")
+    assert not (tmp_path / "nothing.html").exists()
 
 
 def test_where_it_goes(quickstart, tmp_path, within, monkeypatch):
