@@ -140,7 +140,7 @@ def _picture(groups: Groups, names: list[str], beside: Sequence[Beside], whole: 
         extras.append(_extra("bound: no patterns", "bound", first.entropy_bound))
     own = {"long_name": "overlap", "units": "1"} if names[0].startswith("overlap") and len(names) > 1 else {}
     told = own or first[names[0]].attrs | MEANS.get(names[0], {})
-    said = words(names[0], told)
+    said = words("overlap" if own else names[0], told)
     return {
         "name": names[0],
         "title": said["label"],
@@ -267,7 +267,8 @@ def _extra(label: str, kind: str, values: xr.DataArray) -> dict[str, Any]:
 
 def words(name: str, facts: Mapping[Any, Any]) -> dict[str, Any]:
     """The name, long name, symbol and unit of a quantity, as letters."""
-    facts = {"long_name": name.replace("_", " "), **(attributes(name) if name in QUANTITIES else {}), **facts}
+    if "long_name" not in facts:
+        facts = attributes(name) if name in QUANTITIES else {"long_name": name.replace("_", " ")}
     symbol = in_letters(facts["symbol"]) if "symbol" in facts else ""
     units = facts.get("units", "1")
     return {"name": name, "label": facts["long_name"], "symbol": symbol, "units": "" if units == "1" else units}

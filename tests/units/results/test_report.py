@@ -15,6 +15,7 @@ import gpumc
 from gpumc.cli.tables import concise
 from gpumc.errors import ConfigError, RunError
 from gpumc.results import theory_beside
+from gpumc.results.convergence import rhat_and_ess
 from gpumc.results.quantities import in_letters
 from gpumc.results.report import report
 from gpumc.results.statistics import mean_and_error
@@ -95,6 +96,10 @@ def test_pictures_have_the_numbers_of_the_dataset(quickstart, text):
         np.testing.assert_allclose(found[name]["all"]["error"], error, rtol=1e-6)
     along = mean_and_error(data.error_rate.swap_dims(draw="sweep"))[0].transpose("gamma", "sweep")
     np.testing.assert_allclose(found["error_rate"]["along"]["mean"], along.values.ravel(), rtol=1e-6)
+    assert (found["overlap_replicas"]["y"]["label"], found["overlap_replicas"]["y"]["symbol"]) == (
+        "overlap",
+        "",
+    )  # of both
     both = [mean_and_error(data[name])[0] for name in ("overlap_replicas", "overlap_centre")]
     np.testing.assert_allclose(found["overlap_replicas"]["all"]["mean"], np.stack(both, axis=1).ravel(), rtol=1e-6)
 
@@ -124,6 +129,15 @@ def test_tables_have_the_numbers_of_the_dataset(quickstart, text):
     mean, error = mean_and_error(data.error_rate)
     assert [row[0] for row in rows] == ["0.5", "1", "2"]
     assert [row[place] for row in rows] == [concise(m, e) for m, e in zip(mean.values, error.values, strict=True)]
+
+
+def test_convergence_is_told_of_the_worst_instance(quickstart, text):
+    data = gpumc.open_run(quickstart)
+    rhat, ess = rhat_and_ess(data.error_rate.mean("replica").transpose("gamma", "instance", "chain", "draw").values)
+    head, *rows = cells_of(text, "The worst instance at each point")
+    place = head.index("R̂ error rate")
+    assert [row[place] for row in rows] == [f"{worst:.3f}" for worst in rhat.max(axis=1)]
+    assert [row[place + 1] for row in rows] == [f"{least:.0f}" for least in ess.min(axis=1)]
 
 
 def test_theory_stands_beside_the_overlaps(text):

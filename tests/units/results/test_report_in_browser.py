@@ -23,7 +23,7 @@ TWO_AXES = (
     "measure.beta=[1.0,5.0]",
     "loss.gamma=[0.5,2.0]",
     "volumes={distance=[0.1,0.2],replicas=true}",
-    "sampler.chains=2",
+    "patterns.instances=2",
 )
 
 
