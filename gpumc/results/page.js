@@ -329,6 +329,7 @@
       if (each) parts.push(`a line for each ${each.label}${cut ? ` (${lines.length} of ${each.values.length})` : ""}`);
       for (const axis of fixed) parts.push(named(axis, axis.values[Number(this.roles[axis.name])]));
       if (picture.over && across !== picture.inner) parts.push(picture.over);
+      if (picture.note) parts.push(picture.note);
       const bars = across.name === "instance" ? picture.runs : picture.bars;
       if (bars) parts.push(`bands: standard error over ${bars}s`);
       this.state.textContent = parts.join("; ");

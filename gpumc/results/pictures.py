@@ -33,18 +33,21 @@ EMPTY = 1e-3
 DIGITS = 7
 #: What groups of a result are told apart by.
 SIZES = {"n": "number of inputs", "k": "number of hidden units"}
+#: What is NaN where a volume has not converged.
+VOLUMES = ("entropy", "log_volume", "field")
 #: Axes that are no parameters: quantities that share a picture, and what distances are measured from.
 OTHER_AXES = {"quantity": "quantity", "around": "distances from"}
 
 
 def prepared(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """Datasets of one result as they are drawn: axes of one value dropped, the others sorted; volumes without an answer are NaN."""
+    """Datasets of one result as they are drawn: axes of one value dropped, numbers on others sorted; volumes without an answer are NaN."""
     found = []
     for data in datasets:
         single = [name for name in swept(data) if all(other.sizes.get(name, 1) == 1 for other in datasets)]
-        data = data.squeeze(single).sortby([name for name in swept(data) if name not in single and name in data.coords])
+        data = data.squeeze(single)
+        data = data.sortby([name for name in swept(data) if name in data.coords and data[name].dtype.kind in "fiu"])
         if "converged" in data and "distance" in data.converged.dims:
-            volumes = [name for name in ("entropy", "log_volume", "field") if name in data]
+            volumes = [name for name in VOLUMES if name in data]
             data = data.assign({name: data[name].where(data.converged) for name in volumes})
         found.append(data)
     return found
@@ -146,6 +149,7 @@ def _picture(groups: Groups, names: list[str], beside: Sequence[Beside], whole: 
         "title": said["label"],
         "y": said,
         "over": OVER.get(along or "", ""),
+        "note": _missing(first) if names[0] in VOLUMES else "",
         "zero": names[0] in FROM_ZERO,
         **_bars(first),
         "axes": [_axis(shape, dim) for dim in dims],
@@ -160,6 +164,12 @@ def _bars(data: xr.Dataset) -> dict[str, str]:
     """What error bars are over, and what they are over of one instance; "" where there is only one run."""
     over = {"bars": bars_over(data), "runs": runs_of(data)} if has_runs(data) else {"bars": "", "runs": ""}
     return {name: dim if data.sizes.get(dim, 1) > 1 else "" for name, dim in over.items()}
+
+
+def _missing(data: xr.Dataset) -> str:
+    """The share of volumes that did not converge, and are in no mean."""
+    share = 1 - float(data.converged.mean()) if "converged" in data else 0.0
+    return f"without {share:.1%} that did not converge" if share else ""
 
 
 def has_runs(data: xr.Dataset) -> bool:
@@ -232,6 +242,7 @@ def _histograms(groups: Groups) -> list[dict[str, Any]]:
                 "name": "stability",
                 "title": title,
                 "over": "",
+                "note": "",
                 "y": words("density", {"long_name": "probability density", "symbol": r"P(\Delta)", "units": "1"}),
                 "zero": True,
                 **_bars(data),
@@ -282,8 +293,16 @@ def _axis(cube: xr.Dataset, name: str) -> dict[str, Any]:
             "values": [str(value) for value in values],
             "swept": False,
         }
-    finite = [plain(np.array(value))[0] if np.isfinite(value) else "∞" for value in values]
-    return words(name, cube[name].attrs) | {"values": finite, "swept": True}
+    if values.dtype.kind not in "fiu":
+        told: list[Any] = [in_words(value) for value in values]
+    else:
+        told = [plain(np.array(value))[0] if np.isfinite(value) else "∞" for value in values]
+    return words(name, cube[name].attrs) | {"values": told, "swept": True}
+
+
+def in_words(value: Any) -> str:
+    """A value on an axis, which may be text."""
+    return f"{value:g}" if isinstance(value, (float, int, np.number)) else str(value)
 
 
 def _numbers(cube: xr.Dataset, dims: list[str]) -> dict[str, Any]:

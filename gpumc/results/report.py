@@ -18,7 +18,7 @@ from gpumc.errors import RunError
 from gpumc.results.convergence import FEWEST, rhat_and_ess
 from gpumc.results.files import replacing
 from gpumc.results.markup import Column, Markup, element, facts, page, table
-from gpumc.results.pictures import Groups, averaged, has_runs, pictures, prepared, traces, words
+from gpumc.results.pictures import SIZES, Groups, averaged, has_runs, in_words, pictures, prepared, traces, words
 from gpumc.results.quantities import SAMPLED, columns_of, concise, counted, headline, in_letters
 from gpumc.results.statistics import bars_over, runs_of, swept
 from gpumc.results.theory_beside import Beside, of_measure, of_volumes
@@ -81,16 +81,21 @@ def report(results: xr.Dataset | xr.DataTree, path: str | os.PathLike, source: s
 
 def _groups(results: xr.Dataset | xr.DataTree) -> Groups:
     """The datasets, prepared, each with those of its sizes that differ."""
-    datasets = (
-        [results] if isinstance(results, xr.Dataset) else [node.to_dataset() for node in results.children.values()]
-    )
+    if isinstance(results, xr.Dataset):
+        datasets = [results]
+        sizes: list[tuple] = [()]
+    else:
+        datasets = [node.to_dataset() for node in results.children.values()]
+        sizes = [tuple(data.attrs.get(name) for name in SIZES) for data in datasets]
+        alike = len({frozenset(data.data_vars) for data in datasets}) <= 1 and None not in {*sum(sizes, ())}
+        if not alike or len(set(sizes)) < len(sizes):
+            raise RunError("the groups of these results are not one run at several n or k: give one of its datasets")
     if not datasets or not all(data.data_vars for data in datasets):
         raise RunError("these results hold no variables: there is nothing to be shown")
-    if isinstance(results, xr.Dataset):
-        return [({}, prepared(datasets)[0])]
-    differing = [name for name in ("n", "k") if len({data.attrs[name] for data in datasets}) > 1]
-    sizes = [{name: int(data.attrs[name]) for name in differing} for data in datasets]
-    return list(zip(sizes, prepared(datasets), strict=True))
+    differing = [place for place, values in enumerate(zip(*sizes, strict=True)) if len(set(values)) > 1]
+    names = list(SIZES)
+    told = [{names[place]: int(size[place]) for place in differing} for size in sizes]
+    return list(zip(told, prepared(datasets), strict=True))
 
 
 def _page(groups: Groups, attributes: dict[str, Any], source: str, unfinished: str) -> str:
@@ -143,7 +148,7 @@ def _swept(groups: Groups) -> list[Markup]:
         if name not in data.coords:
             continue
         one = words(name, data[name].attrs)
-        values = [f"{value:g}" for value in data[name].values]
+        values = [in_words(value) for value in data[name].values]
         values = values if len(values) <= 12 else [*values[:3], "…", values[-1], f"({len(values)} values)"]
         sign = [element("span", one["symbol"], class_="i"), " "] if one["symbol"] else []
         lines.append(element("li", f"{one['label']} ", *sign, "= " if sign else ": ", ", ".join(values)))
@@ -224,7 +229,7 @@ def _results(data: xr.Dataset, caption: str, axes: list[str], names: list[str], 
     for place in product(*(places.get(name, np.array([""])) for name in axes)):
         point = dict(zip(axes, place, strict=True))
         cells = [_cell(mean, error, point) for mean, error in numbers]
-        rows.append([*(str(value) if isinstance(value, str) else f"{value:g}" for value in place), *cells])
+        rows.append([*map(in_words, place), *cells])
     return table(caption, columns, rows, len(axes))
 
 
@@ -289,7 +294,7 @@ def _chains(data: xr.Dataset, names: Sequence[str], where: str) -> Markup:
         cells = [
             "–" if np.isnan(v) else f"{v:.3f}" if number % 2 == 0 else f"{v:.0f}" for number, v in enumerate(numbers)
         ]
-        rows.append([*(f"{data[name].values[i]:g}" for name, i in zip(axes, place, strict=True)), *cells])
+        rows.append([*(in_words(data[name].values[i]) for name, i in zip(axes, place, strict=True)), *cells])
     rhats, counts = (np.array(arrays[start::2]) for start in (0, 1))
     poor = int(np.count_nonzero(rhats > GOOD_RHAT))
     fewest = (

@@ -73,9 +73,9 @@ def _beside(
     patience: float,
 ) -> Beside | None:
     """``names`` of what ``solve`` gives at every point of the axes ``over``, as long as there is patience."""
-    if data.attrs.get("patterns") != "random":
-        return None
     axes = {name: data[name] for name in over}
+    if data.attrs.get("patterns") != "random" or any(array.dtype.kind not in "fiu" for array in axes.values()):
+        return None
     shape = [array.size for array in axes.values()]
     found: dict[str, np.ndarray] = {}
     solved, end = 0, time.monotonic() + patience

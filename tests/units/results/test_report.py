@@ -316,12 +316,37 @@ def test_other_datasets(tmp_path):
     assert float(rows[1][rows[0].index("entropy S (nat)")]) == pytest.approx(float(total.entropy[0]), rel=1e-4)
 
 
+def test_an_axis_of_names(learned, tmp_path):
+    """Results of several learners, put together by the user."""
+    one = gpumc.open_run(learned)
+    both = xr.concat([one, one], xr.Variable("method", ["slow & <fast>", "fast"]))
+    text = page_of(both, tmp_path)
+    axes = {axis["name"]: axis["values"] for axis in pictures_of(text)["solved"]["axes"]}
+    assert axes["method"] == ["slow & <fast>", "fast"]
+    assert "slow &amp; &lt;fast&gt;" in text
+
+
+def test_volumes_that_did_not_converge_are_left_out_and_counted(learned, tmp_path):
+    """Also where a number stands at them."""
+    data = gpumc.open_run(learned)
+    near = data.assign(converged=data.converged & (data.distance < 0.07))
+    text = page_of(near, tmp_path)
+    found = pictures_of(text)["entropy"]
+    assert found["note"] == "without 50.0% that did not converge"
+    assert np.reshape(found["along"]["mean"], (-1, 2))[:, 1].tolist() == [None] * 8
+    (place,) = [number for number, cell in enumerate(cells_of(text, "Local entropies")[0]) if cell == "converged"]
+    assert {(row[3], row[place]) for row in cells_of(text, "Local entropies")[1:]} == {("0.05", "1"), ("0.1", "0")}
+
+
 def test_datasets_of_others(tmp_path):
     """Names without attributes are shown as they are; nothing at all is an error of one sentence."""
     text = page_of(xr.Dataset({"height": ("place", [1.5, 2.5]), "entropy": ((), 0.25)}, {"place": [7, 8]}), tmp_path)
     assert [row[-1] for row in cells_of(text, "Every point")] == ["entropy S (nat)", "0.25", "0.25"]
     assert [row[1] for row in cells_of(text, "Every point")] == ["height", "1.5", "2.5"]
-    for nothing in (xr.Dataset(), xr.DataTree(), xr.DataTree.from_dict({"a": xr.Dataset()})):
+    different = xr.DataTree.from_dict({"a": xr.Dataset({"height": 1.0}), "b": xr.Dataset({"width": 1.0})})
+    with pytest.raises(RunError, match="not one run at several n or k"):
+        report(different, tmp_path / "nothing.html")
+    for nothing in (xr.Dataset(), xr.DataTree()):
         with pytest.raises(RunError, match="nothing to be shown"):
             report(nothing, tmp_path / "nothing.html")
     with pytest.raises(ConfigError, match="a Dataset, or a DataTree"):
