@@ -224,7 +224,7 @@ def _results(data: xr.Dataset, caption: str, axes: list[str], names: list[str], 
         for one in beside:
             if name in one.data:
                 numbers.append((one.data[name], None))
-                columns.append(Column("theory", "n → ∞"))
+                columns.append(Column("theory", "n → ∞") if one.same else Column("typical solutions", "theory"))
     rows = []
     for place in product(*(places.get(name, np.array([""])) for name in axes)):
         point = dict(zip(axes, place, strict=True))
