@@ -171,6 +171,31 @@ def plot(directory: Folder) -> None:
 
 
 @app.command()
+def report(
+    directory: Folder,
+    out: Annotated[
+        Path | None, typer.Option(help="The page [DIR/report.html].", metavar="FILE.html", parser=_path)
+    ] = None,
+) -> None:
+    """One HTML page about the results, which needs no network."""
+    from gpumc.results import open_run
+    from gpumc.results.report import report as write
+    from gpumc.sweeps.folder import RunFolder
+
+    unfinished = ""
+    if directory.is_dir() and not any(directory.glob("*.h5")):
+        folder = RunFolder.open(directory)
+        data = folder.so_far()
+        unfinished = f"This run is not finished: {folder.how_far()}, and only points that are whole are shown."
+    else:
+        data = open_run(directory)
+    if out is None:
+        beside = directory if directory.is_dir() else directory.parent
+        out = (beside if os.access(beside, os.W_OK) else Path()) / "report.html"
+    typer.echo(f"page: {write(data, out, str(directory), unfinished)}")
+
+
+@app.command()
 def merge(
     directory: Folder,
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.", metavar="FILE.h5", parser=_path)],

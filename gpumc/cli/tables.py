@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
+
+from gpumc.results.quantities import columns_of, concise
 
 if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
-QUANTITIES = (
-    *("energy", "error_rate", "overlap_replicas", "overlap_centre", "acceptance"),
-    *("solved", "errors", "steps", "test_error", "centre_test_error"),
-)
 #: What a table of the theory leaves out.
 HIDDEN = ("free_entropy", "stability_density", "quadrature_error", "residual", "iterations")
 
@@ -24,7 +21,7 @@ def print_results(name: str, data: xr.Dataset) -> None:
     from gpumc.results.statistics import bars_over, mean_and_error, swept
 
     axes = swept(data)
-    columns = [v for v in QUANTITIES if v in data and "epoch" not in data[v].dims]
+    columns = columns_of(data)
     caption = f"mean(standard error over {bars_over(data)}s, in the last digits)"
     table = Table(title=name or data.attrs.get("name"), caption=caption)
     for column in (*axes, *columns):
@@ -54,14 +51,6 @@ def print_theory(data: xr.Dataset) -> None:
         numbers = [float(row[axis]) for axis in axes]
         table.add_row(*(f"{x:g}" for x in numbers), *(_cell(row[name].item()) for name in columns))
     print_table(table)
-
-
-def concise(mean: float, error: float) -> str:
-    """0.0804(7) for 0.0804 ± 0.0007; the mean alone where there is no error."""
-    if not error > 0:
-        return f"{mean:.5g}"
-    decimals = max(0, -math.floor(math.log10(error)))
-    return f"{mean:.{decimals}f}({error * 10**decimals:.0f})"
 
 
 def print_table(table: Table) -> None:

@@ -22,7 +22,8 @@ COUNTS = "stability_count"
 def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Dataset:
     """One dataset of shards, each with its values of the axes along which tasks are split, which are those that are swept.
 
-    Shorter ``replica`` and ``epoch`` axes are padded with NaN, or 0 for int8. ``pattern_count`` stays a number, or follows alpha.
+    Shorter ``replica`` and ``epoch`` axes are padded with NaN, or 0 for int8, and so is a point of the grid that has no shard, where
+    whole numbers become float64. ``pattern_count`` stays a number, or follows alpha.
     Raises RunError unless all shards hold the same arrays and, at one parameter, come from the same patterns.
     """
     # Shards are placed in arrays made once: xr.concat along each axis has other orders of dimensions, knows no counts that add, and holds
@@ -36,6 +37,13 @@ def merge_shards(shards: Sequence[tuple[dict[str, float], xr.Dataset]]) -> xr.Da
     sizes = {name: len(array) for name, array in coordinates.items() if array.dims == (name,)}
     names = dict.fromkeys(name for _, data in shards for name in data.data_vars)
     variables = {name: _merged(name, shards, swept, sizes, coordinates) for name in names}
+    there = xr.Variable(swept, np.zeros([sizes[axis] for axis in swept], bool))
+    for axes, _ in shards:
+        there[{axis: _place(axis, axes, first, there, coordinates) for axis in swept}] = True
+    if not there.all():
+        for name, array in variables.items():
+            if array.dtype != np.int8 and {*swept} <= {*array.dims}:
+                variables[name] = array.where(there)
     return xr.Dataset(variables, coordinates, merged_attributes([data.attrs for _, data in shards], swept))
 
 

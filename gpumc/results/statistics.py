@@ -43,3 +43,9 @@ def mean_and_error(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     spread = means.std(over, ddof=1) if count > 1 else means.isel({over: 0}) * np.nan
     largest = abs(values).max([*runs, *sampled])
     return means.mean(over), spread.where(~(spread < ROUNDING * largest), 0.0) / np.sqrt(count)
+
+
+def to_the_end(data: xr.Dataset, name: str) -> xr.DataArray:
+    """A curve along epochs, on which runs that have ended stay where they are; runs that are not there stay NaN."""
+    curve = data[name]
+    return curve.fillna(curve.isel(epoch=data.steps.fillna(1).astype(int) - 1))

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,10 +251,31 @@ class RunFolder:
             raise RunError(
                 f"{self.path} is not finished, {missing} of {len(self.tasks)} tasks are left: `gpumc run` goes on with it"
             )
+        return self._merged(range(len(self.tasks)))
+
+    def so_far(self) -> xr.Dataset | xr.DataTree:
+        """What `merge` would give, of the points of the task axes of which all tasks are done, all else NaN (weights 0). Raises RunError
+        where there is none."""
+        done = set(self.done())
+        parts: dict[tuple, list[int]] = {}
+        for index, task in enumerate(self.tasks):
+            parts.setdefault((task.n, task.k, *task.point.values()), []).append(index)
+        whole = [index for part in parts.values() if done.issuperset(part) for index in part]
+        if not whole:
+            raise RunError(f"{self.path} has no result yet, {self.how_far()}: `gpumc run` goes on with it")
+        return self._merged(whole)
+
+    def how_far(self) -> str:
+        """How much is done, in a few words."""
+        return f"{len(self.done())} of {len(self.tasks)} tasks are done"
+
+    def _merged(self, indices: Iterable[int]) -> xr.Dataset | xr.DataTree:
+        """The shards of some tasks in one."""
         config = self.record.config
         groups: dict[str, list] = {}
         layout: Layout = {}
-        for index, task in enumerate(self.tasks):
+        for index in indices:
+            task = self.tasks[index]
             groups.setdefault(f"n{task.n}_k{task.k}", []).append((task.axes(config), self.loaded(index, layout)))
         merged = {name: merge_shards(shards) for name, shards in groups.items()}
         for data in merged.values():

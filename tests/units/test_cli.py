@@ -112,6 +112,7 @@ def test_info(within):
         (["status", "{missing}"], 1, ["holds no run"]),
         (["show", "{missing}"], 1, ["is not there"]),
         (["plot", "{missing}"], 1, ["holds no run"]),
+        (["report", "{missing}"], 1, ["is not there"]),
         (["merge", "{missing}", "-o", "x.h5"], 1, ["holds no run"]),
         (["rum"], 2, ["rum"]),
     ],

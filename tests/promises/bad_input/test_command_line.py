@@ -97,7 +97,7 @@ def test_folders_that_cannot_be(tiny, tmp_path):
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "deep")
     for place in ("", " ", "tiny.toml", "/", "/proc/nothing/here", "tiny.toml/within", "x" * 300):
         sentence(["run", tiny, "--device", "numpy", "--out", place])
-    for command in (["status"], ["show"], ["plot"], ["merge", "-o", "all.h5"]):
+    for command in (["status"], ["show"], ["plot"], ["report"], ["merge", "-o", "all.h5"]):
         for place in ("", ".", "/", "/dev/null", "tiny.toml", "missing", "dangling", "x" * 300):
             sentence([*command, place])
     assert not (tmp_path / "all.h5").exists()
