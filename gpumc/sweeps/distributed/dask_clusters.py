@@ -37,7 +37,8 @@ def on_this_machine(workers: int) -> Drive:
             threads_per_worker=1,
             processes=True,
             host=LOOPBACK,
-            dashboard_address=None,
+            # No dashboard; the scheduler's HTTP server takes any port, as there may be another run.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"},
             memory_limit=None,
             silence_logs=logging.CRITICAL,
             env={**limits, THREADS[0]: str(threads), "GPUMC_PROCESSES": str(count)},
