@@ -84,7 +84,7 @@ def measure(
         every=sweeps,
         device=device,
         seed=1,
-        progress=lambda done, _: marks.append((time.perf_counter(), done)),
+        progress=lambda done, *_: marks.append((time.perf_counter(), done)),
     )
     elapsed, attempts = np.subtract(marks[-1], marks[0])
     return float(data.acceptance.mean()), elapsed / attempts

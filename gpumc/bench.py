@@ -148,7 +148,7 @@ def device_rate(work: Workload, init: np.ndarray, device: Device, threads: int, 
             chains=len(init),
             seed=2,
             device=device.name,
-            progress=lambda done, _: marks.append((time.perf_counter(), done)),
+            progress=lambda done, *_: marks.append((time.perf_counter(), done)),
         )
         elapsed, attempts = np.subtract(marks[-1], marks[0])
         if elapsed >= seconds or sweeps >= 2**16:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,8 +22,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _traceback_asked = False
-#: Tasks that `gpumc status` lists.
-MOST_LISTED = 8
 
 
 def _path(text: str) -> Path:
@@ -123,32 +122,21 @@ def _run(
 
 
 @app.command()
-def status(directory: Folder) -> None:
+def status(
+    directory: Folder,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on saying it until nobody is at the run any more.")
+    ] = False,
+) -> None:
     """What is done, running and left, and how long it will take."""
-    from gpumc.cli.progress import duration
+    from gpumc.cli import status as state
     from gpumc.sweeps.folder import RunFolder
-    from gpumc.sweeps.plan import work_of
 
-    folder = RunFolder.open(directory)
-    config, done = folder.config, set(folder.done())
-    running = folder.running()
-    typer.echo(
-        f"{config.name}: {len(done)} of {len(folder.tasks)} tasks done, {len(folder.tasks) - len(done)} left; "
-        f"{'running' if running else 'not running'}"
-    )
-    noted = [one for one in folder.read_progress() if one.task not in done]
-    for one in noted:
-        worker = f"{one.worker}, " if len(noted) > 1 else ""
-        typer.echo(f"{worker}task {one.task + 1}: {one.done / one.total:.0%} at {one.rate:.3g} {config.unit}/s")
-    if noted:
-        shown = {one.task: one.done for one in noted}
-        sizes = {index: work_of(config, task) for index, task in enumerate(folder.tasks)}
-        left = sum(size - shown.get(index, 0) for index, size in sizes.items() if index not in done)
-        typer.echo(f"about {duration(left / sum(one.rate for one in noted))} left")
-    elif len(done) < len(folder.tasks) and not running:
-        typer.echo("the same `gpumc run` goes on with it")
-    if retries := folder.retries():
-        typer.echo(f"{sum(retries.values())} times a worker was lost, and its task begun again: {_listed(retries)}")
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            state.watch(directory)
+    else:
+        typer.echo("\n".join(state.lines(RunFolder.open(directory))))
 
 
 @app.command()
@@ -324,12 +312,6 @@ def info() -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         typer.echo(f"{name:{width}}  {value}")
-
-
-def _listed(retries: dict[int, int]) -> str:
-    """The first tasks of which workers were lost, and how often where that is more than once."""
-    told = [f"task {task + 1}" + (f" ({count} times)" if count > 1 else "") for task, count in sorted(retries.items())]
-    return ", ".join(told[:MOST_LISTED] + ["..."] * (len(told) > MOST_LISTED))
 
 
 def _groups(data: xr.Dataset | xr.DataTree) -> list[tuple[str, xr.Dataset]]:

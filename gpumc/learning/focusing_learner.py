@@ -90,5 +90,5 @@ class FocusingBP(Learner):
             weights = problem.device.asarray(data.weights.values.astype(float))
             data["test_error"] = ("instance", "start"), error_counts(problem, weights, test) / test.count
         if progress:
-            progress(self.epochs, self.epochs)
+            progress(self.epochs, self.epochs, "learning")
         return data

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import xarray as xr
 
@@ -11,7 +9,7 @@ from gpumc.checks import callback, one_of, whole
 from gpumc.device import Device, choose
 from gpumc.device.philox import SEED_LIMIT
 from gpumc.keeping import Keeper
-from gpumc.learning.learners import Learner
+from gpumc.learning.learners import Learner, Progress
 from gpumc.learning.problems import LearningProblem
 from gpumc.machines import Machine, check_machine
 from gpumc.parts import Part
@@ -28,7 +26,7 @@ def learn(
     seed: int = 0,
     device: str | Device = "auto",
     part: Part | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     keeper: Keeper | None = None,
 ) -> xr.Dataset:
     """Teach machines the patterns, from many starts of every instance at once.
@@ -51,7 +49,7 @@ def learn(
     part : Part, optional
         Some of the instances and starts (its chains): they get the random numbers that they have in the whole run.
     progress : callable, optional
-        Told the epochs that were made, and at most are.
+        Told the epochs that were made, and at most are, and what is being done: "learning".
     keeper : Keeper, optional
         Given all that the rest of the runs depends on whenever it is due; what it has kept of these very runs before is gone on from.
         `FocusingBP` gives nothing.

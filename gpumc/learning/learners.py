@@ -16,8 +16,8 @@ from gpumc.keeping import Keeper, marked, unmarked
 from gpumc.learning.problems import LearningProblem, LearningState, error_counts, vote_error_rates
 from gpumc.machines import Machine
 
-#: Told the epochs that were made, and at most are.
-Progress = Callable[[int, int], None]
+#: Told the epochs that were made, and at most are, and what is being done: "learning".
+Progress = Callable[[int, int, str], None]
 
 #: Before the names of a state's arrays, and of what is recorded after every epoch, where they are kept.
 STATE, CURVE = "state_", "curve_"
@@ -122,7 +122,7 @@ class EpochLearner(Learner):
             errors, steps = np.where(running, of_centre, errors), np.where(running, state.epoch, steps)
             state.active = running & (errors > 0) if self.until == "solved" else running
             if progress:
-                progress(state.epoch, self.epochs)
+                progress(state.epoch, self.epochs, "learning")
             if keeper and keeper.due():
                 so_far = marked(STATE, state.arrays()) | marked(CURVE, _stacked(curves))
                 keeper.keep(so_far | {"steps": steps, "errors": errors, "lost": lost})

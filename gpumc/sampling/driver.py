@@ -32,6 +32,6 @@ def drive(
             walk.record(state, records, after // every - 1)
         if watching.due(after):
             watching.show(after, walk.part, *walk.configurations(state))
-        report.add(count * walk.attempts)
+        report.add(count * walk.attempts, "sampling" if after > 0 else "burn-in")
         resuming.offer(state)
     records.finish(*walk.configurations(state), walk.acceptance(state))

@@ -10,8 +10,8 @@ import numpy as np
 from gpumc.device import Device
 from gpumc.parts import Part
 
-#: Told attempts done and attempts in all.
-Progress = Callable[[int, int], None]
+#: Told attempts done and in all, and what is being done: "burn-in" or "sampling".
+Progress = Callable[[int, int, str], None]
 #: Told the sweeps since burn-in, the part of the run, its weights (instances, grid, chains, replicas, weights) and its centres
 #: (instances, grid, chains, weights), None where there are none.
 Watch = Callable[[int, Part, np.ndarray, np.ndarray | None], None]
@@ -33,10 +33,10 @@ class Report:
     def __init__(self, callback: Progress | None, total: int):
         self.callback, self.total, self.done = callback, total, 0
 
-    def add(self, attempts: int) -> None:
+    def add(self, attempts: int, doing: str) -> None:
         self.done += attempts
         if self.callback:
-            self.callback(self.done, self.total)
+            self.callback(self.done, self.total, doing)
 
 
 @dataclass

@@ -29,7 +29,7 @@ class Resuming:
         self.state: dict[str, np.ndarray] = {}
         #: Of the running batch, what there was before it: its stability counts, and the attempts reported.
         self.before: tuple[np.ndarray, int] = records.stability_counts.copy(), 0
-        if keeper and (kept := keeper.kept()):
+        if keeper and "finished" in (kept := keeper.kept()):
             self._take(kept)
 
     def _take(self, kept: dict[str, np.ndarray]) -> None:

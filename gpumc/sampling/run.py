@@ -76,7 +76,7 @@ def sample(
     part : Part, optional
         Some of the instances and chains, which get the same bits as in the whole.
     progress : callable, optional
-        Told flip attempts done and in all.
+        Told flip attempts done and in all, and what is being done: "burn-in" or "sampling".
     watch : callable, optional
         Shown the configurations after every ``watch_every`` sweeps.
     keeper : Keeper, optional

@@ -73,8 +73,8 @@ def here(folder: RunFolder, left: Sequence[int], device: str, checkpoint_every: 
     for index in left:
         running = Running(device, index, len(folder.tasks), 0, work_of(folder.config, folder.tasks[index]))
 
-        def progress(done: int, total: int, running: Running = running) -> None:
-            notes.told(running._replace(done=done, total=total))
+        def progress(done: int | None, total: int, doing: str, running: Running = running) -> None:
+            notes.told(running._replace(done=done, total=total, doing=doing))
 
         notes.journal.note(*one_task.do(folder, index, device, checkpoint_every, progress))
         notes.told(running._replace(done=running.total, phase="finished"))

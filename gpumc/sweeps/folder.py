@@ -41,13 +41,15 @@ RETRIES = "retries.json"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a running task is: who does it, its number, units of work done and in all, and units a second."""
+    """How far a running task is: who does it, its number, units of work done and in all, units a second, or None while it does something
+    else, and what it does."""
 
     worker: str
     task: int
     done: int
     total: int
-    rate: float
+    rate: float | None
+    doing: str = ""
 
     def __post_init__(self) -> None:
         counts = (self.task, self.done, self.total)
@@ -55,8 +57,8 @@ class Progress:
         if (
             not sound
             or not isinstance(self.worker, str)
-            or not isinstance(self.rate, float)
-            or not 0 < self.rate < math.inf
+            or not isinstance(self.doing, str)
+            or not (self.rate is None or (isinstance(self.rate, float) and 0 < self.rate < math.inf))
         ):
             raise ValueError("no progress of a run")
 

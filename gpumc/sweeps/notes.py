@@ -18,14 +18,16 @@ class Running(NamedTuple):
     """A task of a run of so many ``tasks``, units of its work done and in all, and who does it: a worker, or the device of this process.
 
     ``phase`` is "running", "finished" (its shard is there), or "waiting" (it stopped, and goes on from its checkpoint elsewhere).
+    ``doing`` says in words what it does while it runs; ``done`` is None while that is none of its units of work.
     """
 
     worker: str
     task: int
     tasks: int
-    done: int
+    done: int | None
     total: int
     phase: str = "running"
+    doing: str = ""
 
 
 Report = Callable[[Running], None]
@@ -47,7 +49,8 @@ class Notes:
         if running.phase == "running":
             now = time.monotonic()
             self.running[running.task] = running
-            self.begun.setdefault(running.task, (now, running.done))
+            if running.done is not None:
+                self.begun.setdefault(running.task, (now, running.done))
             if now - self.noted > NOTE_EVERY:
                 self.noted = now
                 with contextlib.suppress(RunError):  # a disk that is full now may not be when the shard is written
@@ -64,11 +67,14 @@ class Notes:
         self.folder.write_retries(self.retries)
 
     def _progress(self, now: float) -> list[Progress]:
-        """Of the tasks of which a rate is known."""
+        """Of the tasks that measure, and those of which a rate is known."""
         found = []
         for task, running in self.running.items():
-            begun, before = self.begun[task]
-            if running.done > before and now > begun:
+            rate = None
+            if running.done is not None:
+                begun, before = self.begun[task]
+                if running.done <= before or now <= begun:
+                    continue
                 rate = (running.done - before) / (now - begun)
-                found.append(Progress(running.worker, task, running.done, running.total, rate))
+            found.append(Progress(running.worker, task, running.done or 0, running.total, rate, running.doing))
         return found

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gpumc.errors import RunError
 from gpumc.results import save
 from gpumc.sweeps.folder import RunFolder
 from gpumc.sweeps.tasks.local_entropies import Unmeasured
+from gpumc.sweeps.tasks.run_config import Telling
 
 
-def do(
-    folder: RunFolder, index: int, device: str, checkpoint_every: float, progress: Callable[[int, int], None]
-) -> tuple[str, str]:
-    """Do task ``index`` from its last checkpoint on, and write its shard; ``progress`` is told the units of work done, and all.
+def do(folder: RunFolder, index: int, device: str, checkpoint_every: float, progress: Telling) -> tuple[str, str]:
+    """Do task ``index`` from its last checkpoint on, and write its shard; ``progress`` is told how far it is.
 
     Returns what the folder is to note of the shard (`gpumc.results.manifest.notes_of`). Raises RunError, and Ended where the process is
     asked to end, with a checkpoint written.

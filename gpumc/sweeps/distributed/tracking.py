@@ -84,7 +84,7 @@ class Tracking:
             raise Ended
         return again
 
-    def _hear(self, worker: str, task: int, phase: str, done: int, total: int) -> None:
+    def _hear(self, worker: str, task: int, phase: str, done: int | None, total: int, doing: str) -> None:
         """What a worker says of its task while that runs."""
         if phase == "begun":
             if task in self.begun:
@@ -94,7 +94,7 @@ class Tracking:
             self.begun.discard(task)
             self._note(worker, task, "waiting")
         elif task in self.out:
-            self.notes.told(Running(worker, task, len(self.folder.tasks), done, total))
+            self.notes.told(Running(worker, task, len(self.folder.tasks), done, total, doing=doing))
 
     def _has_ended(self, future: Future) -> bool:
         """Whether the task of a ``future`` that is done was stopped in its midst, as its worker had to end."""

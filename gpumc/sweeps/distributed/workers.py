@@ -98,14 +98,14 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
         folder = _opened(path, run)
         if folder.is_done(index):  # by a worker that was lost before it could say so
             return Status(state="finished", told=folder.notes_of(index, folder.loaded(index)))
-        last = 0.0
+        last, said = 0.0, ""
 
-        def progress(done: int, total: int) -> None:
-            nonlocal last
+        def progress(done: int | None, total: int, doing: str) -> None:
+            nonlocal last, said
             now = time.monotonic()
-            if now - last > TELL_EVERY:
-                last = now
-                tell("running", done, total)
+            if now - last > TELL_EVERY or doing != said:
+                last, said = now, doing
+                tell("running", done, total, doing)
 
         noted = do(folder, index, share_of(device, _number(worker)).name, checkpoint_every, progress)
         return Status(state="finished", told=noted)
@@ -119,9 +119,10 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
 
 
 def _teller(worker: Worker, topic: str, index: int) -> Callable[..., None]:
-    def tell(phase: str, done: int = 0, total: int = 0) -> None:
-        told = {"worker": str(worker.name), "task": index, "phase": phase, "done": int(done), "total": int(total)}
-        worker.log_event(topic, told)
+    def tell(phase: str, done: int | None = 0, total: int = 0, doing: str = "") -> None:
+        units = None if done is None else int(done)
+        told = {"task": index, "phase": phase, "done": units, "total": int(total), "doing": doing}
+        worker.log_event(topic, {"worker": str(worker.name), **told})
 
     return tell
 

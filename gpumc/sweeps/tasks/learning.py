@@ -27,7 +27,7 @@ from gpumc.sweeps.plan import Task
 from gpumc.sweeps.sections import AroundSection, FlatnessSection, LearnerSection
 from gpumc.sweeps.sections.values import listed
 from gpumc.sweeps.tasks.local_entropies import Unmeasured
-from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig
+from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig, Telling
 
 #: Machines that learn at once and fill a large device.
 FULL = 2**12
@@ -76,7 +76,7 @@ class Learning(RunConfig):
         self,
         task: Task,
         device: str,
-        progress: Callable[[int, int], None] | None,
+        progress: Telling | None,
         patterns_digest: str | None,
         checkpoint: Checkpoint | None = None,
     ) -> xr.Dataset:
@@ -84,7 +84,7 @@ class Learning(RunConfig):
         clock = time.monotonic()
         machine, learner = self.machine.machine(task.n, task.k), self.learner.at(task.point)
         patterns, runs = self.patterns_of(task, machine, patterns_digest), math.prod(task.part.size)
-        told = (lambda done, total: progress(done * runs, total * runs)) if progress else None
+        told = (lambda done, total, doing: progress(done * runs, total * runs, doing)) if progress else None
         learned = functools.partial(
             learn,
             machine,
@@ -99,31 +99,36 @@ class Learning(RunConfig):
         )
         measured = self.volumes or self.flatness
         data = checkpoint.finished("learned", learned) if checkpoint and measured else learned()
-        if told:
-            told(learner.epochs, learner.epochs)  # runs may end before
         data.attrs["patterns"] = self.patterns.kind
         for name in self.learner.axes:  # which the merged results have as a dimension
             del data.attrs[f"learner_{name}"]
         if measured:
-            data = self._measured(machine, patterns, data, device, checkpoint)
+
+            def finished(part: str, make: Callable[[], xr.Dataset], doing: str) -> xr.Dataset:
+                if progress:
+                    progress(None, learner.epochs * runs, doing)
+                return checkpoint.finished(part, make) if checkpoint else make()
+
+            data = self._measured(machine, patterns, data, device, finished)
             data.attrs["duration_s"] = round(time.monotonic() - clock, 3)
         return data
 
     def _measured(
-        self, machine: Machine, patterns: Patterns, data: xr.Dataset, device: str, checkpoint: Checkpoint | None
+        self, machine: Machine, patterns: Patterns, data: xr.Dataset, device: str, finished: Callable[..., xr.Dataset]
     ) -> xr.Dataset:
-        """``data`` with what is measured around what it holds, each part of it kept in the ``checkpoint``. Raises Unmeasured."""
+        """``data`` with what is measured around what it holds: parts, each ``finished(part, make, doing)``. Raises Unmeasured."""
         # A GPU is filled by all instances at once; elsewhere one after the other takes no longer.
-        step = data.sizes["instance"] if choose(device).kind == "cuda" else 1
+        count = data.sizes["instance"]
+        step = count if choose(device).kind == "cuda" else 1
+        pieces = []
         try:
-            pieces = []
-            for first in range(0, data.sizes["instance"], step):
+            for first in range(0, count, step):
                 some = data.isel(instance=slice(first, first + step))
-                parts = {
-                    f"{name}-{first}": functools.partial(part, machine, patterns, some, device)
-                    for name, part in self._parts.items()
-                }
-                made = [checkpoint.finished(*part) if checkpoint else part[1]() for part in parts.items()]
+                place = f", instance {first + 1} of {count}" if step < count else ""
+                made = [
+                    finished(f"{name}-{first}", functools.partial(make, machine, patterns, some, device), name + place)
+                    for name, make in self._parts.items()
+                ]
                 pieces.append(xr.merge(made, combine_attrs="override"))
         except (GpumcError, MemoryError) as error:
             failure = Unmeasured(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Hashable, Mapping
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, cast
@@ -21,8 +22,13 @@ from gpumc.measures import Measure
 from gpumc.parts import Part
 from gpumc.patterns import Patterns
 from gpumc.schema import attributes
+from gpumc.sweeps.checkpoints import Checkpoint
 from gpumc.sweeps.sections.values import listed
 from gpumc.sweeps.sections.volumes_section import KEPT, AroundSection
+from gpumc.sweeps.tasks.run_config import Telling
+
+#: Seconds between two looks at what is still measured.
+LOOK_EVERY = 0.5
 
 
 class _Stopped(BaseException):
@@ -74,7 +80,9 @@ class LocalEntropies:
                 raise Unmeasured(error) from error
 
     def watch(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
-        """Measure around these configurations, later."""
+        """Measure around these configurations, later, unless that was gone on with."""
+        if any(at == sweeps and of == part for at, of, *_ in self.found):
+            return
         first = 1
         if centre is not None:
             centre = centre[:, :, :, None]
@@ -141,6 +149,17 @@ class LocalEntropies:
                 return self.volumes.around(self.machine, self.patterns, references, self.device)
         finally:
             self.measuring = None
+
+    def wait(self, progress: Telling | None, checkpoint: Checkpoint | None) -> None:
+        """Wait for what is left to measure, and keep what was measured in the ``checkpoint``. Raises Unmeasured."""
+        left = {future for *_, future in self.found}
+        while left:
+            left = futures.wait(left, timeout=LOOK_EVERY, return_when=futures.FIRST_COMPLETED).not_done
+            self.check()
+            if progress:
+                progress(None, 1, f"volumes, {len(self.found) - len(left)} of {len(self.found)}")
+            if left and checkpoint and checkpoint.due():
+                checkpoint.keep(checkpoint.kept())
 
     def dataset(self) -> xr.Dataset:
         """All measurements, over (instance, grid, chain, volume_draw, reference, distance)."""

@@ -24,6 +24,11 @@ LONGEST_NAME = 100
 PLACES = {"patterns": ("patterns", "path"), "centre": ("measure", "centre")}
 
 
+#: Told by a task: the units of its work that are done, or None while it does something else, such as a measurement at its end; all units;
+#: and what is being done, in words.
+Telling = Callable[[int | None, int, str], None]
+
+
 class Load(NamedTuple):
     """What one machine's tasks are cut by: the chains (or starts) of an instance, the units of work of one chain, the chains that fill a
     large device, and the flip attempts that a unit of work is about as long as."""
@@ -121,13 +126,13 @@ class RunConfig(Section):
         self,
         task: Task,
         device: str,
-        progress: Callable[[int, int], None] | None,
+        progress: Telling | None,
         patterns_digest: str | None,
         checkpoint: Checkpoint | None = None,
     ) -> xr.Dataset:
         """Do one task, or go on from its ``checkpoint``; the config and the task are plain data, and it can be done anywhere.
 
-        ``progress`` is told the units of work that are done, and all. Raises RunError where the patterns do not have ``patterns_digest``.
+        ``progress`` is told how far it is. Raises RunError where the patterns do not have ``patterns_digest``.
         """
         raise NotImplementedError
 

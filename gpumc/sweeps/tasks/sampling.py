@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gpumc.measures import Gibbs
 from gpumc.messages import BeliefPropagation
 from gpumc.observables import StabilityBins
 from gpumc.sampling import sample
+from gpumc.sampling.reports import Progress
 from gpumc.sampling.samplers import default_sampler
 from gpumc.sampling.stepping import check_measure
 from gpumc.sweeps.checkpoints import Checkpoint
@@ -28,7 +29,7 @@ from gpumc.sweeps.plan import Task
 from gpumc.sweeps.sections import LossSection, MeasureSection, SamplerSection, VolumesSection
 from gpumc.sweeps.sections.values import listed
 from gpumc.sweeps.tasks.local_entropies import LocalEntropies, Unmeasured
-from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig
+from gpumc.sweeps.tasks.run_config import Content, Load, RunConfig, Telling
 
 #: Chains, times grid points, of one wave on an H100, whose lanes step a chain of binary weights each where errors are counted, and whose
 #: warps one each of other losses; and of real weights.
@@ -115,7 +116,7 @@ class Sampling(RunConfig):
         self,
         task: Task,
         device: str,
-        progress: Callable[[int, int], None] | None,
+        progress: Telling | None,
         patterns_digest: str | None,
         checkpoint: Checkpoint | None = None,
     ) -> xr.Dataset:
@@ -150,6 +151,7 @@ class Sampling(RunConfig):
             )
             if entropies:
                 try:
+                    entropies.wait(progress, checkpoint)
                     measured = entropies.dataset()
                 except Unmeasured as failure:
                     failure.sampled = data
@@ -204,13 +206,13 @@ class Sampling(RunConfig):
         return Grid.of(self.measure.measure(self.loss, 1)).size
 
 
-def _both(progress: Callable[[int, int], None] | None, entropies: LocalEntropies | None) -> Callable[[int, int], None]:
+def _both(progress: Telling | None, entropies: LocalEntropies | None) -> Progress:
     """Tells ``progress``, and raises at once what measuring has raised."""
 
-    def told(done: int, total: int) -> None:
+    def told(done: int, total: int, doing: str) -> None:
         if entropies:
             entropies.check()
         if progress:
-            progress(done, total)
+            progress(done, total, doing)
 
     return told
