@@ -84,6 +84,8 @@ def _hearing_sigterm() -> Iterator[None]:
     try:
         yield
     finally:
+        if signal.getsignal(signal.SIGALRM) is end:  # what is closed after this may take longer than the patience
+            signal.setitimer(signal.ITIMER_REAL, 0)
         if before == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, before)
 

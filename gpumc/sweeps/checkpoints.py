@@ -48,6 +48,13 @@ class Checkpoint:
     def keep(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write a checkpoint; a disk that is full is warned of, as the task itself can go on. Raises Ended where the process is asked to
         end."""
+        self._keep(arrays)
+
+    def keep_again(self) -> None:
+        """Write the last checkpoint once more, with what there is beside it now. Raises Ended as `keep` does."""
+        self._keep(self.kept())
+
+    def _keep(self, arrays: Mapping[str, np.ndarray]) -> None:
         try:
             self._write({**arrays, **self.beside(), LABEL: np.array(self.label)})
         except RunError as error:

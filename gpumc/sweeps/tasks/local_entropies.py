@@ -159,7 +159,7 @@ class LocalEntropies:
             if progress:
                 progress(None, 1, f"volumes, {len(self.found) - len(left)} of {len(self.found)}")
             if left and checkpoint and checkpoint.due():
-                checkpoint.keep(checkpoint.kept())
+                checkpoint.keep_again()
 
     def dataset(self) -> xr.Dataset:
         """All measurements, over (instance, grid, chain, volume_draw, reference, distance)."""

@@ -27,7 +27,7 @@ def test_it_is_focusing_bp():
     plain = gpumc.focusing_bp(MACHINE, PATTERNS, starts=2, seed=3, device="numpy")
     for name in ("weights", "errors", "solved", "steps"):
         assert data[name].identical(plain[name]), name
-    assert told == [(100, 100)]
+    assert told == [(100, 100, "learning")]
     assert data.attrs["learner_protocol"] == "PseudoReinforcement"
     stabilities = [
         MACHINE.stabilities(w, x, s) for w, x, s in zip(data.weights.values, test.xi, test.labels, strict=True)
