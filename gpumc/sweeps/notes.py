@@ -48,10 +48,10 @@ class Notes:
             now = time.monotonic()
             self.running[running.task] = running
             self.begun.setdefault(running.task, (now, running.done))
-            if now - self.noted > NOTE_EVERY:
+            if now - self.noted > NOTE_EVERY and (known := self._progress(now)):
                 self.noted = now
                 with contextlib.suppress(RunError):  # a disk that is full now may not be when the shard is written
-                    self.folder.write_progress(self._progress(now))
+                    self.folder.write_progress(known)
         else:
             self.running.pop(running.task, None)
             self.begun.pop(running.task, None)
