@@ -39,10 +39,11 @@ EARLY = 30.0
 
 
 class _Process:
-    """Of this worker: whether it is to end, the run whose task it does, and what ends it when that is done."""
+    """Of this worker: whether it is to end, the run whose task it does, who is told of that, and what ends it when the task is done."""
 
     closing = threading.Event()
     run: str | None = None
+    tell: Callable[[str], None] | None = None
     leave: Callable[[], None] | None = None
 
 
@@ -98,6 +99,8 @@ def _end_all() -> None:
     """Let the running task write a checkpoint and stop, and begin no other."""
     _Process.closing.set()
     ENDING.set()
+    if _Process.tell:  # now, as the connection may be closed before the task has stopped
+        _Process.tell("ended")
 
 
 def end(run: str) -> None:
@@ -110,7 +113,7 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
     """Do task ``index`` of the ``run`` of this key in the folder ``path``; under ``topic`` the client is told how far it is."""
     worker = get_worker()
     tell = _teller(worker, topic, index)
-    _Process.run = run
+    _Process.run, _Process.tell = run, tell
     if not _Process.closing.is_set():
         ENDING.clear()
     try:
@@ -137,15 +140,15 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
     except GpumcError as error:
         return Status(state="failed", told=(type(error).__name__, str(error)))
     finally:
-        _Process.run = None
+        _Process.run = _Process.tell = None
         if _Process.leave:
             _Process.leave()
 
 
 def _teller(worker: Worker, topic: str, index: int) -> Callable[..., None]:
     def tell(phase: str, done: int = 0, total: int = 0) -> None:
-        told = {"worker": str(worker.name), "task": index, "phase": phase, "done": int(done), "total": int(total)}
-        worker.log_event(topic, told)
+        told = {"name": str(worker.name), "task": index, "phase": phase, "done": int(done), "total": int(total)}
+        worker.loop.add_callback(worker.log_event, topic, told)
 
     return tell
 
