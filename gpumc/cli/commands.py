@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from gpumc.sweeps.execution import Drive
+    from gpumc.sweeps.sections import ClusterSection
 
 app = typer.Typer(
     help="Sample large populations of replicated neural machines under the local-entropy measure.",
@@ -73,28 +74,59 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(help="Workers of a scheduler of dask, tcp://host:8786.", metavar="ADDRESS")
     ] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Jobs of a SLURM cluster, as [cluster] says.")] = False,
+    print_script: Annotated[
+        bool, typer.Option("--print-script", help="With --slurm: print the batch script of a job, and start nothing.")
+    ] = False,
 ) -> None:
     """Run a config, or go on where it stopped."""
     from gpumc.errors import Stopped
     from gpumc.sweeps.checkpoints import EVERY
 
     try:
+        jobs = _jobs(config, set_ or [], print_script) if slurm or print_script else None
+        if jobs and print_script:
+            from gpumc.sweeps.distributed.slurm import script
+
+            typer.echo(script(jobs), nl=False)
+            return
         every = EVERY if checkpoint_every is None else checkpoint_every
-        _run(config, out, device, set_ or [], every, _drive(workers, scheduler))
+        _run(config, out, device, set_ or [], every, _drive(workers, scheduler, jobs))
     except KeyboardInterrupt:
         raise Stopped("stopped; the same command goes on where it stopped") from None
 
 
-def _drive(workers: int | None, scheduler: str | None) -> Drive | None:
-    """Who does the tasks; None where this process does. Raises ConfigError for two answers, and where dask is not installed."""
+def _jobs(config: Path, overrides: list[str], print_script: bool) -> ClusterSection:
+    """The jobs that a config asks for. Raises ConfigError where it does not."""
+    from gpumc.errors import ConfigError
+    from gpumc.sweeps.config import read_config
+    from gpumc.sweeps.execution import config_text
+
+    jobs = read_config(config_text(config), overrides).cluster
+    if jobs is None:
+        asked = "--print-script" if print_script else "--slurm"
+        raise ConfigError(
+            f"{asked} needs a table [cluster] in the config, with its interface, cores, memory and walltime: docs/clusters.md"
+        )
+    return jobs
+
+
+def _drive(workers: int | None, scheduler: str | None, jobs: ClusterSection | None) -> Drive | None:
+    """Who does the tasks; None where this process does. Raises ConfigError for several answers, and where dask is not installed."""
     from gpumc.errors import ConfigError
 
-    if workers is not None and scheduler is not None:
-        raise ConfigError("--workers and --scheduler: one of them is possible")
-    if workers is None and scheduler is None:
+    asked = {"--workers": workers is not None, "--scheduler": scheduler is not None, "--slurm": jobs is not None}
+    given = [name for name, one in asked.items() if one]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)}: one of them is possible")
+    if not given:
         return None
     from gpumc.sweeps.distributed import at_address, on_this_machine
 
+    if jobs is not None:
+        from gpumc.sweeps.distributed.slurm import by_slurm
+
+        return by_slurm(jobs)
     return at_address(scheduler) if scheduler is not None else on_this_machine(workers or 1)
 
 

@@ -32,7 +32,7 @@ def prepare(config_file: str | os.PathLike, overrides: Sequence[str], out: str |
     A file that the config names is looked for beside the config, and if it has gone, in the folder of the run.
     """
     config_file = a_path(config_file)
-    text = effective(_read(config_file), overrides)
+    text = effective(config_text(config_file), overrides)
     config = read_config(text)
     folder = a_path(out) if out else Path("results") / config.name
     inputs = {}
@@ -80,7 +80,8 @@ def here(folder: RunFolder, left: Sequence[int], device: str, checkpoint_every: 
         notes.told(running._replace(done=running.total, phase="finished"))
 
 
-def _read(path: Path) -> str:
+def config_text(path: Path) -> str:
+    """The text of a config. Raises ConfigError where it cannot be read."""
     try:
         return text_of(path, MOST_BYTES)
     except RunError as error:

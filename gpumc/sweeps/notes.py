@@ -51,10 +51,10 @@ class Notes:
             self.running[running.task] = running
             if running.done is not None:
                 self.begun.setdefault(running.task, (now, running.done))
-            if now - self.noted > NOTE_EVERY:
+            if now - self.noted > NOTE_EVERY and (known := self._progress(now)):
                 self.noted = now
                 with contextlib.suppress(RunError):  # a disk that is full now may not be when the shard is written
-                    self.folder.write_progress(self._progress(now))
+                    self.folder.write_progress(known)
         else:
             self.running.pop(running.task, None)
             self.begun.pop(running.task, None)

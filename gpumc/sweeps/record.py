@@ -17,6 +17,8 @@ from gpumc.sweeps.tasks import RunConfig
 from gpumc.sweeps.tasks.run_config import PLACES
 
 FORMAT = 2
+#: The section that says where tasks run, with which a run may go on otherwise.
+WHERE = "cluster"
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ class Record:
 
     @cached_property
     def key(self) -> str:
-        """A digest of all that decides the numbers of the run; comments of the config do not."""
+        """A digest of all that decides the numbers of the run; comments of the config, and where it runs, do not."""
         table = parsed(self.text)
+        table.pop(WHERE, None)
         for name, (section, key) in PLACES.items():
             if name in self.inputs:
                 table[section][key] = self.inputs[name]
@@ -119,7 +122,7 @@ class Record:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def difference(self, wanted: Record) -> str:
-        """The first thing in which two runs differ, "" where they are one; comments and spaces do not matter."""
+        """The first thing in which two runs differ, "" where they are one; comments, spaces and where it runs do not matter."""
         old, new = _flat(parsed(self.text)), _flat(parsed(wanted.text))
         for key in dict.fromkeys([*old, *new]):
             name = next((name for name, place in PLACES.items() if place == key), None)
@@ -138,6 +141,7 @@ def _planned(config: RunConfig, patterns: FilePatterns | None) -> tuple[Task, ..
 
 
 def _flat(table: dict) -> dict[tuple[str, str], Any]:
-    """Values by (section, key); the section of a value outside of them is ""."""
+    """Values by (section, key), but those of where it runs; the section of a value outside of them is ""."""
     flat = {("", key): value for key, value in table.items() if not isinstance(value, dict)}
-    return flat | {(s, key): value for s, t in table.items() if isinstance(t, dict) for key, value in t.items()}
+    sections = {name: section for name, section in table.items() if isinstance(section, dict) and name != WHERE}
+    return flat | {(name, key): value for name, section in sections.items() for key, value in section.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 
 from distributed import Client, LocalCluster
@@ -32,18 +33,18 @@ def on_this_machine(workers: int) -> Drive:
         count = min(workers, len(left))
         threads = max(1, thread_count() // count)
         limits = {name: os.environ.get(name, str(threads)) for name in THREADS[1:]}
-        cluster = LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            host=LOOPBACK,
+        options = {
+            "n_workers": count,
+            "threads_per_worker": 1,
+            "processes": True,
+            "host": LOOPBACK,
             # No dashboard; the scheduler's HTTP server takes any port, as there may be another run.
-            scheduler_kwargs={"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"},
-            memory_limit=None,
-            silence_logs=logging.CRITICAL,
-            env={**limits, THREADS[0]: str(threads), "GPUMC_PROCESSES": str(count)},
-        )
-        with _quiet(), cluster, Client(cluster, set_as_default=False) as client:
+            "scheduler_kwargs": {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"},
+            "memory_limit": None,
+            "silence_logs": logging.CRITICAL,
+            "env": {**limits, THREADS[0]: str(threads), "GPUMC_PROCESSES": str(count)},
+        }
+        with quiet(), LocalCluster(**options) as cluster, Client(cluster, set_as_default=False) as client:
             Tracking(client, folder, shared(device), checkpoint_every, notes).track(left, local=True)
 
     return drive
@@ -58,19 +59,21 @@ def at_address(address: str) -> Drive:
             client = Client(address, timeout=ANSWERS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise RunError(f"there is no scheduler of dask at {address} ({first_line(error)})") from None
-        with _quiet(), client:
+        with quiet(), client:
             Tracking(client, folder, device, checkpoint_every, notes).track(left, local=False)
 
     return drive
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No messages of dask on connections that end as the run does."""
     logger = logging.getLogger("distributed")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Port .* is already in use")  # of pages that nobody asked for
+            yield
     finally:
         logger.setLevel(before)

@@ -84,17 +84,19 @@ class Tracking:
             raise Ended
         return again
 
-    def _hear(self, worker: str, task: int, phase: str, done: int | None, total: int, doing: str) -> None:
-        """What a worker says of its task while that runs."""
+    def _hear(
+        self, name: str, task: int, phase: str, done: int | None, total: int, doing: str, worker: str = ""
+    ) -> None:
+        """What a worker says of its task while that runs; dask adds the address of the ``worker``."""
         if phase == "begun":
             if task in self.begun:
                 self.notes.retried(task)
             self.begun.add(task)
         elif phase == "ended":
             self.begun.discard(task)
-            self._note(worker, task, "waiting")
+            self._note(name, task, "waiting")
         elif task in self.out:
-            self.notes.told(Running(worker, task, len(self.folder.tasks), done, total, doing=doing))
+            self.notes.told(Running(name, task, len(self.folder.tasks), done, total, doing=doing))
 
     def _has_ended(self, future: Future) -> bool:
         """Whether the task of a ``future`` that is done was stopped in its midst, as its worker had to end."""
@@ -118,9 +120,9 @@ class Tracking:
             self._note("", index, "finished")
         return status["state"] == "ended"
 
-    def _note(self, worker: str, task: int, phase: str) -> None:
+    def _note(self, name: str, task: int, phase: str) -> None:
         work = work_of(self.folder.config, self.folder.tasks[task])
-        self.notes.told(Running(worker, task, len(self.folder.tasks), work if phase == "finished" else 0, work, phase))
+        self.notes.told(Running(name, task, len(self.folder.tasks), work if phase == "finished" else 0, work, phase))
 
     def _stop(self) -> None:
         """Let the tasks that run write their checkpoints, and forget all others."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypedDict
 
+import psutil
 from distributed import Worker, WorkerPlugin, get_worker
 
 from gpumc.device import share_of
@@ -33,11 +34,17 @@ class Status(TypedDict):
     told: tuple[str, str]
 
 
+#: Seconds before the end of a worker's life at which its task is asked to write a checkpoint, so that another worker goes on with that.
+EARLY = 30.0
+
+
 class _Process:
-    """Of this worker: whether it is to end, and the run whose task it does."""
+    """Of this worker: whether it is to end, the run whose task it does, who is told of that, and what ends it when the task is done."""
 
     closing = threading.Event()
     run: str | None = None
+    tell: Callable[[str], None] | None = None
+    leave: Callable[[], None] | None = None
 
 
 class Setup(WorkerPlugin):
@@ -51,6 +58,9 @@ class Setup(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """See `WorkerPlugin`."""
         _Process.closing.clear()
+        if worker.lifetime:
+            age = time.time() - psutil.Process().create_time()
+            worker.loop.call_later(max(1.0, worker.lifetime - age - EARLY), _retire, worker)
         if threading.current_thread() is not threading.main_thread():
             return  # signals are those of another program
         if self.local:
@@ -58,11 +68,11 @@ class Setup(WorkerPlugin):
         before, loop = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop()
 
         def end(number: int, frame: FrameType | None) -> None:
-            _end_all()
             if callable(before):
+                _end_all()
                 before(number, frame)
             else:
-                loop.call_soon_threadsafe(lambda: asyncio.ensure_future(worker.close()))
+                loop.call_soon_threadsafe(_retire, worker)
 
         if getattr(before, "__module__", None) != __name__:  # this plugin was here before, for another run
             signal.signal(signal.SIGTERM, end)
@@ -72,10 +82,25 @@ class Setup(WorkerPlugin):
         _end_all()
 
 
+def _retire(worker: Worker) -> None:
+    """End a worker: at once, or when its task has written its checkpoint and says so, so that another worker goes on with that."""
+
+    def leave() -> None:
+        _Process.leave = None
+        worker.loop.add_callback(worker.close_gracefully, restart=False, reason="asked to end")
+
+    _Process.leave = leave
+    _end_all()
+    if _Process.run is None:
+        leave()
+
+
 def _end_all() -> None:
     """Let the running task write a checkpoint and stop, and begin no other."""
     _Process.closing.set()
     ENDING.set()
+    if _Process.tell:  # now, as the connection may be closed before the task has stopped
+        _Process.tell("ended")
 
 
 def end(run: str) -> None:
@@ -88,7 +113,7 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
     """Do task ``index`` of the ``run`` of this key in the folder ``path``; under ``topic`` the client is told how far it is."""
     worker = get_worker()
     tell = _teller(worker, topic, index)
-    _Process.run = run
+    _Process.run, _Process.tell = run, tell
     if not _Process.closing.is_set():
         ENDING.clear()
     try:
@@ -115,14 +140,16 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
     except GpumcError as error:
         return Status(state="failed", told=(type(error).__name__, str(error)))
     finally:
-        _Process.run = None
+        _Process.run = _Process.tell = None
+        if _Process.leave:
+            _Process.leave()
 
 
 def _teller(worker: Worker, topic: str, index: int) -> Callable[..., None]:
     def tell(phase: str, done: int | None = 0, total: int = 0, doing: str = "") -> None:
         units = None if done is None else int(done)
-        told = {"task": index, "phase": phase, "done": units, "total": int(total), "doing": doing}
-        worker.log_event(topic, {"worker": str(worker.name), **told})
+        told = {"name": str(worker.name), "task": index, "phase": phase, "done": units, "total": int(total)}
+        worker.loop.add_callback(worker.log_event, topic, {**told, "doing": doing})
 
     return tell
 

@@ -1,5 +1,6 @@
 """The sections of a config: their keys are the fields of the public dataclasses, chosen by ``kind`` from the registries."""
 
+from gpumc.sweeps.sections.cluster_section import ClusterSection
 from gpumc.sweeps.sections.flatness_section import FlatnessSection
 from gpumc.sweeps.sections.keys import Section
 from gpumc.sweeps.sections.learner_section import Learners, LearnerSection
@@ -12,6 +13,7 @@ from gpumc.sweeps.sections.volumes_section import AroundSection, VolumesSection
 __all__ = [
     "PATTERNS",
     "AroundSection",
+    "ClusterSection",
     "FlatnessSection",
     "LearnerSection",
     "Learners",

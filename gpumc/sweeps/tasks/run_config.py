@@ -14,7 +14,7 @@ from gpumc.machines import Machine
 from gpumc.patterns import Patterns
 from gpumc.sweeps.checkpoints import Checkpoint
 from gpumc.sweeps.plan import Task
-from gpumc.sweeps.sections import MachineSection, PatternsSection, Section
+from gpumc.sweeps.sections import ClusterSection, MachineSection, PatternsSection, Section
 from gpumc.sweeps.sections.keys import wanted
 from gpumc.sweeps.sections.values import Seed, listed
 
@@ -67,6 +67,7 @@ class RunConfig(Section):
     seed: Seed = 0
     machine: MachineSection
     patterns: PatternsSection
+    cluster: ClusterSection | None = None
 
     @staticmethod
     def misfits(sections: Any) -> list[str]:

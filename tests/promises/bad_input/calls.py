@@ -226,7 +226,7 @@ CALLS: dict[str, tuple[Callable, dict[str, Callable]]] = {
         },
     ),
     "load_patterns": (gpumc.load_patterns, {"path": of("patterns.txt")}),
-    "open_run": (gpumc.open_run, {"path": of("saved.h5")}),
+    "open_run": (gpumc.open_run, {"path": of("saved.h5"), "lazy": of(False)}),
     "save": (gpumc.save, {"data": of(st.builds(_dataset)), "path": of("saved.h5")}),
     "Patterns": (gpumc.Patterns, {"xi": of([[1, -1, 1]]), "labels": of([1])}),
     "Perceptron": (gpumc.Perceptron, {**tree, "n": of(5), "k": of(1)}),

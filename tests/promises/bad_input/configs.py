@@ -97,6 +97,18 @@ LEARNERS = (
     {"kind": "least-action", "epochs": 2, "rate": [0.1, 0.5]},
     {"kind": "entropic-least-action", "epochs": 2, "replicas": 2, "starts": 2},
 )
+CLUSTERS = (
+    {"interface": "lo", "cores": 2, "memory": "4GB", "walltime": "01:00:00"},
+    {
+        "interface": "ib0",
+        "cores": 8,
+        "memory": "64 GiB",
+        "walltime": "2-00:00:00",
+        "jobs": 4,
+        "gpus": 2,
+        "prologue": ["true"],
+    },
+)
 FLATNESS = ({}, {"strength": 0.1, "eta": [0.5, 1.0]}, {"slope": 2.0, "gamma": 0.5, "full": True})
 
 
@@ -139,6 +151,8 @@ def right(draw) -> dict[str, Any]:
         for section in ("loss", "measure", "sampler"):
             del table[section]
         table |= {"learner": draw(st.sampled_from(LEARNERS)), "flatness": draw(st.sampled_from(FLATNESS))}
+    if draw(st.integers(0, 4)) == 4:
+        table["cluster"] = draw(st.sampled_from(CLUSTERS))
     return {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
 
 
@@ -178,6 +192,8 @@ KEYS = (
     *("chains", "burn_in", "sweeps", "every", "distance", "steps", "moves", "acceptance"),
     *("rate", "epochs", "starts", "momentum", "strength", "eta", "full", "tolerance"),
     *("decay", "inputs", "initial_norm"),
+    *("cluster", "interface", "cores", "memory", "walltime", "jobs", "gpus", "workers", "queue", "account"),
+    *("directives", "prologue"),
 )
 #: Numbers beyond reason: refused whatever the machine, or for want of memory.
 HUGE = (10**10, 2**31, 10**15, 10**30, 10**400, Raw("0x" + "f" * 5000), Raw("9" * 5000), 2_000_000_000, -(10**30))

@@ -18,6 +18,10 @@ from gpumc.sweeps.execution import execute, prepare
 from tests.promises.files_and_faults.test_kills import BINARY, SPHERES
 from tests.variants import same_bits
 
+#: Four tasks of seconds.
+SHORT = BINARY.replace("sweeps = 2000, every = 100", "sweeps = 12000, every = 1000").replace(
+    "[0.3, 0.5]", "[0.3, 0.5, 0.6, 0.7]"
+)
 #: A task of it takes half a minute.
 LONG = BINARY.replace("sweeps = 2000, every = 100", "sweeps = 300000, every = 100000")
 CALM = {**os.environ, "OMP_NUM_THREADS": "1", "GPUMC_THREADS": "1"}
@@ -151,33 +155,40 @@ def test_without_dask(tmp_path, within, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return alone(tmp_path_factory.mktemp("short"), SHORT)
+
+
 @pytest.fixture
-def cluster(tmp_path):
-    """A scheduler and two workers, each a process of its own: the scheduler's address and the workers."""
+def scheduler(tmp_path):
+    """A scheduler in a process of its own: its address, and a function that starts workers with options of `dask worker`."""
     at = tmp_path / "scheduler.json"
-    options = ["--host", "127.0.0.1", "--no-dashboard"]
-    module = [sys.executable, "-m", "distributed.cli.dask_scheduler", *options, "--port", 0, "--scheduler-file", at]
+    shared = ["--host", "127.0.0.1", "--no-dashboard"]
+    module = [sys.executable, "-m", "distributed.cli.dask_scheduler", *shared, "--port", 0, "--scheduler-file", at]
     processes = [begun(module)]
+
+    def worker(number, *options):
+        of_own = ["--nthreads", 1, "--name", f"w-{number}", "--local-directory", tmp_path / "dask", *options]
+        processes.append(begun([sys.executable, "-m", "distributed.cli.dask_worker", address, *shared, *of_own]))
+        return processes[-1]
+
     try:
         waited_for(at.exists)
         address = waited_for(lambda: json.loads(at.read_text() or "{}").get("address"))
-        for number in range(2):
-            of_own = ["--nthreads", 1, "--no-nanny", "--name", f"w-{number}", "--local-directory", tmp_path / "dask"]
-            processes.append(begun([sys.executable, "-m", "distributed.cli.dask_worker", address, *options, *of_own]))
-        yield address, processes[1:]
+        yield address, worker
     finally:
         for process in reversed(processes):
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
 
 
-def test_a_worker_that_is_killed(tmp_path, cluster):
+def test_a_worker_that_is_killed(tmp_path, scheduler, undisturbed):
     """Its task goes on elsewhere, from its checkpoint; shards that are finished stay, retries are counted, and no bit is another."""
-    address, workers = cluster
-    text = BINARY.replace("sweeps = 2000, every = 100", "sweeps = 6000, every = 1000")
-    text = text.replace("[0.3, 0.5]", "[0.3, 0.5, 0.6, 0.7]")
-    before = alone(tmp_path, text)
-    config, out = written(tmp_path, text), tmp_path / "out"
+    address, worker = scheduler
+    workers = [worker(0, "--no-nanny"), worker(1, "--no-nanny")]
+    config, out = written(tmp_path, SHORT), tmp_path / "out"
     process = begun(command(config, out, "--scheduler", address, "--checkpoint-every", "0.2"))
     shards = waited_for(lambda: list(out.glob("shards/task-*.h5")))
     made = {path: path.stat().st_mtime_ns for path in shards}
@@ -185,7 +196,7 @@ def test_a_worker_that_is_killed(tmp_path, cluster):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert {path: path.stat().st_mtime_ns for path in shards} == made
-    assert same_bits(load(out / "small.h5").drop_attrs(), before.drop_attrs())
+    assert same_bits(load(out / "small.h5").drop_attrs(), undisturbed.drop_attrs())
     retries = json.loads((out / "retries.json").read_text())
     assert list(retries.values()) == [1]
     told = subprocess.run(
@@ -194,3 +205,26 @@ def test_a_worker_that_is_killed(tmp_path, cluster):
     assert f"1 times a worker was lost, and its task begun again: task {int(next(iter(retries))) + 1}\n" in told
     workers[1].send_signal(signal.SIGTERM)  # the plugin leaves a worker of others its way of ending
     assert workers[1].wait(timeout=30) == 0
+
+
+def test_workers_whose_time_is_over(tmp_path, scheduler, undisturbed):
+    """Their tasks write checkpoints, from which other workers go on: none is lost. The same for one that is asked to end by SIGTERM."""
+    address, worker = scheduler
+    config, out = written(tmp_path, SHORT), tmp_path / "out"
+    first, second = (
+        worker(0, "--lifetime", "25s"),
+        worker(1),
+    )  # the time of the first is over when its task has just begun
+    process = begun(command(config, out, "--scheduler", address, "--checkpoint-every", "1e9"))
+    waited_for(lambda: any(one["worker"] == "w-1" for one in running(out)))
+    for child in psutil.Process(second.pid).children(recursive=True):
+        child.send_signal(signal.SIGTERM)
+    second.send_signal(signal.SIGTERM)
+    assert first.wait(timeout=40) == 0
+    assert second.wait(timeout=40) == 0
+    assert waited_for(lambda: list(out.glob("checkpoints/task-*.npz")))
+    worker(2)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert not (out / "retries.json").exists()
+    assert same_bits(load(out / "small.h5").drop_attrs(), undisturbed.drop_attrs())

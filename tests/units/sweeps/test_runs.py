@@ -1,6 +1,7 @@
 """Runs: merged results, killed and resumed runs, and folders that are not what they should be."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import xarray as xr
 import gpumc
 from gpumc.errors import ConfigError, RunError
 from gpumc.results import load, save
-from gpumc.sweeps import read_config
+from gpumc.sweeps import plan, read_config
 from gpumc.sweeps.config_text import effective
 from gpumc.sweeps.execution import execute, prepare
 from gpumc.sweeps.folder import RunFolder
@@ -361,6 +362,37 @@ def test_a_config_is_read_once_a_run(config_file, tmp_path, monkeypatch):
     assert opened.config == again.config
     opened.merge()
     assert count == 3
+
+
+def test_questions_to_the_folder_do_not_grow_with_its_tasks(config_file, tmp_path, monkeypatch):
+    """Shards are listed, and plans made, as often for thirty tasks as for ten; of each task as many files are opened."""
+    counts = {}
+
+    def counted(name, real):
+        def count(*arguments, **options):
+            counts[name] = counts.get(name, 0) + 1
+            return real(*arguments, **options)
+
+        return count
+
+    small = ["sampler.sweeps=1", "sampler.every=1", "sampler.chains=1", "measure.replicas=1", "patterns.instances=1"]
+    run(config_file, tmp_path / "first", small, "numpy")
+    monkeypatch.setattr("os.listdir", counted("listdir", os.listdir))
+    monkeypatch.setattr("os.open", counted("open", os.open))
+    monkeypatch.setattr("gpumc.sweeps.record.plan", counted("plan", plan))
+    found = []
+    for tasks in (10, 30):
+        counts.clear()
+        run(
+            config_file,
+            tmp_path / f"{tasks}",
+            [*small, f"patterns.flip={{start=0.0, stop=0.3, num={tasks // 2}}}"],
+            "numpy",
+        )
+        found.append(dict(counts))
+    ten, thirty = found
+    assert (thirty["listdir"], thirty["plan"]) == (ten["listdir"], ten["plan"])
+    assert thirty["open"] - ten["open"] <= 20 * 4
 
 
 def test_killed_before_the_folder_was_ready(config_file, tmp_path):
