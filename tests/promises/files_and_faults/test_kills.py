@@ -253,7 +253,7 @@ def killed(tmp_path, config, kills, seed) -> int:
 
 @pytest.mark.parametrize(
     ("name", "kills"),
-    [("binary", 8), *[pytest.param(name, 40, marks=pytest.mark.long) for name in ("binary", "spheres", "volumes")]],
+    [("binary", 10), *[pytest.param(name, 40, marks=pytest.mark.long) for name in ("binary", "spheres", "volumes")]],
 )
 def test_killed_at_random_moments(tmp_path, name, kills):
     """Runs that last long enough for so many kills, in one process."""

@@ -1,8 +1,10 @@
 """Runs whose tasks are done by other processes: they have the bits of one process, whatever happens to the workers."""
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -15,7 +17,7 @@ import pytest
 
 from gpumc.results import load
 from gpumc.sweeps.execution import execute, prepare
-from tests.promises.files_and_faults.test_kills import BINARY, SPHERES
+from tests.promises.files_and_faults.test_kills import BINARY, SPHERES, VOLUMES
 from tests.variants import same_bits
 
 #: Four tasks of seconds.
@@ -228,3 +230,82 @@ def test_workers_whose_time_is_over(tmp_path, scheduler, undisturbed):
     assert process.returncode == 0, said
     assert not (out / "retries.json").exists()
     assert same_bits(load(out / "small.h5").drop_attrs(), undisturbed.drop_attrs())
+
+
+def of_run(process) -> list[psutil.Process]:
+    """The processes of a client's workers."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [
+            one for one in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in str(one.cmdline())
+        ]
+    return []
+
+
+def some_is_killed(process, moments) -> None:
+    """Kill a worker, the client and so all of it, or ask the client to end; without the client none of its processes stays."""
+    fate, workers = moments.choice(["worker", "client", "asked"]), of_run(process)
+    if fate == "worker" and workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            moments.choice(workers).kill()
+        return
+    process.send_signal(signal.SIGTERM if fate == "asked" else signal.SIGKILL)
+    process.communicate(timeout=60)
+    for one in psutil.wait_procs(workers, timeout=10)[1]:
+        one.kill()
+
+
+@pytest.mark.parametrize(
+    ("text", "sweeps", "kills"),
+    [
+        pytest.param(BINARY, 12_000, 5, id="binary"),
+        pytest.param(BINARY, 60_000, 40, id="binary, longer", marks=pytest.mark.long),
+        pytest.param(SPHERES, 1_500, 20, id="spheres", marks=pytest.mark.long),
+        pytest.param(VOLUMES, 60_000, 20, id="volumes", marks=pytest.mark.long),
+    ],
+)
+def test_killed_at_random_moments(tmp_path, text, sweeps, kills):
+    """No shard that is finished is lost or made again, and what comes out has the bits of a run that was left alone."""
+    text = re.sub(r"sweeps = \d+, every = \d+", f"sweeps = {sweeps}, every = {sweeps // 10}", text)
+    text = text.replace("every = 500}", f"every = {sweeps // 4}}}").replace("[0.3, 0.5]", "[0.3, 0.4, 0.5, 0.6]")
+    before, moments, left = alone(tmp_path, text), random.Random(11), kills
+    for number in itertools.count():
+        if not left:
+            break
+        out = tmp_path / f"out{number}"
+        done = killed(
+            out, command(tmp_path / "small.toml", out, "--workers", "2", "--checkpoint-every", "0.3"), moments, left
+        )
+        assert done, "the run has ended before it could be killed: it is too short for this test"
+        left -= done
+        assert same_bits(load(out / "small.h5").drop_attrs(), before.drop_attrs())
+
+
+def killed(out, call, moments, most) -> int:
+    """Kill a run at most so many times, then let it end: how often it was killed. Its shards stay as they are once they are there."""
+    process, made, done = begun(call), {}, 0
+    while done < most:
+        since = time.time()  # a moment after a task has kept its state
+        waited_for(lambda: process.poll() is not None or _newest(out) > since)  # noqa: B023
+        time.sleep(moments.uniform(0, 1.5))
+        if process.poll() is not None:
+            break
+        some_is_killed(process, moments)
+        done += 1
+        shards = {path: path.stat().st_mtime_ns for path in (out / "shards").glob("task-*.h5")}
+        assert made.items() <= shards.items()
+        made = shards
+        if process.poll() is not None:
+            process = begun(call)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert made.items() <= {path: path.stat().st_mtime_ns for path in made}.items()
+    return done
+
+
+def _newest(folder) -> float:
+    """When the last checkpoint was written."""
+    times = [0.0]
+    for path in folder.glob("checkpoints/task-*.npz"):
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return max(times)
