@@ -123,7 +123,7 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
         folder = _opened(path, run)
         if folder.is_done(index):  # by a worker that was lost before it could say so
             return Status(state="finished", told=folder.notes_of(index, folder.loaded(index)))
-        last = 0.0
+        last = time.monotonic()
 
         def progress(done: int, total: int) -> None:
             nonlocal last
