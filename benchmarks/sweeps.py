@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,7 @@ def equal(home: Path, sweeps: int) -> None:
     config = written(home, EQUAL, sweeps=sweeps)
     seconds = []
     for workers in (1, 2):
+        os.environ["GPUMC_THREADS"] = str(workers)  # which the workers share
         folder = prepare(config, [], home / f"out{workers}")
         begun = time.perf_counter()
         execute(folder, "cpu", lambda note: None, drive=on_this_machine(workers))

@@ -45,6 +45,7 @@ class Tracking:
         self.options = device, checkpoint_every, self.topic
         self.happened: SimpleQueue[Future | dict[str, Any]] = SimpleQueue()
         self.out: dict[int, Future] = {}
+        self.answers: dict[int, Status] = {}
         self.begun: set[int] = set()
         self.count = itertools.count()
 
@@ -75,7 +76,9 @@ class Tracking:
         with contextlib.suppress(Empty):
             event = self.happened.get(timeout=POLL)
             while True:
-                if isinstance(event, dict):
+                if isinstance(event, dict) and "status" in event:
+                    self.answers[event["index"]] = event["status"]
+                elif isinstance(event, dict):
                     self._hear(**event)
                 elif self._has_ended(event):
                     again.append(_index_of(event))
@@ -105,12 +108,15 @@ class Tracking:
         if future.cancelled():
             raise RunError("the scheduler is gone, or has cancelled a task: the same command goes on where it stopped")
         try:
-            status: Status = future.result()
+            if future.status == "error":
+                future.result()
         except KilledWorker as error:
             raise RunError(
                 f"task {index + 1} was begun {error.allowed_failures + 1} times, and each time its worker was lost (killed, or out of "
                 f"memory): the shards of the others are kept in {self.folder.path}"
             ) from None
+        # An answer that was lost is asked for again: the shard is there, and it costs nothing.
+        status = self.answers.pop(index, Status(state="ended", told=("", "")))
         if status["state"] == "failed":
             kind, text = status["told"]
             raise getattr(errors, kind, RunError)(text)

@@ -109,13 +109,27 @@ def end(run: str) -> None:
         ENDING.set()
 
 
-def do_task(path: str, run: str, index: int, device: str, checkpoint_every: float, topic: str) -> Status:
-    """Do task ``index`` of the ``run`` of this key in the folder ``path``; under ``topic`` the client is told how far it is."""
+def do_task(path: str, run: str, index: int, device: str, checkpoint_every: float, topic: str) -> None:
+    """Do task ``index`` of the ``run`` of this key in the folder ``path``; under ``topic`` the client is told how far it is, and the
+    `Status` in the end: an event is a third of the work of fetching a result."""
     worker = get_worker()
     tell = _teller(worker, topic, index)
     _Process.run, _Process.tell = run, tell
     if not _Process.closing.is_set():
         ENDING.clear()
+    try:
+        status = _done(worker, path, run, index, device, checkpoint_every, tell)
+        worker.loop.add_callback(worker.log_event, topic, {"index": index, "status": status})
+    finally:
+        _Process.run = _Process.tell = None
+        if _Process.leave:
+            _Process.leave()
+
+
+def _done(
+    worker: Worker, path: str, run: str, index: int, device: str, checkpoint_every: float, tell: Callable[..., None]
+) -> Status:
+    """Do a task."""
     try:
         if ENDING.is_set():
             raise Ended
@@ -123,12 +137,12 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
         folder = _opened(path, run)
         if folder.is_done(index):  # by a worker that was lost before it could say so
             return Status(state="finished", told=folder.notes_of(index, folder.loaded(index)))
-        last, said = 0.0, ""
+        last, said = time.monotonic(), ""  # of a short task nothing is told
 
         def progress(done: int | None, total: int, doing: str) -> None:
             nonlocal last, said
             now = time.monotonic()
-            if now - last > TELL_EVERY or doing != said:
+            if now - last > TELL_EVERY or said not in ("", doing):
                 last, said = now, doing
                 tell("running", done, total, doing)
 
@@ -139,10 +153,6 @@ def do_task(path: str, run: str, index: int, device: str, checkpoint_every: floa
         return Status(state="ended", told=("", ""))
     except GpumcError as error:
         return Status(state="failed", told=(type(error).__name__, str(error)))
-    finally:
-        _Process.run = _Process.tell = None
-        if _Process.leave:
-            _Process.leave()
 
 
 def _teller(worker: Worker, topic: str, index: int) -> Callable[..., None]:
