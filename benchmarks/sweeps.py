@@ -100,8 +100,9 @@ def many(home: Path, tasks: int, workers: int) -> None:
         left = list(range(len(few), count))
         begun = time.perf_counter()
         on_this_machine(workers)(folder, left, "cpu", 120.0, Notes(folder, report))
-        overhead = workers * (time.perf_counter() - begun) / len(left) - alone
-        print(f"beside it, of {workers} workers, each: {overhead * 1e3:.1f} ms")
+        wall = (time.perf_counter() - begun) / len(left)
+        print(f"a task by {workers} workers: {wall * 1e3:.1f} ms; beside {alone * 1e3:.1f} / {workers}: ", end="")
+        print(f"{(wall - alone / workers) * 1e3:.1f} ms", flush=True)
     print("memory of the client after so many tasks: " + ", ".join(f"{n}: {size / 2**20:.0f} MiB" for n, size in grown))
     with timed("status"):
         command("status", home / "out")
@@ -113,8 +114,21 @@ def many(home: Path, tasks: int, workers: int) -> None:
         execute(folder, "cpu", lambda note: None)
 
 
+def room() -> float:
+    """How much more two processes get done here than one, while whatever else this machine has to do goes on."""
+    busy = [sys.executable, "-c", "for _ in range(10**8): pass"]
+    begun = time.perf_counter()
+    subprocess.run(busy, check=True)
+    alone = time.perf_counter() - begun
+    both = [subprocess.Popen(busy) for _ in range(2)]
+    for process in both:
+        process.wait()
+    return 2 * alone / (time.perf_counter() - begun - alone)
+
+
 def equal(home: Path, sweeps: int) -> None:
     """Sixteen equal tasks by one worker and by two, of one thread each."""
+    print(f"two processes get {room():.2f} times as much done as one", flush=True)
     config = written(home, EQUAL, sweeps=sweeps)
     seconds = []
     for workers in (1, 2):
@@ -132,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=10_000, help="a multiple of 100")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--sweeps", type=int, default=1000, help="of each of the sixteen equal tasks")
+    parser.add_argument("--sweeps", type=int, default=2000, help="of each of the sixteen equal tasks")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         many(Path(folder), options.tasks, options.workers)
