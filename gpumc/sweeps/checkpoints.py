@@ -34,6 +34,8 @@ class Checkpoint:
     def __init__(self, path: Path, label: str, every: float = EVERY):
         self.path, self.label, self.every = path, label, every
         self.beside: Callable[[], Mapping[str, np.ndarray]] = dict
+        #: Told before a checkpoint is written.
+        self.announce: Callable[[], None] = lambda: None
         self.last = time.monotonic()
 
     @property
@@ -105,6 +107,7 @@ class Checkpoint:
             path.unlink(missing_ok=True)
 
     def _write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.announce()
         fresh = self.path.with_suffix(".new.npz")
         with replacing(fresh) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpumc.errors import RunError
 from gpumc.results import save
 from gpumc.sweeps.folder import RunFolder
+from gpumc.sweeps.plan import work_of
 from gpumc.sweeps.tasks.local_entropies import Unmeasured
 from gpumc.sweeps.tasks.run_config import Telling
 
@@ -20,9 +21,17 @@ def do(folder: RunFolder, index: int, device: str, checkpoint_every: float, prog
     folder.check_inputs()
     patterns = folder.record.file_patterns
     checkpoint = folder.checkpoint(index, checkpoint_every)
+    latest: tuple[int | None, int] = 0, work_of(folder.config, folder.tasks[index])
+
+    def told(done: int | None, total: int, doing: str) -> None:
+        nonlocal latest
+        latest = done, total
+        progress(done, total, doing)
+
+    checkpoint.announce = lambda: progress(*latest, "checkpoint")
     try:
         digest = patterns.digest if patterns else None
-        data = folder.config.run(folder.tasks[index], device, progress, digest, checkpoint)
+        data = folder.config.run(folder.tasks[index], device, told, digest, checkpoint)
     except Unmeasured as failure:
         if failure.sampled is None:
             raise

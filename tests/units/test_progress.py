@@ -1,5 +1,6 @@
 """How far runs are: what is made and left, by a clock of the test."""
 
+import itertools
 import subprocess
 import sys
 import time
@@ -62,10 +63,18 @@ def folder(tmp_path):
 def test_a_task_says_what_it_does(folder):
     notes = []
     execute(folder, "cpu", notes.append)
-    assert {note.doing for note in notes if note.done is not None} == {"learning", ""}
+    assert {note.doing for note in notes if note.done is not None} == {"learning", ""}  # too short for a checkpoint
     measured = [note.doing for note in notes if note.done is None and note.task == 1]
     assert measured == [f"{what}, instance {n} of 2" for n in (1, 2) for what in ("volumes", "flatness")]
     assert [note.phase for note in notes].count("finished") == 2
+
+
+def test_a_task_says_that_it_writes_a_checkpoint(folder):
+    notes = []
+    execute(folder, "cpu", notes.append, checkpoint_every=0.0)
+    written = [note for note in notes if note.doing == "checkpoint"]
+    assert len(written) >= 2
+    assert all(note.done == before.done for before, note in itertools.pairwise(notes) if note in written)
 
 
 @pytest.mark.parametrize("workers", [("cpu",), ("worker-0", "worker-1")])
