@@ -6,10 +6,12 @@ import contextlib
 import itertools
 import math
 import secrets
+import signal
+import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -57,13 +59,16 @@ class Tracking:
         self.client.register_plugin(Setup(local))
         self.client.subscribe_topic(self.topic, lambda event: self.happened.put(event[1]))
         waiting, crew = deque(left), _Crew(self.client)
-        try:
-            while waiting or self.out:
-                while waiting and len(self.out) < min(MOST, A_WORKER * max(1, crew.size())):
-                    self._hand_out(waiting.popleft())
-                waiting.extendleft(self._what_happens())
-        finally:
-            self._stop()
+        with _ctrl_c() as pressed:
+            try:
+                while waiting or self.out:
+                    while waiting and len(self.out) < min(MOST, A_WORKER * max(1, crew.size())):
+                        self._hand_out(waiting.popleft())
+                    waiting.extendleft(self._what_happens())
+                    if pressed.is_set():
+                        raise KeyboardInterrupt
+            finally:
+                self._stop()
 
     def _hand_out(self, index: int) -> None:
         key = self.topic, index, next(self.count)
@@ -142,6 +147,20 @@ class Tracking:
                     event = self.happened.get(timeout=POLL)
                     self.begun.discard(_index_of(event) if isinstance(event, Future) else -1)
             self.client.cancel(list(self.out.values()))
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """Whether Ctrl-C was pressed: an exception in the midst of dask's own code, a callback or the end of an object, may be lost."""
+    pressed = threading.Event()
+    if signal.getsignal(signal.SIGINT) != signal.default_int_handler:  # it is ignored, or another program's
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Crew:
