@@ -153,7 +153,10 @@ class Tracking:
 def _ctrl_c() -> Iterator[threading.Event]:
     """Whether Ctrl-C was pressed: an exception in the midst of dask's own code, a callback or the end of an object, may be lost."""
     pressed = threading.Event()
-    if signal.getsignal(signal.SIGINT) != signal.default_int_handler:  # it is ignored, or another program's
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) != signal.default_int_handler
+    ):
         yield pressed
         return
     signal.signal(signal.SIGINT, lambda *_: pressed.set())
