@@ -32,20 +32,8 @@ __device__ inline double weight_of(double state) {
 #endif
 }
 
-// Terms of the overlap of a unit's weights with its inputs, and of the square of its states: one, or PARTS from i on.
-struct Overlap {
-    const double* states;
-    const input_t* inputs;
-    __device__ double operator()(int64 i) const { return weight_of(states[i]) * (double)inputs[i]; }
-};
-
-struct Square {
-    const double* states;
-    __device__ double operator()(int64 i) const { return states[i] * states[i]; }
-};
-
 // Together: the sum of term(i), i < count, for all.
-template <class Terms> __device__ inline double sum_of(int64 count, Terms term) {
+template <class F> __device__ inline double sum_of(int64 count, F term) {
     int64 first = 0;
 #ifdef __CUDACC__
     double part = 0.0;
@@ -84,7 +72,7 @@ __device__ inline void move(double* state, const input_t* input, int64 fan_in, d
     (void)limit;
     for_range(0, fan_in, [&](int64 i) { state[i] += step * (double)input[i]; });
     lane_sync();
-    const double square = sum_of(fan_in, Square{state});
+    const double square = sum_of(fan_in, [&](int64 i) { return state[i] * state[i]; });
     const double factor = square_root((double)fan_in / square);
     for_range(0, fan_in, [&](int64 i) { state[i] *= factor; });
 #endif
@@ -108,7 +96,7 @@ extern "C" __global__ void epoch(int64 begin, int64 end, double* states, const i
             for (int64 unit = 0; unit < units; ++unit) {
                 const double* own = state + unit * fan_in;
                 const input_t* seen = input + unit * fan_in % n;
-                const double total = sum_of(fan_in, Overlap{own, seen});
+                const double total = sum_of(fan_in, [&](int64 i) { return weight_of(own[i]) * (double)seen[i]; });
                 if (lane() == 0) field[unit] = label * total;
                 sum += label * (total > 0.0 ? 1.0 : -1.0) > 0.0 ? 1 : -1;
             }

@@ -16,6 +16,7 @@ import xarray as xr
 from gpumc.errors import Damaged, Ended, RunError
 from gpumc.reading import arrays_in
 from gpumc.results.files import load, replacing, save
+from gpumc.sweeps.folder_files import set_aside
 
 #: Seconds between two checkpoints of a task.
 EVERY = 120.0
@@ -72,9 +73,7 @@ class Checkpoint:
             try:
                 arrays = arrays_in(path)
             except Damaged as error:
-                aside = path.with_suffix(".broken")
-                os.replace(path, aside)
-                warnings.warn(f"{error}: it is now {aside.name}", stacklevel=2)
+                warnings.warn(f"{error}: it is now {set_aside(path).name}", stacklevel=2)
                 continue
             except RunError:
                 if path.exists():

@@ -17,7 +17,7 @@ import pytest
 
 from gpumc.results import load
 from gpumc.sweeps.execution import execute, prepare
-from tests.promises.files_and_faults.test_kills import BINARY, SPHERES, VOLUMES
+from tests.promises.files_and_faults.test_kills import BINARY, SPHERES, VOLUMES, written
 from tests.variants import same_bits
 
 #: Four tasks of seconds.
@@ -27,12 +27,6 @@ SHORT = BINARY.replace("sweeps = 2000, every = 100", "sweeps = 12000, every = 10
 #: A task of it takes half a minute.
 LONG = BINARY.replace("sweeps = 2000, every = 100", "sweeps = 300000, every = 100000")
 CALM = {**os.environ, "OMP_NUM_THREADS": "1", "GPUMC_THREADS": "1"}
-
-
-def written(tmp_path, text):
-    path = tmp_path / "small.toml"
-    path.write_text(text)
-    return path
 
 
 def alone(tmp_path, text):
