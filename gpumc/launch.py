@@ -13,8 +13,6 @@ from gpumc.device import Device, Kernel, kernel, to_host
 from gpumc.device.constants import COMPILED, SIZES
 from gpumc.state import Model, Population
 
-#: Bytes at whose multiples the parts of a workspace begin: a cache line.
-LINE = 64
 #: Patterns of a lane that fit its registers, and whose inputs fit a word with one bit to spare.
 MOST_SHARED = 31
 #: Attempts of a launch on CUDA from which on its sizes are constants of the source, which takes seconds to compile for each of them: W1 of
@@ -101,13 +99,6 @@ def _item_bytes(device: Device, variant: tuple[tuple[str, int], ...], common: tu
     return int(to_host(size)[0])
 
 
-def workspace(device: Device, items: int, size: int) -> np.ndarray:
-    """``size`` bytes for each item, uint8, that begin at a multiple of LINE."""
-    space = device.xp.empty(items * size + LINE, np.uint8)
-    address = space.ctypes.data if device.kind == "cpu" else space.data.ptr
-    return space[-address % LINE :]
-
-
 def machine_variant(model: Model, field_dtype: np.dtype) -> dict[str, int]:
     """The definitions that every kernel of this model is compiled with."""
     return model.machine.readout.macros | ({"WIDE": 1} if field_dtype == np.int32 else {})
@@ -139,7 +130,7 @@ def sweep_kernel(
     signature = (
         *("const int64*", "uint32*", "uint32*", field_pointer(field_dtype), "int64*", "int64*"),
         *("const uint32*", "const int32*", "const uint32*", "const int64*", "const int64*", "const uint32*"),
-        *("const int64*", "const int8*", "const int32*", "const int64*", "const int32*", "uint8*"),
+        *("const int64*", "const int8*", "const int32*", "const int64*", "const int32*", "workspace uint8*"),
     )
     variant = sweep_variant(model, field_dtype, heat_bath, share) | constants
     return kernel(device, "sweep.cu", "sweep", signature, variant)
@@ -147,7 +138,7 @@ def sweep_kernel(
 
 def centre_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> Kernel:
     """The centre's draw in kernels/sweep.cu, whose items are those of a sweep."""
-    signature = ("const int64*", "uint32*", "uint32*", "const uint32*", "uint8*")
+    signature = ("const int64*", "uint32*", "uint32*", "const uint32*", "workspace uint8*")
     return kernel(device, "sweep.cu", "draw_centre", signature, sweep_variant(model, field_dtype, heat_bath, share))
 
 

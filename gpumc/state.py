@@ -6,9 +6,10 @@ Signs are kept as bits, +1 as 1, little-endian in uint32 words; the bits past th
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from gpumc.checks import a_path
 from gpumc.device import Device, array_module, to_host
+from gpumc.device.philox import signs_of
 from gpumc.errors import RunError
 from gpumc.losses import Loss
 from gpumc.machines import Machine
@@ -32,17 +34,19 @@ def word_count(signs: int) -> int:
     return 2 * ((signs + WORD_BITS - 1) // WORD_BITS)
 
 
+def blocks(shape: tuple[int, ...], most: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """The indices of an array of ``shape``, at most so many at a time."""
+    count = math.prod(shape)
+    for first in range(0, count, most):
+        yield np.unravel_index(np.arange(first, min(first + most, count)), shape)
+
+
 def pack_bits(bits: np.ndarray) -> np.ndarray:
     """Booleans (..., count) as uint32 words (..., word_count)."""
     packed = np.packbits(bits, axis=-1, bitorder="little")
     words = np.zeros((*bits.shape[:-1], 4 * word_count(bits.shape[-1])), dtype=np.uint8)
     words[..., : packed.shape[-1]] = packed
     return words.view(np.uint32)
-
-
-def unpack_bits(words: np.ndarray, count: int) -> np.ndarray:
-    """The inverse of :func:`pack_bits`: uint8 0 or 1 of shape (..., count)."""
-    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, count=count, bitorder="little")
 
 
 def pack_signs(signs: np.ndarray) -> np.ndarray:
@@ -52,7 +56,7 @@ def pack_signs(signs: np.ndarray) -> np.ndarray:
 
 def unpack_signs(words: np.ndarray, count: int) -> np.ndarray:
     """uint32 words as int8 signs +-1 (..., count)."""
-    return (unpack_bits(words, count).view(np.int8) << 1) - np.int8(1)
+    return signs_of(np.ascontiguousarray(words), count)
 
 
 @dataclass(frozen=True)

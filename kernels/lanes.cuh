@@ -71,6 +71,9 @@ template <class F> __device__ inline uint32 word_of(F f, int64 base, int64 end) 
     return __ballot_sync(ALL_LANES, base + lane() < end && f(base + lane()));
 }
 
+// The workspace of an item, of so many bytes.
+__device__ inline unsigned char* own_space(unsigned char* workspace, int64 item, int64 bytes) { return workspace + item * bytes; }
+
 __device__ inline double square_root(double x) { return sqrt(x); }
 __device__ inline int popcount(uint32 x) { return __popc(x); }
 
@@ -113,6 +116,8 @@ template <class F> inline uint32 word_of(F f, int64 base, int64 end) {
         for (int b = 0; base + b < end; ++b) word |= (uint32)(f(base + b) ? 1 : 0) << b;
     return word;
 }
+
+inline unsigned char* own_space(unsigned char* workspace, int64, int64) { return workspace; }
 
 inline double square_root(double x) { return __builtin_sqrt(x); }
 inline int popcount(uint32 x) { return __builtin_popcount(x); }

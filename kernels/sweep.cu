@@ -230,7 +230,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
     const Rule rule = {thresholds, beta, gain, centre_thresholds, log_table};
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);
-        const Item item = {s, chains, weights, centres, workspace + index * Item::bytes(s)};
+        const Item item = {s, chains, weights, centres, own_space(workspace, index, Item::bytes(s))};
         const uint32* inputs = patterns + chains.instance * s.inputs * s.pattern_words;
 #ifdef SHARE
         const int64 readouts = chains.grid[0] * s.readouts;
@@ -310,7 +310,7 @@ extern "C" __global__ void draw_centre(int64 begin, int64 end, const Sizes* size
     const Rule rule = {nullptr, nullptr, nullptr, centre_thresholds, nullptr};
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);
-        const Item item = {s, chains, weights, centres, workspace + index * Item::bytes(s)};
+        const Item item = {s, chains, weights, centres, own_space(workspace, index, Item::bytes(s))};
         item.load();
         item.centre().load(chains, s);
         item.draw_centre(Acceptance(s, rule, chains, 0), s.first_sweep);

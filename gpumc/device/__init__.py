@@ -11,7 +11,7 @@ from gpumc.device.devices import (
     shared,
     to_host,
 )
-from gpumc.device.kernels import Kernel, kernel
+from gpumc.device.kernels import Kernel, kernel, workspace
 
 __all__ = [
     "Device",
@@ -25,4 +25,5 @@ __all__ = [
     "share_of",
     "shared",
     "to_host",
+    "workspace",
 ]

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,25 @@ class HostProgram:
         function = getattr(self._library, name)
         function.argtypes = [ctypes.c_longlong, ctypes.c_longlong, *types]
         function.restype = None
-        arguments = [value.ctypes.data if isinstance(value, np.ndarray) else value for value in values]
         threads = thread_count()
         ranges = min(items, threads * RANGES_PER_THREAD)
         edges = [items * r // ranges for r in range(ranges + 1)]
+        arguments = [[_passed(value, thread) for value in values] for thread in range(min(threads, ranges))]
         # ctypes releases the interpreter's lock during a call.
-        Launch(function, arguments, values, edges).run(_pool(threads), min(threads, ranges) - 1)
+        Launch(function, arguments, values, edges).run(_pool(threads))
+
+
+@dataclass(frozen=True)
+class OfThreads:
+    """An array of which each thread has its own row."""
+
+    rows: np.ndarray
+
+
+def _passed(value: object, thread: int) -> object:
+    if isinstance(value, OfThreads):
+        value = value.rows[thread]
+    return value.ctypes.data if isinstance(value, np.ndarray) else value
 
 
 @functools.cache

@@ -23,6 +23,9 @@ from gpumc.device.devices import Device, array_module
 
 Program = host.HostProgram | cuda.CudaProgram
 
+#: Bytes at whose multiples the rows of a workspace begin: a cache line.
+LINE = 64
+
 _CTYPES = {
     "int8": ctypes.c_int8,
     "uint8": ctypes.c_uint8,
@@ -39,20 +42,22 @@ _CTYPES = {
 
 @dataclass(frozen=True)
 class Argument:
-    """A kernel's parameter: "int64", "uint32*" (an array that is written) or "const uint32*" (one that is read)."""
+    """A kernel's parameter: "int64", "uint32*" (an array that is written), "const uint32*" (one that is read), or "workspace uint32*":
+    a row (of :func:`workspace`) for each thread of the host, or for each item on CUDA."""
 
     dtype: str
     pointer: bool
     const: bool
+    workspace: bool
 
     @classmethod
     def parse(cls, spelling: str) -> Argument:
-        dtype = spelling.removeprefix("const ").removesuffix("*")
+        dtype = spelling.removeprefix("const ").removeprefix("workspace ").removesuffix("*")
         if dtype not in _CTYPES:
             raise TypeError(
                 f"{spelling!r} is no type of a parameter; allowed: {', '.join(_CTYPES)}, and pointers to them"
             )
-        return cls(dtype, spelling.endswith("*"), spelling.startswith("const "))
+        return cls(dtype, spelling.endswith("*"), spelling.startswith("const "), spelling.startswith("workspace "))
 
     def scalar(self, value: Any) -> Any:
         """``value`` as a NumPy scalar of this type. Raises TypeError or OverflowError where it does not fit."""
@@ -106,7 +111,16 @@ class Kernel:
             argument.check_array(value, self.device)
         except (TypeError, OverflowError) as error:
             raise type(error)(f"kernel {self.name}, argument {place}: {error}") from None
-        return value
+        return host.OfThreads(value) if argument.workspace and self.device.kind == "cpu" else value
+
+
+def workspace(device: Device, items: int, size: int) -> np.ndarray:
+    """Rows of ``size`` bytes, uint8, a multiple of LINE, each of which begins at one: for every thread that handles some of ``items`` on
+    the host, for every item on CUDA."""
+    rows = min(items, host.thread_count()) if device.kind == "cpu" else items
+    space = device.xp.empty(rows * size + LINE, np.uint8)
+    address = space.ctypes.data if device.kind == "cpu" else space.data.ptr
+    return space[-address % LINE :][: rows * size].reshape(rows, size)
 
 
 def kernel(

@@ -66,8 +66,15 @@ def random_bits(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray
     blocks = np.arange((count + 127) // 128)
     words = philox(seed, stream, np.asarray(sweep)[..., None], blocks, np.asarray(walker)[..., None])
     words = np.ascontiguousarray(np.moveaxis(words, 0, -1)).astype("<u4")
-    bits = np.unpackbits(words.view(np.uint8).reshape(*words.shape[:-2], -1), axis=-1, count=count, bitorder="little")
-    return (2 * bits.astype(np.int8) - 1).astype(np.int8)
+    return signs_of(words.reshape(*words.shape[:-2], -1), count)
+
+
+def signs_of(words: np.ndarray, count: int) -> np.ndarray:
+    """The first ``count`` bits of contiguous little-endian words (..., words) as signs: int8 +-1 (..., count)."""
+    signs = np.unpackbits(words.view(np.uint8), axis=-1, count=count, bitorder="little").view(np.int8)
+    signs <<= 1
+    signs -= 1
+    return signs
 
 
 def random_normals(seed: int, stream: int, sweep, walker, count: int) -> np.ndarray:

@@ -19,24 +19,29 @@ PATIENCE = 0.001
 
 
 class Launch:
-    """``function(begin, end, *arguments)`` over ranges of items, which threads take one by one until none is left.
+    """``function(begin, end, *arguments)`` over ranges of items, which threads take one by one until none is left: each of the threads
+    has its own of ``arguments``.
 
     ``kept`` are the arrays whose addresses are among the arguments: they live for as long as a thread may write to them.
     """
 
     def __init__(
-        self, function: Callable[..., None], arguments: Sequence[object], kept: Sequence[object], edges: Sequence[int]
+        self,
+        function: Callable[..., None],
+        arguments: Sequence[Sequence[object]],
+        kept: Sequence[object],
+        edges: Sequence[int],
     ):
-        self.function, self.arguments, self.kept = function, arguments, kept
+        self.function, self.arguments, self.kept = function, deque(arguments), kept
         self.left = deque(itertools.pairwise(edges))
         self.busy: set[int] = set()
         self.ended: SimpleQueue[None] = SimpleQueue()
         self.error: BaseException | None = None
 
-    def run(self, pool: Pool, helpers: int) -> None:
-        """All ranges, by the calling thread and ``helpers`` of the pool; nothing runs any more when this returns or raises."""
+    def run(self, pool: Pool) -> None:
+        """All ranges, by the calling thread and others of the pool; nothing runs any more when this returns or raises."""
         try:
-            pool.submit(self.help, helpers)
+            pool.submit(self.help, len(self.arguments) - 1)
             self._work()
             while self.busy:
                 self.ended.get()
@@ -46,7 +51,7 @@ class Launch:
                 self._stop()
             finally:
                 self._stop()
-        self.arguments = self.kept = ()  # a thread that comes late finds no range, and should hold no array until then
+        self.kept = ()  # a thread that comes late finds no range, and should hold no array until then
         if self.error is not None:
             raise self.error
 
@@ -64,12 +69,13 @@ class Launch:
             self.ended.put(None)
 
     def _work(self) -> None:
+        arguments = self.arguments.pop()
         while self.left:
             try:
                 begin, end = self.left.popleft()
             except IndexError:  # another thread took the last one
                 return
-            self.function(begin, end, *self.arguments)
+            self.function(begin, end, *arguments)
 
     def _stop(self) -> None:
         """Begin no further range, and wait for those that run, however often this is interrupted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,18 +20,22 @@ from gpumc.sampling.acceptance import Rule
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.reports import fitting
 from gpumc.sampling.starts import Starts
-from gpumc.state import Model, Population, field_dtype, pack_signs, unpack_signs
+from gpumc.state import Model, Population, blocks, field_dtype, pack_signs, unpack_signs, word_count
 
 if TYPE_CHECKING:
     from gpumc.sampling.stepping import Dynamics
 
-#: Walkers whose fields are computed at once at the start, and the bytes of preactivations that they have at most.
-CHUNK, CHUNK_BYTES = 1024, 2**27
+#: Walkers whose fields are computed at once at the start, and whose weights are unpacked at once, and the bytes of preactivations that they
+#: have at most.
+CHUNK, CHUNK_BYTES = 256, 2**27
 #: Bytes in which the orders of sites and the tables of acceptance of one launch are made, unless one sweep needs more, and the bytes that
 #: each weight takes of them.
 TABLES, ORDER_BYTES = 2**26, 80
 #: Sweeps between two reports of progress, where draws are further apart; of compiled kernels, that which makes so many attempts.
 STRIDE, ATTEMPTS = 16, 2e7
+
+#: An instance, indices (grid, chain, replica), and the weights int8 (walkers, N) of the walkers that are there.
+Rows = tuple[int, tuple, np.ndarray]
 
 
 class BinaryWalk:
@@ -66,11 +70,7 @@ class BinaryWalk:
 
     def start(self, starts: Starts) -> Population:
         """The population before its first sweep."""
-        weights = starts.weights
-        if weights is None:
-            population = self._empty()
-            random = random_bits(self.dynamics.seed, Stream.INITIAL, 0, population.walkers(), self.machine.weight_count)
-            weights = np.broadcast_to(random[:, None], (*self.shape, self.machine.weight_count))
+        weights = self._drawn() if starts.weights is None else self._given(starts.weights)
         population = self._population(weights, starts.centre, 0)
         if self.measure.centre_kind and starts.centre is None:
             sweep.draw_centre(self.device, self.model, population, self.dynamics, self._rule(0, 1), 0)
@@ -78,7 +78,7 @@ class BinaryWalk:
 
     def restored(self, arrays: Mapping[str, np.ndarray]) -> Population:
         """The population that was saved as ``arrays``."""
-        population = self._population(arrays["weights"], arrays.get("centre"), int(arrays["sweep"]))
+        population = self._population(self._given(arrays["weights"]), arrays.get("centre"), int(arrays["sweep"]))
         population.flips[:] = self.device.asarray(arrays["accepted"])
         return population
 
@@ -115,12 +115,14 @@ class BinaryWalk:
         if records.overlap_replicas is not None:
             records.overlap_replicas[..., draw] = with_replicas / (count * pairs)
 
-    def configurations(self, population: Population) -> tuple[np.ndarray, np.ndarray | None]:
-        """Weights and centres as signs, on the host; a centre that is summed out is drawn for it."""
+    def configurations(self, population: Population, weights: np.ndarray, centre: np.ndarray | None) -> None:
+        """Write weights and centres as signs into these arrays of the host; a centre that is summed out is drawn for it."""
         self._draw_traced_centre(population)
-        count = self.machine.weight_count
-        centre = None if population.centre is None else unpack_signs(to_host(population.centre), count)
-        return unpack_signs(to_host(population.weights), count), centre
+        for words, signs in ((population.weights, weights), (population.centre, centre)):
+            if words is not None and signs is not None:
+                words = to_host(words)
+                for where in blocks(words.shape[:-1], CHUNK):
+                    signs[where] = unpack_signs(words[where], self.machine.weight_count)
 
     def acceptance(self, population: Population) -> np.ndarray:
         """The fraction of proposals accepted since burn-in, as `shape`; NaN where none was made."""
@@ -223,18 +225,41 @@ class BinaryWalk:
             weight_count=self.machine.weight_count,
         )
 
-    def _population(self, weights: np.ndarray, centre: np.ndarray | None, swept: int) -> Population:
-        """A population with these weights int8 (I, G, C, y, N) and centres int8 (I, G, C, N) after so many sweeps."""
-        population, count = self._empty(), self.machine.weight_count
-        population.sweep = swept
-        population.weights = pack_signs(weights)
-        population.fields = np.empty((*self.shape, self.machine.k, self.model.pattern_count), field_dtype(self.machine))
+    def _given(self, weights: np.ndarray) -> Iterator[Rows]:
+        """The weights int8 (I, G, C, y, N)."""
         for i in range(self.shape[0]):
-            rows = population.fields[i].reshape(-1, *population.fields.shape[-2:])
-            start = weights[i].reshape(-1, count)
-            step = max(1, min(CHUNK, CHUNK_BYTES // (16 * start.shape[-1] + 16 * rows[:1].size)))
-            for first in range(0, len(rows), step):
-                rows[first : first + step] = self.machine.fields(start[first : first + step], self.model.xi[i].T)
+            for where in blocks(self.shape[1:], self._walkers_at_once):
+                yield i, where, weights[i][where]
+
+    def _drawn(self) -> Iterator[Rows]:
+        """Random weights, the same at all points of the grid."""
+        walkers = self._empty().walkers()
+        for i in range(self.shape[0]):
+            for where in blocks(self.shape[2:], self._walkers_at_once):
+                who = walkers[i][where]
+                yield (
+                    i,
+                    (slice(None), *where),
+                    random_bits(self.dynamics.seed, Stream.INITIAL, 0, who, self.machine.weight_count),
+                )
+
+    @property
+    def _walkers_at_once(self) -> int:
+        """Whose fields are computed."""
+        machine = self.machine
+        return max(
+            1, min(CHUNK, CHUNK_BYTES // (16 * machine.weight_count + 16 * machine.k * self.model.pattern_count))
+        )
+
+    def _population(self, weights: Iterable[Rows], centre: np.ndarray | None, swept: int) -> Population:
+        """A population with these weights and centres int8 (I, G, C, N) after so many sweeps."""
+        population = self._empty()
+        population.sweep = swept
+        population.weights = np.empty((*self.shape, word_count(self.machine.weight_count)), np.uint32)
+        population.fields = np.empty((*self.shape, self.machine.k, self.model.pattern_count), field_dtype(self.machine))
+        for i, where, signs in weights:
+            population.weights[i][where] = pack_signs(signs)
+            population.fields[i][where] = self.machine.fields(signs, self.model.xi[i].T)
         if self.measure.centre_kind:
             population.centre = np.zeros((*self.shape[:3], population.weights.shape[-1]), np.uint32)
             if centre is not None:

@@ -66,13 +66,6 @@ class Records:
                 )
         return replace(self, **views)
 
-    def finish(self, weights: np.ndarray, centre: np.ndarray | None, acceptance: np.ndarray) -> None:
-        """Take the last configurations and the acceptance."""
-        self.weights[:] = weights
-        self.acceptance[:] = acceptance
-        if self.centre is not None and centre is not None:
-            self.centre[:] = centre
-
 
 def dataset(
     machine: Machine,

@@ -31,7 +31,9 @@ def drive(
         if after > 0 and after % every == 0:
             walk.record(state, records, after // every - 1)
         if watching.due(after):
-            watching.show(after, walk.part, *walk.configurations(state))
+            walk.configurations(state, records.weights, records.centre)
+            watching.show(after, walk.part, records)
         report.add(count * walk.attempts, "sampling" if after > 0 else "burn-in")
         resuming.offer(state)
-    records.finish(*walk.configurations(state), walk.acceptance(state))
+    walk.configurations(state, records.weights, records.centre)
+    records.acceptance[:] = walk.acceptance(state)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpumc.device import Device
 from gpumc.parts import Part
+
+if TYPE_CHECKING:
+    from gpumc.sampling.dataset import Records
 
 #: Told attempts done and in all, and what is being done: "burn-in" or "sampling".
 Progress = Callable[[int, int, str], None]
@@ -51,7 +55,8 @@ class Watching:
         """Whether, after so many sweeps since burn-in, it is time."""
         return self.callback is not None and sweeps > 0 and sweeps % self.every == 0
 
-    def show(self, sweeps: int, part: Part, weights: np.ndarray, centre: np.ndarray | None) -> None:
-        """Show the configurations, which are on the host."""
+    def show(self, sweeps: int, part: Part, records: Records) -> None:
+        """Show copies of the configurations in ``records``."""
         self.shown = part
-        self.callback(sweeps, part, weights, centre)  # type: ignore[misc]
+        centre = None if records.centre is None else records.centre.copy()
+        self.callback(sweeps, part, records.weights.copy(), centre)  # type: ignore[misc]

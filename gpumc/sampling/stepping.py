@@ -212,7 +212,8 @@ class Dynamics:
         records = Records.empty(self.machine, self.measure, part.size, 1)
         with np.errstate(under="ignore"):
             walk.record(state, records, 0)
-            records.finish(*walk.configurations(state), walk.acceptance(state))
+            walk.configurations(state, records.weights, records.centre)
+        records.acceptance[:] = walk.acceptance(state)
         return self.dataset(records, part, state.sweep - self.burn_in, started).squeeze("draw")
 
     def load(self, path: str | os.PathLike) -> State:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpumc import launch
-from gpumc.device import Device
+from gpumc.device import Device, workspace
 from gpumc.device.constants import Centre, Stream
 from gpumc.device.philox import philox, site_orders
 from gpumc.launch import Sizes
@@ -61,7 +61,7 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         centre=_centre_role(dynamics.measure),
     )
     share = launch.share(device, model, acceptance.traced(dynamics.measure), rule.beta)
-    items, workspace = _items(device, model, population, dynamics, sizes, share)
+    items, space = _items(device, model, population, dynamics, sizes, share)
     known = sizes.constants(device, len(population.energy))
     tables, limits = model.on(device), rule.on(device)
     launch.sweep_kernel(device, model, population.fields.dtype, dynamics.sampler.heat_bath, share, known)(
@@ -83,7 +83,7 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         tables.places,
         tables.values,
         tables.slopes,
-        workspace,
+        space,
     )
 
 
@@ -93,9 +93,9 @@ def _items(
     """How many items the sweep kernel has, and their workspace: registers need none."""
     items = len(population.energy) * -(-sizes["grid"] * sizes["chains"] // launch.item_chains(device, model))
     if share:
-        return items, launch.workspace(device, items, 0)
+        return items, workspace(device, items, 0)
     variant = launch.sweep_variant(model, population.fields.dtype, dynamics.sampler.heat_bath, 0)
-    return items, launch.workspace(device, items, launch.item_bytes(device, variant, sizes))
+    return items, workspace(device, items, launch.item_bytes(device, variant, sizes))
 
 
 def _advance_numpy(device, model, population, dynamics, rule, first, orders) -> None:
@@ -292,8 +292,8 @@ def draw_centre(
     sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=_centre_role(dynamics.measure))
     share = launch.share(device, model, acceptance.traced(dynamics.measure), rule.beta)
     draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.sampler.heat_bath, share)
-    items, workspace = _items(device, model, population, dynamics, sizes, share)
-    draw(items, sizes.array(device), population.weights, population.centre, rule.on(device).centre, workspace)
+    items, space = _items(device, model, population, dynamics, sizes, share)
+    draw(items, sizes.array(device), population.weights, population.centre, rule.on(device).centre, space)
 
 
 def _row(table: np.ndarray | None, row: int) -> np.ndarray:

@@ -47,8 +47,8 @@ class Walk(Protocol):
     def record(self, state: Any, records: Records, draw: int) -> None:
         """Measure ``state`` into ``records``."""
 
-    def configurations(self, state: Any) -> tuple[np.ndarray, np.ndarray | None]:
-        """Weights and centres on the host."""
+    def configurations(self, state: Any, weights: np.ndarray, centre: np.ndarray | None) -> None:
+        """Write weights and, where there are any, centres into these arrays of the host."""
 
     def acceptance(self, state: Any) -> np.ndarray:
         """The fraction of proposals accepted since burn-in."""

@@ -207,13 +207,13 @@ class SphericalWalk:
                 pairs = ((chains.sum(axis=1) ** 2).sum(axis=(-2, -1)) / count - y) / (y * (y - 1))
                 records.overlap_replicas[i, ..., draw] = to_host(pairs)[: self.real].reshape(self.shape[1:3])
 
-    def configurations(self, state: Spheres) -> tuple[np.ndarray, np.ndarray | None]:
-        """Weights and centres on the host; a centre that is integrated over is drawn for it."""
-        weights = np.stack([self._shaped(x.reshape(len(x), -1)) for x in state.x])
-        centre = [self._drawn_centre(state, i) for i in range(self.shape[0])] if self.traced else state.centre
-        if centre is None:
-            return weights, None
-        return weights, np.stack([to_host(one)[: self.real].reshape(*self.shape[1:3], -1) for one in centre])
+    def configurations(self, state: Spheres, weights: np.ndarray, centre: np.ndarray | None) -> None:
+        """Write weights and centres into these arrays of the host; a centre that is integrated over is drawn for it."""
+        for i, x in enumerate(state.x):
+            weights[i] = self._shaped(x.reshape(len(x), -1))
+            if centre is not None:
+                one = self._drawn_centre(state, i) if self.traced else state.centre[i]  # type: ignore[index]
+                centre[i] = to_host(one)[: self.real].reshape(centre[i].shape)
 
     def acceptance(self, state: Spheres) -> np.ndarray:
         """The mean chance of acceptance since burn-in, as `shape`; NaN before its end."""

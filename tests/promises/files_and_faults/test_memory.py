@@ -8,6 +8,7 @@ import gpumc
 from gpumc.device import Device, choose, memory
 from gpumc.errors import DeviceError
 from gpumc.sampling import binary
+from gpumc.state import word_count
 from tests.variants import same_bits
 
 MIB, GIB = 2**20, 2**30
@@ -102,6 +103,31 @@ def test_tables_in_pieces_change_no_bit(device, monkeypatch):
     monkeypatch.setattr(binary.sweep, "advance", lambda *given: (pieces.append(given[-1]), advance(*given)))
     assert same_bits(gpumc.sample(machine, patterns, RAMP, **settings), whole)
     assert max(pieces) < 8
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [gpumc.Gibbs(gpumc.ErrorCount(), 5.0), gpumc.LocalEntropy(gpumc.ErrorCount(), 5.0, 0.5, 3)],
+    ids=["gibbs", "replicas"],
+)
+def test_ten_times_the_chains_take_their_own_arrays_and_records(measure):
+    machine, instances = gpumc.Perceptron(1001), 2
+    patterns = gpumc.random_patterns(machine, 0.4, instances, seed=1)
+
+    def peak(chains):
+        tracemalloc.start()
+        try:
+            run = gpumc.sample(machine, patterns, measure, chains=chains, burn_in=0, sweeps=2, every=1, device="cpu")
+            return tracemalloc.get_traced_memory()[1], run.nbytes
+        finally:
+            tracemalloc.stop()
+
+    peak(3)  # caches
+    (few, recorded), (many, ten_times) = peak(400), peak(4000)
+    words, y = word_count(machine.weight_count), measure.replicas
+    walker = 4 * words + 2 * patterns.count + 8 + 8  # weights, fields, energy, flips
+    population = instances * 3600 * (y * walker + (4 * words if y > 1 else 0))
+    assert many - few < ten_times - recorded + population
 
 
 BALL = gpumc.Perceptron(20, weights="spherical")

@@ -49,7 +49,7 @@ def test_a_launch_is_left_only_when_nothing_of_it_runs():
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         with pytest.raises(TimeoutError):
-            Launch(work, (), (), range(101)).run(Pool(), 3)
+            Launch(work, [()] * 4, (), range(101)).run(Pool())
     finally:
         signal.signal(signal.SIGALRM, before)
     assert not running
@@ -65,12 +65,12 @@ def test_an_error_in_a_thread_is_raised_by_the_launch():
         time.sleep(0.01)
 
     with pytest.raises(ZeroDivisionError):
-        Launch(work, (), (), range(101)).run(Pool(), 2)
+        Launch(work, [()] * 3, (), range(101)).run(Pool())
 
 
 def test_a_pool_keeps_no_launch_that_has_ended():
     pool, array = Pool(), np.zeros(3)
-    Launch(lambda begin, end: None, (), (array,), range(9)).run(pool, 2)
+    Launch(lambda begin, end: None, [()] * 3, (array,), range(9)).run(pool)
     for _ in range(500):
         if sys.getrefcount(array) == 2:
             return
