@@ -30,6 +30,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what a terminal's encoding lacks is printed as an escape
             stream.reconfigure(errors="backslashreplace")
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files; the back end of a notebook, say, need not exist here
     warnings.showwarning = lambda message, *_, **__: _said_once(str(message))
     with _hearing_sigterm():
         _ended()

@@ -95,6 +95,26 @@ def tabbed(page, most: int = 200) -> list:
     return reached
 
 
+def called(page, role: str) -> list[str]:
+    """The names that Chromium gives to screen readers, of all that have a role."""
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    return [node["name"]["value"] for node in nodes if not node["ignored"] and node["role"]["value"] == role]
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_a_screen_reader_is_told_of_every_picture_and_selector(opened, name):
+    page = opened(name)
+    pictures = json.loads(page.text_content("#numbers"))
+    images, selectors = called(page, "image"), called(page, "combobox")
+    assert len(images) == len(pictures)
+    for image in images:
+        assert re.search(r", against .*standard error over instances.* Values from \S+ to \S+\.$", image)
+    assert len(selectors) == sum(len(picture["axes"]) for picture in pictures)
+    assert {"one": {"gamma γ"}, "two": {"gamma γ", "beta β", "around"}}[name] <= set(selectors)
+    for role in ("combobox", "slider", "table", "region", "link", "heading"):
+        assert "" not in called(page, role)
+
+
 def lines_of(page, picture: str) -> list[str]:
     """The paths of the markers and lines of a picture."""
     return page.eval_on_selector_all(
