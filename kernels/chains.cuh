@@ -87,7 +87,7 @@ struct Draws {
     // Philox of each chain's walker, `offset` beyond its first; see philox().
     __device__ void draw(const Chains& chains, uint64 seed, uint32 stream, uint32 sweep, uint32 site, uint64 offset) {
 #ifdef VECTORS
-        if (chains.last_walker >> 32 == 0) return philox_of_32(word, seed, stream, sweep, site, chains.walker, offset);
+        if (chains.last_walker >> 32 == 0) return philox_of(word, seed, stream, sweep, site, chains.walker, offset);
 #endif
         for_own([&](int j) {
             const Words w = philox(seed, stream, sweep, site, chains.walker[j] + offset);

@@ -63,17 +63,25 @@ struct Slopes {
 
     // Together: the energy change of each chain's flipping a weight, its `signs` being bits.
     __device__ void change(change_t (&out)[OWN], int64, uint32 signs, const Masks& inputs) const {
-        for_own([&](int j) {
-            const int c = chain_of(j);
-            const int32* own = slope + c * row_length();
-            int64 weighted = 0;
-            for (int64 first = 0; first < row_length(); first += FITTING) {
-                int32 sum = 0;
-                for_range(first, smaller(first + FITTING, row_length()), [&](int64 m) { sum += own[m] & inputs.at(m); });
-                weighted += lane_sum(sum);
-            }
-            out[j] = bit(signs, j) ? up[c] + weighted : down[c] - weighted;
-        });
+        int64 weighted[OWN] = {};
+        for (int64 first = 0; first < row_length(); first += FITTING)
+            add(weighted, first, smaller(FITTING, row_length() - first), inputs);
+        for_own([&](int j) { out[j] = bit(signs, j) ? up[chain_of(j)] + weighted[j] : down[chain_of(j)] - weighted[j]; });
+    }
+
+    // Together: add the slopes of `count` patterns from `first` on whose input is 1.
+    __device__ void add(int64 (&weighted)[OWN], int64 first, int64 count, const Masks& inputs) const {
+        int c = 0;
+#ifdef VECTORS
+        for (; c + 4 <= chains.live; c += 4)
+            add_masked<4>(weighted + c, slope + c * row_length() + first, row_length(), count, inputs.masks + first);
+#endif
+        for (; c < smaller(chains.live, OWN); ++c) {
+            const int32* own = slope + chain_of(c) * row_length() + first;
+            int32 sum = 0;
+            for_range(0, count, [&](int64 m) { sum += own[m] & inputs.at(first + m); });
+            weighted[c] += lane_sum(sum);
+        }
     }
 
     // Together: follow the flip of chain c's weight that had `sign` and gained `change`.
@@ -94,9 +102,9 @@ struct Slopes {
         const int64 grid = chains.grid_of(c, s);
         const int32* row = table + grid * s.readouts;
         const int32 middle = (int32)s.inputs;
-#if defined(VECTORS) && !defined(WIDE)
+#ifdef VECTORS
         if (grid == shared.grid)
-            return move_slopes(f, own, count, inputs.words + first / 32, step, row, middle, shared.window, all, weighted);
+            return move_slopes(f, own, count, inputs.words + first / 32, inputs.masks + first, step, row, middle, shared.window, all, weighted);
 #endif
         int32 sum = 0, sum_of_inputs = 0;
         for_range(0, count, [&](int64 m) {

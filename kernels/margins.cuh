@@ -82,7 +82,7 @@ struct Slopes {
 
     __device__ void count(int32 (&counts)[OWN], const uint32* here, const Masks& inputs) const {
 #ifdef VECTORS
-        add_shared_bits(counts, here, inputs.words, s.pattern_words);
+        add_shared_bits(counts, here, inputs.words, false, s.pattern_words);
 #else
         for (int64 w = 0; w < s.pattern_words; ++w)
             for_own([&](int j) { counts[j] += popcount(here[w * CHAINS + chain_of(j)] & inputs.words[w]); });

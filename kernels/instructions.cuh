@@ -1,0 +1,325 @@
+// What a processor's vectors do, under the same names for vectors of 64 bytes (AVX-512), 32 (AVX2) and 16 (NEON). Masks are words with
+// a bit for each lane.
+#pragma once
+#include "lanes.cuh"
+
+#ifndef __CUDACC__
+#if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VPOPCNTDQ__)
+#define VECTORS 64
+#include <immintrin.h>
+#elif defined(__AVX2__)
+#define VECTORS 32
+#include <immintrin.h>
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#define VECTORS 16
+#include <arm_neon.h>
+#endif
+#endif
+
+#ifdef VECTORS
+
+// What the compiler's own vectors do.
+template <class I, class H, class D, class B> struct Lanes {
+    typedef I Words;     // int32
+    typedef H Halves;    // int16
+    typedef D Doubles;   // uint64
+    typedef B Bytes;     // uint8
+    enum { LANES = sizeof(I) / 4 };
+
+    static Words load(const void* from) {
+        Words v;
+        __builtin_memcpy(&v, from, sizeof v);
+        return v;
+    }
+    static void store(void* to, Words v) { __builtin_memcpy(to, &v, sizeof v); }
+    static Words all(int32 x) { return Words{} + x; }
+    static Halves halves(int x) { return Halves{} + (short)x; }
+    static Doubles doubles(uint64 x) { return Doubles{} + x; }
+};
+
+template <int BYTES> struct Vectors;
+
+#define LANES_OF(BYTES)                                                                                                     \
+    Lanes<int32 __attribute__((vector_size(BYTES))), int16 __attribute__((vector_size(BYTES))),                             \
+          uint64 __attribute__((vector_size(BYTES))), uint8 __attribute__((vector_size(BYTES)))>
+
+#if VECTORS == 64
+
+template <> struct Vectors<64> : LANES_OF(64) {
+    typedef __m512i M;
+
+    static uint32 equal(Words a, Words b) { return _mm512_cmpeq_epi32_mask((M)a, (M)b); }
+    static uint32 above(Words a, Words b) { return _mm512_cmpgt_epi32_mask((M)a, (M)b); }
+    static uint32 below_unsigned(Words a, Words b) { return _mm512_cmplt_epu32_mask((M)a, (M)b); }
+    static Words chosen(uint32 bits, Words yes, Words no) { return (Words)_mm512_mask_mov_epi32((M)no, (__mmask16)bits, (M)yes); }
+    static Words smaller(Words a, Words b) { return (Words)_mm512_min_epi32((M)a, (M)b); }
+    static Words larger(Words a, Words b) { return (Words)_mm512_max_epi32((M)a, (M)b); }
+
+    static uint32 equal(Halves a, Halves b) { return _mm512_cmpeq_epi16_mask((M)a, (M)b); }
+    static uint32 above(Halves a, Halves b) { return _mm512_cmpgt_epi16_mask((M)a, (M)b); }
+    static Halves chosen(uint32 bits, Halves yes, Halves no) { return (Halves)_mm512_mask_mov_epi16((M)no, bits, (M)yes); }
+
+    // Products of the lower halves of 64 bits.
+    static Doubles product(Doubles a, uint32 b) { return (Doubles)_mm512_mul_epu32((M)a, _mm512_set1_epi64(b)); }
+    // Whole lines are stored, since whole lines are read soon after.
+    static void store_lower_halves(uint32* out, Doubles first, Doubles second) {
+        const M left = _mm512_castsi256_si512(_mm512_cvtepi64_epi32((M)first));
+        _mm512_storeu_si512(out, _mm512_inserti64x4(left, _mm512_cvtepi64_epi32((M)second), 1));
+    }
+
+    // Counts the bits of each lane of at most MOST words.
+    struct Counter {
+        enum { MOST = 1 << 26 };
+        Words sum = {};
+        void add(Words v) { sum += (Words)_mm512_popcnt_epi32((M)v); }
+        Words counts() const { return sum; }
+    };
+
+    static Words looked_up(const uint32 (&table)[32], Words places) {
+        return (Words)_mm512_permutex2var_epi32(_mm512_loadu_si512(table), (M)places, _mm512_loadu_si512(table + 16));
+    }
+
+    // A table of 128 numbers in halves of 16 bits, for look-ups that stay in registers.
+    struct Table {
+        uint16 low[128], high[128];
+        void set(int place, uint32 number) {
+            low[place] = (uint16)number;
+            high[place] = (uint16)(number >> 16);
+        }
+    };
+    struct Numbers {
+        Words part[2];
+    };
+    // Places in it; those from 128 on are `outside`.
+    struct Places {
+        M at;
+        uint32 outside;
+    };
+    static Places places_of(const Halves (&places)[1]) {
+        return {(M)places[0], _mm512_cmpge_epu16_mask((M)places[0], _mm512_set1_epi16(128))};
+    }
+    // The numbers there, 0 outside.
+    static Numbers looked_up(const Table& table, const Places& places) {
+        const M to_first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
+                                            34, 2, 33, 1, 32, 0);
+        const M low = half(table.low, places), high = half(table.high, places);
+        return {{(Words)_mm512_permutex2var_epi16(low, to_first, high),
+                 (Words)_mm512_permutex2var_epi16(low, _mm512_add_epi16(to_first, _mm512_set1_epi16(16)), high)}};
+    }
+    static M half(const uint16 (&half)[128], const Places& place) {
+        const M places = place.at;
+        const M lower = _mm512_permutex2var_epi16(_mm512_loadu_si512(half), places, _mm512_loadu_si512(half + 32));
+        const M upper = _mm512_permutex2var_epi16(_mm512_loadu_si512(half + 64), places, _mm512_loadu_si512(half + 96));
+        const M either = _mm512_mask_mov_epi16(lower, _mm512_test_epi16_mask(places, _mm512_set1_epi16(64)), upper);
+        return _mm512_maskz_mov_epi16(~place.outside, either);
+    }
+
+    static int32 total(Words v) { return _mm512_reduce_add_epi32((M)v); }
+    static Words gathered(const int32* table, Words places) { return (Words)_mm512_i32gather_epi32((M)places, table, 4); }
+    static Words widened(const int16* from) { return (Words)_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i*)from)); }
+};
+
+#endif
+#if VECTORS >= 32
+
+template <> struct Vectors<32> : LANES_OF(32) {
+    typedef __m256i M;
+
+    static uint32 bits(Words mask) { return (uint32)_mm256_movemask_ps(_mm256_castsi256_ps((M)mask)); }
+    static uint32 equal(Words a, Words b) { return bits(a == b); }
+    static uint32 above(Words a, Words b) { return bits(a > b); }
+    static uint32 below_unsigned(Words a, Words b) {
+        const Words lowest = all((int32)0x80000000u);
+        return bits((b ^ lowest) > (a ^ lowest));
+    }
+    static Words chosen(uint32 bits, Words yes, Words no) {
+        const Words lane = {1, 2, 4, 8, 16, 32, 64, 128};
+        return (all((int32)bits) & lane) == lane ? yes : no;
+    }
+    static Words smaller(Words a, Words b) { return (Words)_mm256_min_epi32((M)a, (M)b); }
+    static Words larger(Words a, Words b) { return (Words)_mm256_max_epi32((M)a, (M)b); }
+
+    static uint32 bits(Halves mask) {
+        return (uint32)_mm_movemask_epi8(_mm_packs_epi16(_mm256_castsi256_si128((M)mask), _mm256_extracti128_si256((M)mask, 1)));
+    }
+    static uint32 equal(Halves a, Halves b) { return bits(a == b); }
+    static uint32 above(Halves a, Halves b) { return bits(a > b); }
+    static Halves chosen(uint32 bits, Halves yes, Halves no) {
+        const Halves lane = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768};
+        return (halves((int)bits) & lane) == lane ? yes : no;
+    }
+
+    static Doubles product(Doubles a, uint32 b) { return (Doubles)_mm256_mul_epu32((M)a, _mm256_set1_epi64x(b)); }
+    static void store_lower_halves(uint32* out, Doubles first, Doubles second) {
+        const __m256 mixed = _mm256_shuffle_ps((__m256)first, (__m256)second, 0x88);
+        _mm256_storeu_si256((M*)out, _mm256_permute4x64_epi64(_mm256_castps_si256(mixed), 0xD8));
+    }
+
+    struct Counter {
+#ifdef __AVX512VPOPCNTDQ__
+        enum { MOST = 1 << 26 };
+        Words sum = {};
+        void add(Words v) { sum += (Words)_mm256_popcnt_epi32((M)v); }
+        Words counts() const { return sum; }
+#else
+        enum { MOST = 31 };  // bytes count to 255
+        Bytes sum = {};
+        void add(Words v) {
+            const Words low = v & 0x0F0F0F0F, high = (v >> 4) & 0x0F0F0F0F;
+            sum += in_nibbles(low) + in_nibbles(high);
+        }
+        static Bytes in_nibbles(Words v) {
+            const M counts = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+            return (Bytes)_mm256_shuffle_epi8(counts, (M)v);
+        }
+        Words counts() const {
+            return (Words)_mm256_madd_epi16(_mm256_maddubs_epi16((M)sum, _mm256_set1_epi8(1)), _mm256_set1_epi16(1));
+        }
+#endif
+    };
+
+    static Words looked_up(const uint32 (&table)[32], Words places) {
+        const Words low = places << 28, high = places << 27;  // their signs choose
+        const __m256 first = _mm256_blendv_ps(eight(table, places), eight(table + 8, places), (__m256)low);
+        const __m256 second = _mm256_blendv_ps(eight(table + 16, places), eight(table + 24, places), (__m256)low);
+        return (Words)_mm256_blendv_ps(first, second, (__m256)high);
+    }
+    static __m256 eight(const uint32* table, Words places) {
+        return _mm256_permutevar8x32_ps(_mm256_loadu_ps((const float*)table), (M)places);
+    }
+
+    // A table of 128 numbers by bytes, in rows of 16, for look-ups that stay in registers.
+    struct Table {
+        uint8 bytes[4][128];
+        void set(int place, uint32 number) {
+            for (int b = 0; b < 4; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
+        }
+    };
+    struct Numbers {
+        Words part[4];
+    };
+    struct Places {
+        M at;  // bytes
+        uint32 outside;
+    };
+    static Places places_of(const Halves (&places)[2]) {
+        const M most = _mm256_set1_epi16(128);
+        const M both = _mm256_packus_epi16(_mm256_min_epu16((M)places[0], most), _mm256_min_epu16((M)places[1], most));
+        const M at = _mm256_permute4x64_epi64(both, 0xD8);
+        return {at, (uint32)_mm256_movemask_epi8(at)};
+    }
+    static Numbers looked_up(const Table& table, const Places& places) {
+        // In the order in which the bytes come out as numbers.
+        const M place = _mm256_permutevar8x32_epi32(places.at, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+        M within[8];  // a row, with the highest bit set where the place is in another one
+        for (int row = 0; row < 8; ++row)
+            within[row] = _mm256_adds_epu8(_mm256_xor_si256(place, _mm256_set1_epi8((char)(16 * row))), _mm256_set1_epi8(0x70));
+        M found[4];
+        for (int b = 0; b < 4; ++b) {
+            found[b] = _mm256_setzero_si256();
+            for (int row = 0; row < 8; ++row) {
+                const M entries = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)(table.bytes[b] + 16 * row)));
+                found[b] = _mm256_or_si256(found[b], _mm256_shuffle_epi8(entries, within[row]));
+            }
+        }
+        const M low0 = _mm256_unpacklo_epi8(found[0], found[1]), low1 = _mm256_unpackhi_epi8(found[0], found[1]);
+        const M high0 = _mm256_unpacklo_epi8(found[2], found[3]), high1 = _mm256_unpackhi_epi8(found[2], found[3]);
+        return {{(Words)_mm256_unpacklo_epi16(low0, high0), (Words)_mm256_unpackhi_epi16(low0, high0),
+                 (Words)_mm256_unpacklo_epi16(low1, high1), (Words)_mm256_unpackhi_epi16(low1, high1)}};
+    }
+
+    static int32 total(Words v) {
+        const __m128i four = _mm_add_epi32(_mm256_castsi256_si128((M)v), _mm256_extracti128_si256((M)v, 1));
+        const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+        return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xB1)));
+    }
+    static Words gathered(const int32* table, Words places) { return (Words)_mm256_i32gather_epi32(table, (M)places, 4); }
+    static Words widened(const int16* from) { return (Words)_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i*)from)); }
+};
+
+#endif
+#if VECTORS == 16
+
+template <> struct Vectors<16> : LANES_OF(16) {
+    static uint32 bits(Words mask) { return vaddvq_u32((uint32x4_t)(mask & Words{1, 2, 4, 8})); }
+    static uint32 equal(Words a, Words b) { return bits(a == b); }
+    static uint32 above(Words a, Words b) { return bits(a > b); }
+    static uint32 below_unsigned(Words a, Words b) { return bits((Words)vcltq_u32((uint32x4_t)a, (uint32x4_t)b)); }
+    static Words chosen(uint32 bits, Words yes, Words no) {
+        const Words lane = {1, 2, 4, 8};
+        return (all((int32)bits) & lane) == lane ? yes : no;
+    }
+    static Words smaller(Words a, Words b) { return (Words)vminq_s32((int32x4_t)a, (int32x4_t)b); }
+    static Words larger(Words a, Words b) { return (Words)vmaxq_s32((int32x4_t)a, (int32x4_t)b); }
+
+    static uint32 bits(Halves mask) { return vaddvq_u16((uint16x8_t)(mask & Halves{1, 2, 4, 8, 16, 32, 64, 128})); }
+    static uint32 equal(Halves a, Halves b) { return bits(a == b); }
+    static uint32 above(Halves a, Halves b) { return bits(a > b); }
+    static Halves chosen(uint32 bits, Halves yes, Halves no) {
+        const Halves lane = {1, 2, 4, 8, 16, 32, 64, 128};
+        return (halves((int)bits) & lane) == lane ? yes : no;
+    }
+
+    static Doubles product(Doubles a, uint32 b) { return (Doubles)vmull_u32(vmovn_u64((uint64x2_t)a), vdup_n_u32(b)); }
+    static void store_lower_halves(uint32* out, Doubles first, Doubles second) {
+        vst1q_u32(out, vuzp1q_u32((uint32x4_t)first, (uint32x4_t)second));
+    }
+
+    struct Counter {
+        enum { MOST = 31 };
+        Bytes sum = {};
+        void add(Words v) { sum += (Bytes)vcntq_u8((uint8x16_t)v); }
+        Words counts() const { return (Words)vpaddlq_u16(vpaddlq_u8((uint8x16_t)sum)); }
+    };
+
+    static Words looked_up(const uint32 (&table)[32], Words places) {
+        const Bytes place = (Bytes)(places * 0x04040404 + 0x03020100);  // of each byte
+        return (Words)(sixteen(table, place) | sixteen(table + 16, place - 64));  // 0 where it is beyond
+    }
+    static Bytes sixteen(const uint32* table, Bytes place) { return (Bytes)vqtbl4q_u8(vld1q_u8_x4((const uint8_t*)table), (uint8x16_t)place); }
+
+    struct Table {
+        uint8 bytes[4][128];
+        void set(int place, uint32 number) {
+            for (int b = 0; b < 4; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
+        }
+    };
+    struct Numbers {
+        Words part[8];
+    };
+    struct Places {
+        uint8x16_t at[2];
+        uint32 outside;
+    };
+    static Places places_of(const Halves (&places)[4]) {
+        Places found = {{}, 0};
+        for (int part = 0; part < 4; ++part) {
+            const uint16x8_t place = vminq_u16((uint16x8_t)places[part], vdupq_n_u16(128));
+            found.outside |= bits((Halves)vcgeq_u16(place, vdupq_n_u16(128))) << 8 * part;
+            const uint8x8_t bytes = vmovn_u16(place);
+            found.at[part / 2] = part % 2 ? vcombine_u8(vget_low_u8(found.at[part / 2]), bytes) : vcombine_u8(bytes, bytes);
+        }
+        return found;
+    }
+    static Numbers looked_up(const Table& table, const Places& places) {
+        Numbers numbers;
+        for (int half = 0; half < 2; ++half) {
+            const uint8x16_t place = places.at[half];
+            uint8x16x4_t found;
+            for (int b = 0; b < 4; ++b)
+                found.val[b] = vorrq_u8(vqtbl4q_u8(vld1q_u8_x4(table.bytes[b]), place),
+                                        vqtbl4q_u8(vld1q_u8_x4(table.bytes[b] + 64), vsubq_u8(place, vdupq_n_u8(64))));
+            uint8 bytes[64];
+            vst4q_u8(bytes, found);
+            for (int part = 0; part < 4; ++part) numbers.part[4 * half + part] = load(bytes + 16 * part);
+        }
+        return numbers;
+    }
+
+    static int32 total(Words v) { return vaddvq_s32((int32x4_t)v); }
+    static Words gathered(const int32* table, Words places) { return Words{table[places[0]], table[places[1]], table[places[2]], table[places[3]]}; }
+    static Words widened(const int16* from) { return (Words)vmovl_s16(vld1_s16(from)); }
+};
+
+#endif
+#endif
