@@ -188,11 +188,11 @@ template <> struct Vectors<32> : LANES_OF(32) {
         return _mm256_permutevar8x32_ps(_mm256_loadu_ps((const float*)table), (M)places);
     }
 
-    // A table of 128 numbers by bytes, in rows of 16, for look-ups that stay in registers.
+    // A table of 128 numbers of 24 bits, by bytes, in rows of 16, for look-ups that stay in registers.
     struct Table {
-        uint8 bytes[4][128];
+        uint8 bytes[3][128];
         void set(int place, uint32 number) {
-            for (int b = 0; b < 4; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
+            for (int b = 0; b < 3; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
         }
     };
     struct Numbers {
@@ -211,22 +211,33 @@ template <> struct Vectors<32> : LANES_OF(32) {
     static Numbers looked_up(const Table& table, const Places& places) {
         // In the order in which the bytes come out as numbers.
         const M place = _mm256_permutevar8x32_epi32(places.at, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
-        M within[8];  // a row, with the highest bit set where the place is in another one
-        for (int row = 0; row < 8; ++row)
-            within[row] = _mm256_adds_epu8(_mm256_xor_si256(place, _mm256_set1_epi8((char)(16 * row))), _mm256_set1_epi8(0x70));
-        M found[4];
-        for (int b = 0; b < 4; ++b) {
-            found[b] = _mm256_setzero_si256();
-            for (int row = 0; row < 8; ++row) {
-                const M entries = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)(table.bytes[b] + 16 * row)));
-                found[b] = _mm256_or_si256(found[b], _mm256_shuffle_epi8(entries, within[row]));
-            }
-        }
-        const M low0 = _mm256_unpacklo_epi8(found[0], found[1]), low1 = _mm256_unpackhi_epi8(found[0], found[1]);
-        const M high0 = _mm256_unpacklo_epi8(found[2], found[3]), high1 = _mm256_unpackhi_epi8(found[2], found[3]);
-        return {{(Words)_mm256_unpacklo_epi16(low0, high0), (Words)_mm256_unpackhi_epi16(low0, high0),
-                 (Words)_mm256_unpacklo_epi16(low1, high1), (Words)_mm256_unpackhi_epi16(low1, high1)}};
+        const M zero = _mm256_setzero_si256();
+        M found[3];
+        // Most places are in the four rows in the middle.
+        const M middle = _mm256_sub_epi8(place, _mm256_set1_epi8(32));
+        if (_mm256_testz_si256(middle, _mm256_set1_epi8((char)0xC0)))
+            for (int b = 0; b < 3; ++b) found[b] = of_four_rows(table.bytes[b] + 32, middle);
+        else
+            for (int b = 0; b < 3; ++b) found[b] = of_eight_rows(table.bytes[b], place);
+        const M low0 = _mm256_unpacklo_epi8(zero, found[0]), low1 = _mm256_unpackhi_epi8(zero, found[0]);
+        const M high0 = _mm256_unpacklo_epi8(found[1], found[2]), high1 = _mm256_unpackhi_epi8(found[1], found[2]);
+        return {{(Words)_mm256_unpacklo_epi16(low0, high0) >> 8, (Words)_mm256_unpackhi_epi16(low0, high0) >> 8,
+                 (Words)_mm256_unpacklo_epi16(low1, high1) >> 8, (Words)_mm256_unpackhi_epi16(low1, high1) >> 8}};
     }
+    // Bytes of rows of 16, 0 where the highest bit of the place is set, as shuffles make it.
+    static M of_eight_rows(const uint8* rows, M place) {
+        return either(of_four_rows(rows, place), of_four_rows(rows + 64, place), _mm256_slli_epi16(place, 1));
+    }
+    static M of_four_rows(const uint8* rows, M place) {
+        const M odd = _mm256_slli_epi16(place, 3);
+        const M lower = either(row(rows, place), row(rows + 16, place), odd), upper = either(row(rows + 32, place), row(rows + 48, place), odd);
+        return either(lower, upper, _mm256_slli_epi16(place, 2));
+    }
+    static M row(const uint8* row, M place) {
+        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)row)), place);
+    }
+    // The second where the highest bit of a byte is set.
+    static M either(M first, M second, M highest) { return _mm256_blendv_epi8(first, second, highest); }
 
     static int32 total(Words v) {
         const __m128i four = _mm_add_epi32(_mm256_castsi256_si128((M)v), _mm256_extracti128_si256((M)v, 1));
@@ -279,9 +290,9 @@ template <> struct Vectors<16> : LANES_OF(16) {
     static Bytes sixteen(const uint32* table, Bytes place) { return (Bytes)vqtbl4q_u8(vld1q_u8_x4((const uint8_t*)table), (uint8x16_t)place); }
 
     struct Table {
-        uint8 bytes[4][128];
+        uint8 bytes[3][128];
         void set(int place, uint32 number) {
-            for (int b = 0; b < 4; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
+            for (int b = 0; b < 3; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
         }
     };
     struct Numbers {
@@ -305,13 +316,13 @@ template <> struct Vectors<16> : LANES_OF(16) {
         Numbers numbers;
         for (int half = 0; half < 2; ++half) {
             const uint8x16_t place = places.at[half];
-            uint8x16x4_t found;
-            for (int b = 0; b < 4; ++b)
-                found.val[b] = vorrq_u8(vqtbl4q_u8(vld1q_u8_x4(table.bytes[b]), place),
+            uint8x16x4_t found = {{vdupq_n_u8(0)}};
+            for (int b = 0; b < 3; ++b)
+                found.val[b + 1] = vorrq_u8(vqtbl4q_u8(vld1q_u8_x4(table.bytes[b]), place),
                                         vqtbl4q_u8(vld1q_u8_x4(table.bytes[b] + 64), vsubq_u8(place, vdupq_n_u8(64))));
             uint8 bytes[64];
             vst4q_u8(bytes, found);
-            for (int part = 0; part < 4; ++part) numbers.part[4 * half + part] = load(bytes + 16 * part);
+            for (int part = 0; part < 4; ++part) numbers.part[4 * half + part] = load(bytes + 16 * part) >> 8;
         }
         return numbers;
     }
