@@ -141,7 +141,7 @@ def memory(loss: gpumc.losses.Loss, n: int, M: int) -> tuple[float, float]:
         weight_count=n,
     )
     arrays = (population.weights, population.fields, population.energy, population.flips)
-    variant = launch.sweep_variant(model, population.fields.dtype, False, 0)
+    variant = launch.sweep_variant(model, population.fields.dtype, False, launch.Form(together=ITEM))
     held = sum(array.nbytes for array in arrays)
     held += launch.item_bytes(choose("cpu"), variant, Sizes.of(model, population))
     return held / ITEM, (n + M * np.log2(n + 1)) / 8

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.device import Device, Kernel, kernel, to_host
+from gpumc.device import Device, Kernel, kernel, to_host, workspace
 from gpumc.device.constants import COMPILED, SIZES
+from gpumc.device.host import thread_count
+from gpumc.device.kernels import LINE
 from gpumc.state import Model, Population
 
+#: Chains that a step of the host takes at once.
+TOGETHER = (8, 16, 32)
 #: Patterns of a lane that fit its registers, and whose inputs fit a word with one bit to spare.
 MOST_SHARED = 31
 #: Attempts of a launch on CUDA from which on its sizes are constants of the source, which takes seconds to compile for each of them: W1 of
@@ -20,17 +24,35 @@ MOST_SHARED = 31
 COMPILED_FROM = 2**26
 
 
-def item_chains(device: Device, model: Model) -> int:
-    """The chains of an item of kernels/sweep.cu (CHAINS of kernels/chains.cuh)."""
-    return 1 if device.kind == "cuda" and model.dense else 32
+@dataclass(frozen=True)
+class Form:
+    """How an item of kernels/sweep.cu takes its chains: so many ``together`` on the host (CHAINS of kernels/chains.cuh); on CUDA 0, and
+    ``share`` patterns in the registers of each lane of a warp (SHARE of kernels/registers.cuh), 0 where they stay in memory."""
+
+    together: int = 0
+    share: int = 0
+
+    @classmethod
+    def of(cls, device: Device, model: Model, chains: int, traced: bool, beta: np.ndarray | None) -> Form:
+        """For so many chains in all; ``beta`` is the rule's, in fixed point. On the host an item has as few as leave no thread without
+        work."""
+        if device.kind == "cuda":
+            return cls(share=_share(model, traced, beta))
+        each = -(-chains // thread_count())
+        return cls(together=next((few for few in TOGETHER if few >= each), TOGETHER[-1]))
+
+    @property
+    def macros(self) -> dict[str, int]:
+        """What the kernels are compiled with."""
+        return {name.upper(): value for name, value in vars(self).items() if value}
+
+    def items(self, model: Model, chains: int) -> int:
+        """How many items take so many chains."""
+        return -(-chains // (self.together or (1 if model.dense else 32)))
 
 
-def share(device: Device, model: Model, traced: bool, beta: np.ndarray | None) -> int:
-    """The patterns that each lane of a warp keeps in registers (SHARE of kernels/registers.cuh), 0 where they stay in memory:
-    ``beta`` is the rule's, in fixed point."""
-    if device.kind != "cuda" or not model.dense or model.machine.readout.summed or traced:
-        return 0
-    if beta is None or beta.max() >= 2**31:
+def _share(model: Model, traced: bool, beta: np.ndarray | None) -> int:
+    if not model.dense or model.machine.readout.summed or traced or beta is None or beta.max() >= 2**31:
         return 0
     patterns = -(-model.pattern_count // 32)
     twice_change = 2 * model.pattern_count * model.largest_change
@@ -46,9 +68,10 @@ class Sizes:
     @classmethod
     def of(cls, model: Model, population: Population, **others: int) -> Sizes:
         """The sizes of a population under a model; ``others`` gives those that only a sweep has, 0 where it does not."""
-        _, grid, chains, replicas = population.energy.shape
+        instances, grid, chains, replicas = population.energy.shape
         machine = model.machine
         known = {
+            "instances": instances,
             "grid": grid,
             "chains": chains,
             "replicas": replicas,
@@ -78,9 +101,14 @@ class Sizes:
         """Those that a whole run has in common."""
         return {name: self[name] for name in COMPILED}
 
-    def constants(self, device: Device, instances: int) -> dict[str, int]:
-        """The sizes for which a sweep of so many instances is compiled, as macros; none where it makes few attempts, or on the host."""
-        attempts = instances * math.prod(self[name] for name in ("grid", "chains", "replicas", "weights", "sweeps"))
+    @property
+    def all_chains(self) -> int:
+        """The chains of the batch, at all points of the grid and of all instances."""
+        return self["instances"] * self["grid"] * self["chains"]
+
+    def constants(self, device: Device) -> dict[str, int]:
+        """The sizes for which a sweep is compiled, as macros; none where it makes few attempts, or on the host."""
+        attempts = self.all_chains * math.prod(self[name] for name in ("replicas", "weights", "sweeps"))
         if device.kind != "cuda" or attempts < COMPILED_FROM:
             return {}
         return {name.upper(): value for name, value in self.common.items()}
@@ -88,15 +116,26 @@ class Sizes:
 
 def item_bytes(device: Device, variant: dict[str, int], sizes: Sizes) -> int:
     """Bytes of workspace that this variant of kernels/sweep.cu needs for an item, as it says itself."""
-    return _item_bytes(device, tuple(variant.items()), tuple(sizes.common.items()))
+    batch = {name: sizes[name] for name in ("instances", "grid", "chains")}
+    return _item_bytes(device, tuple(variant.items()), tuple((sizes.common | batch).items()))
 
 
 @functools.lru_cache(maxsize=1024)
-def _item_bytes(device: Device, variant: tuple[tuple[str, int], ...], common: tuple[tuple[str, int], ...]) -> int:
-    sizes = Sizes(dict.fromkeys(SIZES, 0) | dict(common))
+def _item_bytes(device: Device, variant: tuple[tuple[str, int], ...], known: tuple[tuple[str, int], ...]) -> int:
+    sizes = Sizes(dict.fromkeys(SIZES, 0) | dict(known))
     size = device.xp.zeros(1, np.int64)
     kernel(device, "sweep.cu", "item_bytes", ("const int64*", "int64*"), dict(variant))(1, sizes.array(device), size)
     return int(to_host(size)[0])
+
+
+def site_orders(device: Device, seed: int, first: int, count: int, sites: int) -> np.ndarray:
+    """`gpumc.device.philox.site_orders` of ``count`` sweeps from ``first`` on, int32 (count, sites) on ``device``, by kernels/orders.cu."""
+    orders = device.xp.empty((count, sites), np.int32)
+    bytes_of_item = -(-16 * (sites + 1) // LINE) * LINE
+    signature = ("int32*", "int64", "uint64", "uint32", "workspace uint8*", "int64")
+    space = workspace(device, count, bytes_of_item)
+    kernel(device, "orders.cu", "site_orders", signature)(count, orders, sites, seed, first, space, bytes_of_item)
+    return orders
 
 
 def machine_variant(model: Model, field_dtype: np.dtype) -> dict[str, int]:
@@ -104,15 +143,15 @@ def machine_variant(model: Model, field_dtype: np.dtype) -> dict[str, int]:
     return model.machine.readout.macros | ({"WIDE": 1} if field_dtype == np.int32 else {})
 
 
-def sweep_variant(model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> dict[str, int]:
-    """The definitions that a sweep of this model is compiled with; ``share``: :func:`share`."""
-    variant = machine_variant(model, field_dtype)
+def sweep_variant(model: Model, field_dtype: np.dtype, heat_bath: bool, form: Form) -> dict[str, int]:
+    """The definitions that a sweep of this model is compiled with."""
+    variant = machine_variant(model, field_dtype) | form.macros
     if heat_bath:
         variant |= {"HEAT_BATH": 1}
     if model.loss.counts:
         variant |= {"ERROR_COUNT": 1}
     if model.dense:
-        return variant | {"DENSE": 1} | ({"SHARE": share} if share else {})
+        return variant | {"DENSE": 1}
     if model.loss.counts and np.all(model.class_values == 1):
         variant |= {"ERROR_COUNT_OF_ONE_CLASS": 1}
     return variant
@@ -123,23 +162,20 @@ def field_pointer(field_dtype: np.dtype) -> str:
     return f"{np.dtype(field_dtype).name}*"
 
 
-def sweep_kernel(
-    device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool, share: int, constants: dict[str, int]
-) -> Kernel:
-    """kernels/sweep.cu, one item for every :func:`item_chains` of an instance; ``constants``: :meth:`Sizes.constants`."""
+def sweep_kernel(device: Device, field_dtype: np.dtype, variant: dict[str, int]) -> Kernel:
+    """A variant of kernels/sweep.cu: :func:`sweep_variant`, and perhaps :meth:`Sizes.constants`."""
     signature = (
         *("const int64*", "uint32*", "uint32*", field_pointer(field_dtype), "int64*", "int64*"),
         *("const uint32*", "const int32*", "const uint32*", "const int64*", "const int64*", "const uint32*"),
         *("const int64*", "const int8*", "const int32*", "const int64*", "const int32*", "workspace uint8*"),
     )
-    variant = sweep_variant(model, field_dtype, heat_bath, share) | constants
     return kernel(device, "sweep.cu", "sweep", signature, variant)
 
 
-def centre_kernel(device: Device, model: Model, field_dtype: np.dtype, heat_bath: bool, share: int) -> Kernel:
+def centre_kernel(device: Device, variant: dict[str, int]) -> Kernel:
     """The centre's draw in kernels/sweep.cu, whose items are those of a sweep."""
     signature = ("const int64*", "uint32*", "uint32*", "const uint32*", "workspace uint8*")
-    return kernel(device, "sweep.cu", "draw_centre", signature, sweep_variant(model, field_dtype, heat_bath, share))
+    return kernel(device, "sweep.cu", "draw_centre", signature, variant)
 
 
 def measure_kernel(device: Device, model: Model, field_dtype: np.dtype) -> Kernel:

@@ -1,4 +1,4 @@
-// The chains of an item: up to CHAINS of one instance, neighbours in the population's order (grid point, chain).
+// The chains of an item: up to CHAINS, neighbours in the population's order (instance, grid point, chain).
 //
 // They visit the same sites in the same order, so a step is taken for all at once: `for_own` runs over the chains that a lane
 // decides for (an array of OWN numbers holds one for each), and a word of CHAINS bits says something of every chain. On the host
@@ -10,7 +10,10 @@
 #include "vectors.cuh"
 
 #ifndef __CUDACC__
-constexpr int CHAINS = 32, OWN = CHAINS;
+#ifndef TOGETHER
+#define TOGETHER 32
+#endif
+constexpr int CHAINS = TOGETHER, OWN = CHAINS;
 inline int chain_of(int j) { return j; }
 inline bool leads() { return true; }
 #elif defined(DENSE)
@@ -47,35 +50,33 @@ __device__ inline int bit(uint32 word, int j) { return (word >> chain_of(j)) & 1
 
 // Which chains an item has, and what is constant of each.
 struct Chains {
-    int64 instance, first;  // `first` counts chains from the batch's beginning
+    int64 first;  // the rank of the first in the batch
     int live;
-    int64 grid[OWN];
-    uint64 walker[OWN];     // the rank of its first walker in the whole run
-    uint64 last_walker;     // of the instance
+    int64 instance[OWN], grid[OWN];
+    uint64 walker[OWN];  // the rank of its first walker in the whole run
+    uint64 last_walker;  // of all
 
-    __device__ Chains(const Sizes& s, int64 item) {
-        const int64 per_instance = s.grid * s.chains, items = items_of(s);
-        instance = item / items;
-        const int64 begin = item % items * CHAINS;
-        first = instance * per_instance + begin;
-        live = (int)(per_instance - begin < CHAINS ? per_instance - begin : CHAINS);
+    __device__ Chains(const Sizes& s, int64 item) : first(item * CHAINS) {
+        const int64 left = s.instances * s.grid * s.chains - first;
+        live = (int)(left < CHAINS ? left : CHAINS);
         for_own([&](int j) {
-            const int64 rank = begin + (chain_of(j) < live ? chain_of(j) : 0);
-            grid[j] = rank / s.chains;
-            const uint64 chain = (uint64)(s.first_instance + instance) * s.all_chains + s.first_chain + rank % s.chains;
-            walker[j] = chain * s.replicas;
+            const Place p = place_of(s, first + (chain_of(j) < live ? chain_of(j) : 0));
+            instance[j] = p.instance;
+            grid[j] = p.grid;
+            walker[j] = first_walker(s, p);
         });
-        last_walker = ((uint64)(s.first_instance + instance + 1) * s.all_chains) * s.replicas - 1;
+        last_walker = (uint64)(s.first_instance + s.instances) * s.all_chains * s.replicas - 1;
     }
 
-    // Items of an instance.
-    __device__ static int64 items_of(const Sizes& s) { return (s.grid * s.chains + CHAINS - 1) / CHAINS; }
-
-    __device__ int64 grid_of(int c, const Sizes& s) const {
-        return OWN == CHAINS ? grid[c] : (first % (s.grid * s.chains) + c) / s.chains;
-    }
+    __device__ int64 grid_of(int c, const Sizes& s) const { return OWN == CHAINS ? grid[c] : place_of(s, first + c).grid; }
+    __device__ int64 instance_of(int c, const Sizes& s) const { return OWN == CHAINS ? instance[c] : place_of(s, first + c).instance; }
 
     __device__ uint32 alive() const { return live == 32 ? ~0u : (1u << live) - 1; }
+
+    // How many instances the chains of an item can have.
+    static __device__ int64 most_instances(const Sizes& s) {
+        return smaller(smaller(CHAINS, s.instances), (CHAINS - 2) / (s.grid * s.chains) + 2);
+    }
 };
 
 // Four random words of each chain.

@@ -8,15 +8,31 @@ typedef int64 change_t;
 // Slopes are at most 2^22: so many can be summed in 32 bits.
 constexpr int64 FITTING = 256;
 
-// What the chains of an item share: on some processors, a part of the table of the first one's grid point.
+// What the chains of an item share: on some processors, a part of the table of each grid point that they have.
 struct Shared {
-    int64 grid;
 #ifdef VECTORS
-    Window window;
-    Shared(const Sizes& s, const Chains& chains, const int32* table)
-        : grid(chains.grid_of(0, s)), window(table + grid * s.readouts, (int32)s.readouts, (int32)s.readouts / 2) {}
+    const Sizes& s;
+    const Chains& chains;
+    Window* windows;
+
+    static int64 bytes(const Sizes& s) { return smaller(s.grid, CHAINS) * (int64)sizeof(Window); }
+
+    Shared(const Sizes& s, const Chains& chains, const int32* table, unsigned char* space) : s(s), chains(chains), windows((Window*)space) {
+        for (int c = 0; c < chains.live; ++c)
+            if (c == 0 || chains.grid[c] != chains.grid[c - 1])
+                windows[place(c)] = Window(table + chains.grid[c] * s.readouts, (int32)s.readouts, (int32)s.readouts / 2);
+    }
+
+    const Window& window(int c) const { return windows[place(c)]; }
+
+    // Grid points follow one another, and after the last comes the first of the next instance.
+    int64 place(int c) const {
+        const int64 beyond = chains.grid[c] - chains.grid[0];
+        return beyond < 0 ? beyond + s.grid : beyond;
+    }
 #else
-    __device__ Shared(const Sizes& s, const Chains& chains, const int32*) : grid(chains.grid_of(0, s)) {}
+    __device__ static int64 bytes(const Sizes&) { return 0; }
+    __device__ Shared(const Sizes&, const Chains&, const int32*, unsigned char*) {}
 #endif
 };
 
@@ -47,7 +63,7 @@ struct Slopes {
             const bool live = c < chains.live;
             const int64 row = live ? chains.grid_of(c, s) * s.readouts : 0;
             const field_t* f = fields + c * apart;
-            int32* own = slope + c * row_length();
+            int32* own = slopes_of(c);
             int64 all = 0, upwards = 0;
             for_range(0, row_length(), [&](int64 m) {
                 const bool known = live && m < s.patterns;
@@ -73,19 +89,29 @@ struct Slopes {
     __device__ void add(int64 (&weighted)[OWN], int64 first, int64 count, const Masks& inputs) const {
         int c = 0;
 #ifdef VECTORS
-        for (; c + 4 <= chains.live; c += 4)
-            add_masked<4>(weighted + c, slope + c * row_length() + first, row_length(), count, inputs.masks + first);
+        for (; c + 4 <= chains.live; c += 4) {
+            if (chains.instance[c] != chains.instance[c + 3]) {
+                for (int j = c; j < c + 4; ++j) add_masked<1>(weighted + j, slopes_of(j) + first, 0, count, inputs.of(j).masks + first);
+                continue;
+            }
+            add_masked<4>(weighted + c, slopes_of(c) + first, row_length(), count, inputs.of(c).masks + first);
+        }
 #endif
         for (; c < smaller(chains.live, OWN); ++c) {
-            const int32* own = slope + chain_of(c) * row_length() + first;
+            const Site site = inputs.of(chain_of(c));
+            const int32* own = slopes_of(chain_of(c)) + first;
             int32 sum = 0;
-            for_range(0, count, [&](int64 m) { sum += own[m] & inputs.at(first + m); });
+            for_range(0, count, [&](int64 m) { sum += own[m] & site.at(first + m); });
             weighted[c] += lane_sum(sum);
         }
     }
 
+    // The slopes of chain c.
+    __device__ int32* slopes_of(int c) const { return slope + c * row_length(); }
+
     // Together: follow the flip of chain c's weight that had `sign` and gained `change`.
-    __device__ void flip(int c, int64, int sign, const Masks& inputs, int64 change) {
+    __device__ void flip(int c, int64, int sign, const Masks& masks, int64 change) {
+        const Site inputs = masks.of(c);
         int64 all = 0, weighted = 0;
         for (int64 first = 0; first < s.patterns; first += FITTING)
             move(c, first, smaller(FITTING, s.patterns - first), 2 * sign, inputs, all, weighted);
@@ -96,16 +122,14 @@ struct Slopes {
 
     // Together: add `step` to the fields of `count` patterns from `first` on whose bit of `inputs` is 0, take it from the others. Their
     // slopes are added to `all`, and to `weighted` where the bit is 1.
-    __device__ void move(int c, int64 first, int64 count, int step, const Masks& inputs, int64& all, int64& weighted) {
+    __device__ void move(int c, int64 first, int64 count, int step, const Site& inputs, int64& all, int64& weighted) {
         field_t* f = fields + c * apart + first;
-        int32* own = slope + c * row_length() + first;
-        const int64 grid = chains.grid_of(c, s);
-        const int32* row = table + grid * s.readouts;
+        int32* own = slopes_of(c) + first;
+        const int32* row = table + chains.grid_of(c, s) * s.readouts;
         const int32 middle = (int32)s.inputs;
 #ifdef VECTORS
-        if (grid == shared.grid)
-            return move_slopes(f, own, count, inputs.words + first / 32, inputs.masks + first, step, row, middle, shared.window, all, weighted);
-#endif
+        move_slopes(f, own, count, inputs.words + first / 32, inputs.masks + first, step, row, middle, shared.window(c), all, weighted);
+#else
         int32 sum = 0, sum_of_inputs = 0;
         for_range(0, count, [&](int64 m) {
             const int32 input = inputs.at(first + m), moved = f[m] + step - (input & 2 * step);
@@ -117,6 +141,7 @@ struct Slopes {
         });
         all += lane_sum(sum);
         weighted += lane_sum(sum_of_inputs);
+#endif
     }
 
     // `up` of chain c, and `down`, which is `all` slopes more.

@@ -71,6 +71,9 @@ template <class F> __device__ inline uint32 word_of(F f, int64 base, int64 end) 
     return __ballot_sync(ALL_LANES, base + lane() < end && f(base + lane()));
 }
 
+// What `count` was before 1 is added to it.
+__device__ inline int32 taken(int32* count) { return atomicAdd(count, 1); }
+
 // The workspace of an item, of so many bytes.
 __device__ inline unsigned char* own_space(unsigned char* workspace, int64 item, int64 bytes) { return workspace + item * bytes; }
 
@@ -116,6 +119,8 @@ template <class F> inline uint32 word_of(F f, int64 base, int64 end) {
         for (int b = 0; base + b < end; ++b) word |= (uint32)(f(base + b) ? 1 : 0) << b;
     return word;
 }
+
+inline int32 taken(int32* count) { return (*count)++; }
 
 inline unsigned char* own_space(unsigned char* workspace, int64, int64) { return workspace; }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "chains.cuh"
 #include "machine.cuh"
+#include "masks.cuh"
 #include "vectors.cuh"
 
 #ifdef ERROR_COUNT
@@ -10,15 +11,10 @@ typedef int32 change_t;
 typedef int64 change_t;
 #endif
 
-// What each pattern has at one site, as bits: set where it is +1.
-struct Masks {
-    const uint32* words;
-    __device__ Masks(const uint32* words, int32*, const Sizes&) : words(words) {}
-};
-
 // What the chains of an item share.
 struct Shared {
-    __device__ Shared(const Sizes&, const Chains&, const int32*) {}
+    __device__ static int64 bytes(const Sizes&) { return 0; }
+    __device__ Shared(const Sizes&, const Chains&, const int32*, unsigned char*) {}
 };
 
 // The caches of one replica of each chain: for a proposal, `active` (units, classes, words, CHAINS) and `down` and `up` (units,
@@ -82,16 +78,18 @@ struct Slopes {
 
     __device__ void count(int32 (&counts)[OWN], const uint32* here, const Masks& inputs) const {
 #ifdef VECTORS
-        add_shared_bits(counts, here, inputs.words, false, s.pattern_words);
+        add_shared_bits(counts, here, inputs.words(), inputs.mixed(), s.pattern_words);
 #else
-        for (int64 w = 0; w < s.pattern_words; ++w)
-            for_own([&](int j) { counts[j] += popcount(here[w * CHAINS + chain_of(j)] & inputs.words[w]); });
+        for_own([&](int j) {
+            const uint32* own = inputs.of(chain_of(j)).words;
+            for (int64 w = 0; w < s.pattern_words; ++w) counts[j] += popcount(here[w * CHAINS + chain_of(j)] & own[w]);
+        });
 #endif
     }
 
     // Together: follow the flip of chain c's weight of `unit` that had `sign`.
     __device__ void flip(int c, int64 unit, int sign, const Masks& inputs, change_t) {
-        follow(c, unit, 2 * sign, inputs.words);
+        follow(c, unit, 2 * sign, inputs.of(c).words);
         lane_sync();
     }
 

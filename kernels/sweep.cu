@@ -47,7 +47,9 @@ struct Acceptance {
             first[j] = row[j] * s.pulls * width + s.patterns;
         });
 #ifdef STAIRS
-        if (chains.grid_of(0, s) != chains.grid_of(chains.live - 1, s) || s.pulls > 2) return;
+        for (int c = 1; c < chains.live; ++c)
+            if (chains.grid[c] != chains.grid[0]) return;
+        if (s.pulls > 2) return;
         for (int64 p = 0; p < s.pulls; ++p) stairs[p] = Stairs(rule.thresholds + first[0] + p * width, (int32)s.patterns);
         if (s.pulls == 1) stairs[1] = stairs[0];
 #endif
@@ -103,7 +105,7 @@ struct Acceptance {
 __device__ inline int64 aligned(int64 bytes) { return (bytes + 63) / 64 * 64; }
 
 // The weights of an item, and its workspace: the signs of each replica and of the centre, the masks of a site, the random words of
-// each replica, and its caches.
+// each replica, what its chains share, and its caches.
 struct Item {
     const Sizes& s;
     const Chains& chains;
@@ -111,7 +113,8 @@ struct Item {
     unsigned char* space;
 
     __device__ static int64 masks(const Sizes& s) { return aligned(4 * (s.replicas + 1) * Signs::size(s)); }
-    __device__ static int64 draws(const Sizes& s) { return masks(s) + 4 * 32 * s.pattern_words; }
+    __device__ static int64 shared(const Sizes& s) { return aligned(masks(s) + Masks::bytes(s)); }
+    __device__ static int64 draws(const Sizes& s) { return aligned(shared(s) + Shared::bytes(s)); }
     __device__ static int64 caches(const Sizes& s) { return aligned(draws(s) + 16 * CHAINS * s.replicas); }
     __device__ static int64 bytes(const Sizes& s) { return caches(s) + s.replicas * aligned(Slopes::bytes(s)); }
 
@@ -231,8 +234,8 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);
         const Item item = {s, chains, weights, centres, own_space(workspace, index, Item::bytes(s))};
-        const uint32* inputs = patterns + chains.instance * s.inputs * s.pattern_words;
 #ifdef SHARE
+        const uint32* inputs = patterns + chains.instance[0] * s.inputs * s.pattern_words;
         const int64 readouts = chains.grid[0] * s.readouts;
         for (int64 t = 0; t < s.sweeps; ++t) {
             const Acceptance acceptance(s, rule, chains, t);
@@ -248,7 +251,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
         }
 #else
         const int32 fan_in = (int32)(s.weights / s.units);
-        const Shared shared(s, chains, table);
+        const Shared shared(s, chains, table, item.space + Item::shared(s));
         auto slopes_of = [&](int64 r) {
             const int64 walker = chains.first * s.replicas + r;
             return Slopes(s, chains, shared, labels, rest, values, table, fields + walker * s.units * s.patterns,
@@ -260,7 +263,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
             const Acceptance acceptance(s, rule, chains, t);
             for (int64 place = 0; place < s.weights; ++place) {
                 const int32 site = order[t * s.weights + place], unit = site / fan_in;
-                const Masks masks(inputs + site % (int32)s.inputs * s.pattern_words, (int32*)(item.space + Item::masks(s)), s);
+                const Masks masks(s, chains, patterns + site % (int32)s.inputs * s.pattern_words, item.space + Item::masks(s));
                 for (int64 r = 0; r < s.replicas; ++r) {
                     Draws& random = item.random(r);
                     if (place % 4 == 0) {

@@ -33,6 +33,14 @@ template <int N> inline void add_shared_bits(int32 (&counts)[N], const uint32* r
     }
 }
 
+// mixed[w][c] = rows[w] for every chain c whose bit of `whom` is set, over `words` rows of N.
+template <int N> inline void mix_words(uint32* mixed, const uint32* rows, uint32 whom, int64 words) {
+    typedef Over<N> V;
+    for (int c = 0; c < N; c += V::LANES)
+        for (int64 w = 0; w < words; ++w)
+            V::store(mixed + N * w + c, V::chosen(whom >> c, V::all((int32)rows[w]), V::load(mixed + N * w + c)));
+}
+
 // The word whose bit j is flags[j], 0 or 1.
 template <int N> inline uint32 packed(const uint32 (&flags)[N]) {
     typedef Over<N> V;

@@ -52,7 +52,7 @@ LOG_BITS = 10
 TOUCHING = 1e-300
 #: ``struct Sizes``, the constants of a launch of sweeps, all int64.
 SIZES = (
-    *("grid", "chains", "replicas"),  # of this batch
+    *("instances", "grid", "chains", "replicas"),  # of this batch
     *("weights", "inputs", "units", "patterns"),
     *("weight_words", "pattern_words"),  # uint32 words of a row of bits, even
     *("classes", "pulls", "readouts"),

@@ -15,7 +15,7 @@ from gpumc import launch
 from gpumc.device import Device, workspace
 from gpumc.device.constants import Centre, Stream
 from gpumc.device.philox import philox, site_orders
-from gpumc.launch import Sizes
+from gpumc.launch import Form, Sizes
 from gpumc.measures import Measure
 from gpumc.sampling import acceptance
 from gpumc.sampling.acceptance import Rule, exponential, logistic
@@ -44,27 +44,27 @@ def advance(
     device: Device, model: Model, population: Population, dynamics: Dynamics, rule: Rule, first: int, count: int
 ) -> None:
     """Sweep ``population`` in place, from sweep ``first`` on, ``count`` times."""
-    orders = site_orders(dynamics.seed, np.arange(first, first + count), model.machine.weight_count)
-    twin = _advance_numpy if device.kind == "numpy" else _advance_kernel
-    twin(device, model, population, dynamics, rule, first, orders)
+    if device.kind == "numpy":
+        _advance_numpy(model, population, dynamics, rule, first, count)
+    else:
+        _advance_kernel(device, model, population, dynamics, rule, first, count)
 
 
-def _advance_kernel(device, model, population, dynamics, rule, first, orders) -> None:
+def _advance_kernel(device, model, population, dynamics, rule, first, count) -> None:
+    orders = launch.site_orders(device, dynamics.seed, first, count, model.machine.weight_count)
     sizes = Sizes.of(
         model,
         population,
         pulls=len(acceptance.pulls(dynamics.measure)),
-        sweeps=len(orders),
+        sweeps=count,
         first_sweep=first,
         ramps=rule.rows > 1,
         seed=dynamics.seed,
         centre=_centre_role(dynamics.measure),
     )
-    share = launch.share(device, model, acceptance.traced(dynamics.measure), rule.beta)
-    items, space = _items(device, model, population, dynamics, sizes, share)
-    known = sizes.constants(device, len(population.energy))
+    items, variant, space = _items(device, model, population, dynamics, rule, sizes)
     tables, limits = model.on(device), rule.on(device)
-    launch.sweep_kernel(device, model, population.fields.dtype, dynamics.sampler.heat_bath, share, known)(
+    launch.sweep_kernel(device, population.fields.dtype, variant | sizes.constants(device))(
         items,
         sizes.array(device),
         population.weights,
@@ -73,7 +73,7 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
         population.energy,
         population.flips,
         tables.patterns,
-        device.asarray(orders),
+        orders,
         limits.thresholds,
         limits.beta,
         limits.gain,
@@ -88,17 +88,17 @@ def _advance_kernel(device, model, population, dynamics, rule, first, orders) ->
 
 
 def _items(
-    device: Device, model: Model, population: Population, dynamics: Dynamics, sizes: Sizes, share: int
-) -> tuple[int, np.ndarray]:
-    """How many items the sweep kernel has, and their workspace: registers need none."""
-    items = len(population.energy) * -(-sizes["grid"] * sizes["chains"] // launch.item_chains(device, model))
-    if share:
-        return items, workspace(device, items, 0)
-    variant = launch.sweep_variant(model, population.fields.dtype, dynamics.sampler.heat_bath, 0)
-    return items, workspace(device, items, launch.item_bytes(device, variant, sizes))
+    device: Device, model: Model, population: Population, dynamics: Dynamics, rule: Rule, sizes: Sizes
+) -> tuple[int, dict[str, int], np.ndarray]:
+    """How many items the kernels of sweeps have, their variant, and their workspace: registers need none."""
+    form = Form.of(device, model, sizes.all_chains, acceptance.traced(dynamics.measure), rule.beta)
+    variant = launch.sweep_variant(model, population.fields.dtype, dynamics.sampler.heat_bath, form)
+    items = form.items(model, sizes.all_chains)
+    return items, variant, workspace(device, items, 0 if form.share else launch.item_bytes(device, variant, sizes))
 
 
-def _advance_numpy(device, model, population, dynamics, rule, first, orders) -> None:
+def _advance_numpy(model, population, dynamics, rule, first, count) -> None:
+    orders = site_orders(dynamics.seed, np.arange(first, first + count), model.machine.weight_count)
     instances, grid, chains, replicas = population.energy.shape
     limit = BLOCK[model.dense]
     chain_step = max(1, limit // (grid * replicas))
@@ -290,10 +290,10 @@ def draw_centre(
         population.centre[:] = pack_signs(signs.transpose(1, 2, 3, 0))
         return
     sizes = Sizes.of(model, population, first_sweep=done, seed=dynamics.seed, centre=_centre_role(dynamics.measure))
-    share = launch.share(device, model, acceptance.traced(dynamics.measure), rule.beta)
-    draw = launch.centre_kernel(device, model, population.fields.dtype, dynamics.sampler.heat_bath, share)
-    items, space = _items(device, model, population, dynamics, sizes, share)
-    draw(items, sizes.array(device), population.weights, population.centre, rule.on(device).centre, space)
+    items, variant, space = _items(device, model, population, dynamics, rule, sizes)
+    launch.centre_kernel(device, variant)(
+        items, sizes.array(device), population.weights, population.centre, rule.on(device).centre, space
+    )
 
 
 def _row(table: np.ndarray | None, row: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 from gpumc.device.constants import COMPILED
-from gpumc.launch import machine_variant, sweep_variant
+from gpumc.launch import Form, machine_variant, sweep_variant
 from gpumc.state import Model
 from tests.variants import LOSSES, SMALL, TINY
 
@@ -36,17 +36,18 @@ CONSTANTS = {name.upper(): 2 for name in COMPILED}
 #: One line a source.
 VARIANTS = {
     "philox.cu": [{}],
+    "orders.cu": [{}],
     "billiards.cu": [{}],
     "least_action.cu": [{}, {"REAL": 1}, {"BINARY": 1}],
     "slopes.cu": [{}, {"TANH": 1}, {"RELU": 1}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
     "sweep.cu": distinct(
         [
-            sweep_variant(*case, share)
+            sweep_variant(*case, Form(share=share))
             for share in (0, 13)
             for case in product(MODELS, FIELDS, (False, True))
-            if not (share and case[0].machine.readout.summed)
+            if not (share and (case[0].machine.readout.summed or not case[0].dense))
         ]
-        + [sweep_variant(model, FIELDS[0], False, 0) | CONSTANTS for model in MODELS]
+        + [sweep_variant(model, FIELDS[0], False, Form()) | CONSTANTS for model in MODELS]
     ),
 }

@@ -1,0 +1,67 @@
+// The orders in which sweeps visit the sites: the twin of site_orders() in gpumc/device/philox.py.
+#include "constants.cuh"
+#include "philox.cuh"
+
+// Random keys, which are unique up to chance, and where those of the same leading bits begin: keys are thrown into as many buckets as
+// there are sites, and sorted within.
+struct Sorter {
+    int64 sites;
+    uint64* keys;
+    int32 *begin, *filled;
+
+    __device__ Sorter(unsigned char* space, int64 sites) : sites(sites) {
+        keys = (uint64*)space;
+        begin = (int32*)(keys + sites + 1);
+        filled = begin + sites + 1;
+    }
+
+    __device__ int64 bucket(int64 site) const { return (int64)((keys[site] >> 32) * (uint64)sites >> 32); }
+
+    // Whether a site comes before another; equal keys keep their order.
+    __device__ bool before(int32 a, int32 b) const { return keys[a] < keys[b] || (keys[a] == keys[b] && a < b); }
+
+    // Together.
+    __device__ void draw(uint64 seed, uint32 sweep) {
+        for_range(0, sites + 1, [&](int64 i) { begin[i] = filled[i] = 0; });
+        lane_sync();
+        for_range(0, (sites + 1) / 2, [&](int64 block) {
+            const Words words = philox(seed, STREAM_ORDER, sweep, (uint32)block, 0);
+            keys[2 * block] = (uint64)words.w0 << 32 | words.w1;
+            keys[2 * block + 1] = (uint64)words.w2 << 32 | words.w3;  // one past the end is not looked at
+        });
+        lane_sync();
+    }
+
+    // Together.
+    __device__ void sort(int32* order) {
+        for_range(0, sites, [&](int64 site) { add_atomic(begin + bucket(site) + 1, 1); });
+        lane_sync();
+        if (lane() == 0)
+            for (int64 b = 0; b < sites; ++b) begin[b + 1] += begin[b];
+        lane_sync();
+        for_range(0, sites, [&](int64 site) {
+            const int64 b = bucket(site);
+            order[begin[b] + taken(filled + b)] = (int32)site;
+        });
+        lane_sync();
+        for_range(0, sites, [&](int64 b) {
+            for (int32 i = begin[b] + 1; i < begin[b + 1]; ++i) {
+                const int32 site = order[i];
+                int32 place = i;
+                for (; place > begin[b] && before(site, order[place - 1]); --place) order[place] = order[place - 1];
+                order[place] = site;
+            }
+        });
+        lane_sync();
+    }
+};
+
+// One item is a sweep: int32 order (items, sites); `bytes` of workspace.
+extern "C" __global__ void site_orders(int64 begin, int64 end, int32* orders, int64 sites, uint64 seed, uint32 first_sweep,
+                                       unsigned char* workspace, int64 bytes) {
+    for (int64 item = first_item(begin); item < end; item += item_stride()) {
+        Sorter sorter(own_space(workspace, item, bytes), sites);
+        sorter.draw(seed, first_sweep + (uint32)item);
+        sorter.sort(orders + item * sites);
+    }
+}
