@@ -46,6 +46,15 @@ template <class F> __device__ inline void for_chains(uint32 word, F f) {
     for (; word; word &= word - 1) f(lowest_bit(word));
 }
 
+// f(j) for those of a lane's own chains whose bits of a word are set.
+template <class F> __device__ inline void for_own_of(uint32 word, F f) {
+#ifdef __CUDACC__
+    if ((word >> chain_of(0)) & 1u) f(0);
+#else
+    for_chains(word, f);
+#endif
+}
+
 __device__ inline int bit(uint32 word, int j) { return (word >> chain_of(j)) & 1u; }
 
 // Which chains an item has, and what is constant of each.
@@ -55,6 +64,10 @@ struct Chains {
     int64 instance[OWN], grid[OWN];
     uint64 walker[OWN];  // the rank of its first walker in the whole run
     uint64 last_walker;  // of all
+#ifndef __CUDACC__
+    int instances = 1;
+    uint32 from[OWN];    // the bits of the chains of an instance and of those after it
+#endif
 
     __device__ Chains(const Sizes& s, int64 item) : first(item * CHAINS) {
         const int64 left = s.instances * s.grid * s.chains - first;
@@ -65,6 +78,11 @@ struct Chains {
             grid[j] = p.grid;
             walker[j] = first_walker(s, p);
         });
+#ifndef __CUDACC__
+        from[0] = ~0u;
+        for (int c = 1; c < live; ++c)
+            if (instance[c] != instance[c - 1]) from[instances++] = ~0u << c;
+#endif
         last_walker = (uint64)(s.first_instance + s.instances) * s.all_chains * s.replicas - 1;
     }
 

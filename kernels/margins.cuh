@@ -70,10 +70,14 @@ struct Slopes {
         }
 #endif
         const change_t *lower = down + unit * CHAINS, *raise = up + unit * CHAINS;
+#if defined(VECTORS) && defined(ERROR_COUNT)
+        add_by_sign(out, signs, raise, lower, weighted);
+#else
         for_own([&](int j) {
             const int c = chain_of(j);
             out[j] = bit(signs, j) ? raise[c] + weighted[j] : lower[c] - weighted[j];
         });
+#endif
     }
 
     __device__ void count(int32 (&counts)[OWN], const uint32* here, const Masks& inputs) const {

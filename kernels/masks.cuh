@@ -39,31 +39,28 @@ struct Masks {
         return {words_of(instance), space + 32 * s.pattern_words * (instance - chains.instance[0])};
     }
     void prepare() {
-        for (int64 i = chains.instance[0]; i <= chains.instance[chains.live - 1]; ++i) {
-            const uint32* words = words_of(i);
-            int32* masks = space + 32 * s.pattern_words * (i - chains.instance[0]);
+        for (int64 i = 0; i < chains.instances; ++i) {
+            const uint32* words = words_of(chains.instance[0] + i);
+            int32* masks = space + 32 * s.pattern_words * i;
             for (int64 w = 0; w < s.pattern_words; ++w)
                 for (int b = 0; b < 32; ++b) masks[32 * w + b] = -(int32)((words[w] >> b) & 1u);
         }
     }
 #else
     // Of several instances, a word for each chain.
-    bool mixed() const { return chains.instance[0] != chains.instance[chains.live - 1]; }
+    bool mixed() const { return chains.instances > 1; }
     static int64 bytes(const Sizes& s) { return 4 * CHAINS * s.pattern_words; }
     Site of(int c) const { return {words_of(chains.instance[c])}; }
     const uint32* words() const { return mixed() ? (const uint32*)space : words_of(chains.instance[0]); }
     void prepare() {
         if (!mixed()) return;
-        for (int c = 0, next; c < chains.live; c = next) {
-            const uint32* words = words_of(chains.instance[c]);
-            for (next = c + 1; next < chains.live && chains.instance[next] == chains.instance[c];) ++next;
 #ifdef VECTORS
-            mix_words<CHAINS>((uint32*)space, words, ~0u << c, s.pattern_words);
+        const int64 apart = s.inputs * s.pattern_words;
+        mix_words<CHAINS>((uint32*)space, words_of(chains.instance[0]), apart, chains.from, chains.instances, s.pattern_words);
 #else
-            for (; c < next; ++c)
-                for (int64 w = 0; w < s.pattern_words; ++w) space[w * CHAINS + c] = (int32)words[w];
+        for (int c = 0; c < CHAINS; ++c)
+            for (int64 w = 0; w < s.pattern_words; ++w) space[w * CHAINS + c] = (int32)of(c).words[w];
 #endif
-        }
     }
 #endif
 };

@@ -64,7 +64,7 @@ struct Acceptance {
         return signs ^ passing(upward, pull, words);
 #else
         int32 aligned[OWN];
-        for_own([&](int j) { aligned[j] = bit(signs, j) ? pull[j] : -pull[j]; });
+        for_own([&](int j) { aligned[j] = (2 * bit(signs, j) - 1) * pull[j]; });
         return passing(change, aligned, words);
 #endif
     }
@@ -103,6 +103,9 @@ struct Acceptance {
 };
 
 __device__ inline int64 aligned(int64 bytes) { return (bytes + 63) / 64 * 64; }
+
+// a / b, which most often is 0: dividing takes long.
+__device__ inline int32 quotient(int32 a, int32 b) { return a < b ? 0 : a / b; }
 
 // The weights of an item, and its workspace: the signs of each replica and of the centre, the masks of a site, the random words of
 // each replica, what its chains share, and its caches.
@@ -250,7 +253,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
             if (s.centre == CENTRE_DRAWN) item.draw_centre(acceptance, s.first_sweep + t + 1);
         }
 #else
-        const int32 fan_in = (int32)(s.weights / s.units);
+        const int32 fan_in = (int32)(s.weights / s.units), inputs = (int32)s.inputs;
         const Shared shared(s, chains, table, item.space + Item::shared(s));
         auto slopes_of = [&](int64 r) {
             const int64 walker = chains.first * s.replicas + r;
@@ -262,8 +265,8 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
         for (int64 t = 0; t < s.sweeps; ++t) {
             const Acceptance acceptance(s, rule, chains, t);
             for (int64 place = 0; place < s.weights; ++place) {
-                const int32 site = order[t * s.weights + place], unit = site / fan_in;
-                const Masks masks(s, chains, patterns + site % (int32)s.inputs * s.pattern_words, item.space + Item::masks(s));
+                const int32 site = order[t * s.weights + place], unit = quotient(site, fan_in);
+                const Masks masks(s, chains, patterns + (site - quotient(site, inputs) * inputs) * s.pattern_words, item.space + Item::masks(s));
                 for (int64 r = 0; r < s.replicas; ++r) {
                     Draws& random = item.random(r);
                     if (place % 4 == 0) {
@@ -282,8 +285,8 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
                     if (!moves) continue;
                     lane_sync();
                     replica.set(site, signs ^ moves);
-                    for_own([&](int j) {
-                        if (!leads() || !bit(moves, j)) return;
+                    for_own_of(moves, [&](int j) {
+                        if (!leads()) return;
                         const int64 walker = (chains.first + chain_of(j)) * s.replicas + r;
                         energy[walker] += change[j];
                         flips[walker] += 1;

@@ -22,10 +22,12 @@ template <int N> inline void add_shared_bits(int32 (&counts)[N], const uint32* r
         typename V::Counter sums[PARTS];
         const int64 last = smaller(words, first + V::Counter::MOST);
         if (own)
+#pragma GCC unroll 4
             for (int64 w = first; w < last; ++w)
                 for (int p = 0; p < PARTS; ++p)
                     sums[p].add(V::load(rows + N * w + p * V::LANES) & V::load(inputs + N * w + p * V::LANES));
         else
+#pragma GCC unroll 4
             for (int64 w = first; w < last; ++w)
                 for (int p = 0; p < PARTS; ++p) sums[p].add(V::load(rows + N * w + p * V::LANES) & V::all((int32)inputs[w]));
         for (int p = 0; p < PARTS; ++p)
@@ -33,12 +35,26 @@ template <int N> inline void add_shared_bits(int32 (&counts)[N], const uint32* r
     }
 }
 
-// mixed[w][c] = rows[w] for every chain c whose bit of `whom` is set, over `words` rows of N.
-template <int N> inline void mix_words(uint32* mixed, const uint32* rows, uint32 whom, int64 words) {
+// out[j] = positive[j] + added[j] where bit j of `signs` is set, else negative[j] - added[j].
+template <int N>
+inline void add_by_sign(int32 (&out)[N], uint32 signs, const int32* positive, const int32* negative, const int32 (&added)[N]) {
     typedef Over<N> V;
-    for (int c = 0; c < N; c += V::LANES)
-        for (int64 w = 0; w < words; ++w)
-            V::store(mixed + N * w + c, V::chosen(whom >> c, V::all((int32)rows[w]), V::load(mixed + N * w + c)));
+    for (int j = 0; j < N; j += V::LANES) {
+        const typename V::Words more = V::load(added + j);
+        V::store(out + j, V::chosen(signs >> j, V::load(positive + j) + more, V::load(negative + j) - more));
+    }
+}
+
+// mixed[w][c] = rows[k * apart + w], over `words` rows of N, for the last k < count with the bit of chain c in from[k].
+template <int N>
+inline void mix_words(uint32* mixed, const uint32* rows, int64 apart, const uint32 (&from)[N], int count, int64 words) {
+    typedef Over<N> V;
+    for (int64 w = 0; w < words; ++w)
+        for (int c = 0; c < N; c += V::LANES) {
+            typename V::Words v = V::all((int32)rows[w]);
+            for (int k = 1; k < count; ++k) v = V::chosen(from[k] >> c, V::all((int32)rows[k * apart + w]), v);
+            V::store(mixed + N * w + c, v);
+        }
 }
 
 // The word whose bit j is flags[j], 0 or 1.
