@@ -27,6 +27,7 @@ from gpumc.device import Device, choose, describe
 from gpumc.device.gpus import multiprocessors
 from gpumc.device.host import thread_count
 from gpumc.errors import DeviceError, RunError
+from gpumc.launch import vectors
 from gpumc.losses import CrossEntropy, ErrorCount
 from gpumc.machines import Machine, Perceptron, TreeCommittee
 from gpumc.measures import Gibbs, LocalEntropy, Measure
@@ -264,6 +265,9 @@ def report(
     for name in peers:
         load_peer(name)
     machine = {name: fact for name, fact in describe().items() if "kernels" not in name}  # no paths in a report
+    if host := next((device for device in devices if device.kind == "cpu"), None):
+        machine["vectors"] = vectors(host)
+        print(f"vectors of the processor: {machine['vectors']}")
     print(
         f"{date.today()}  {machine['cpu']}; {f'about {walkers}' if walkers else f'{WALKERS}, or one wave of a GPU,'} walkers"
     )

@@ -138,6 +138,13 @@ def site_orders(device: Device, seed: int, first: int, count: int, sites: int) -
     return orders
 
 
+def vectors(device: Device) -> str:
+    """Which vectors of the processor the kernels of the host use (kernels/instructions.cuh)."""
+    size = np.zeros(1, np.int64)
+    kernel(device, "orders.cu", "vector_bytes", ("int64*",))(1, size)
+    return {64: "AVX-512", 32: "AVX2", 16: "NEON", 0: "those that the compiler finds"}[int(size[0])]
+
+
 def machine_variant(model: Model, field_dtype: np.dtype) -> dict[str, int]:
     """The definitions that every kernel of this model is compiled with."""
     return model.machine.readout.macros | ({"WIDE": 1} if field_dtype == np.int32 else {})

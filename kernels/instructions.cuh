@@ -126,11 +126,11 @@ template <> struct Vectors<32> : LANES_OF(32) {
     typedef __m256i M;
 
     static uint32 bits(Words mask) { return (uint32)_mm256_movemask_ps(_mm256_castsi256_ps((M)mask)); }
-    static uint32 equal(Words a, Words b) { return bits(a == b); }
-    static uint32 above(Words a, Words b) { return bits(a > b); }
+    static uint32 equal(Words a, Words b) { return bits((Words)(a == b)); }
+    static uint32 above(Words a, Words b) { return bits((Words)(a > b)); }
     static uint32 below_unsigned(Words a, Words b) {
         const Words lowest = all((int32)0x80000000u);
-        return bits((b ^ lowest) > (a ^ lowest));
+        return bits((Words)((b ^ lowest) > (a ^ lowest)));
     }
     static Words chosen(uint32 bits, Words yes, Words no) {
         const Words lane = {1, 2, 4, 8, 16, 32, 64, 128};
@@ -142,8 +142,8 @@ template <> struct Vectors<32> : LANES_OF(32) {
     static uint32 bits(Halves mask) {
         return (uint32)_mm_movemask_epi8(_mm_packs_epi16(_mm256_castsi256_si128((M)mask), _mm256_extracti128_si256((M)mask, 1)));
     }
-    static uint32 equal(Halves a, Halves b) { return bits(a == b); }
-    static uint32 above(Halves a, Halves b) { return bits(a > b); }
+    static uint32 equal(Halves a, Halves b) { return bits((Halves)(a == b)); }
+    static uint32 above(Halves a, Halves b) { return bits((Halves)(a > b)); }
     static Halves chosen(uint32 bits, Halves yes, Halves no) {
         const Halves lane = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768};
         return (halves((int)bits) & lane) == lane ? yes : no;
@@ -253,8 +253,8 @@ template <> struct Vectors<32> : LANES_OF(32) {
 
 template <> struct Vectors<16> : LANES_OF(16) {
     static uint32 bits(Words mask) { return vaddvq_u32((uint32x4_t)(mask & Words{1, 2, 4, 8})); }
-    static uint32 equal(Words a, Words b) { return bits(a == b); }
-    static uint32 above(Words a, Words b) { return bits(a > b); }
+    static uint32 equal(Words a, Words b) { return bits((Words)(a == b)); }
+    static uint32 above(Words a, Words b) { return bits((Words)(a > b)); }
     static uint32 below_unsigned(Words a, Words b) { return bits((Words)vcltq_u32((uint32x4_t)a, (uint32x4_t)b)); }
     static Words chosen(uint32 bits, Words yes, Words no) {
         const Words lane = {1, 2, 4, 8};
@@ -264,8 +264,8 @@ template <> struct Vectors<16> : LANES_OF(16) {
     static Words larger(Words a, Words b) { return (Words)vmaxq_s32((int32x4_t)a, (int32x4_t)b); }
 
     static uint32 bits(Halves mask) { return vaddvq_u16((uint16x8_t)(mask & Halves{1, 2, 4, 8, 16, 32, 64, 128})); }
-    static uint32 equal(Halves a, Halves b) { return bits(a == b); }
-    static uint32 above(Halves a, Halves b) { return bits(a > b); }
+    static uint32 equal(Halves a, Halves b) { return bits((Halves)(a == b)); }
+    static uint32 above(Halves a, Halves b) { return bits((Halves)(a > b)); }
     static Halves chosen(uint32 bits, Halves yes, Halves no) {
         const Halves lane = {1, 2, 4, 8, 16, 32, 64, 128};
         return (halves((int)bits) & lane) == lane ? yes : no;

@@ -1,6 +1,6 @@
 // The orders in which sweeps visit the sites: the twin of site_orders() in gpumc/device/philox.py.
 #include "constants.cuh"
-#include "philox.cuh"
+#include "vectors.cuh"
 
 // Random keys, which are unique up to chance, and where those of the same leading bits begin: keys are thrown into as many buckets as
 // there are sites, and sorted within.
@@ -64,4 +64,14 @@ extern "C" __global__ void site_orders(int64 begin, int64 end, int32* orders, in
         sorter.draw(seed, first_sweep + (uint32)item);
         sorter.sort(orders + item * sites);
     }
+}
+
+// The bytes of the vectors that kernels use, 0 where they are left to the compiler.
+extern "C" __global__ void vector_bytes(int64 begin, int64 end, int64* bytes) {
+    for (int64 item = first_item(begin); item < end; item += item_stride())
+#ifdef VECTORS
+        bytes[item] = VECTORS;
+#else
+        if (lane() == 0) bytes[item] = 0;
+#endif
 }

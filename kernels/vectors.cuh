@@ -104,14 +104,14 @@ template <int N>
 inline void philox_of(uint32 (&out)[4][N], uint64 seed, uint32 stream, uint32 sweep, uint32 site, const uint64* walkers, uint64 offset) {
     typedef Over<N> V;
     typedef typename V::Doubles D;
-    constexpr int WIDE = V::LANES / 2, GROUPS = N / WIDE, AT_ONCE = VECTORS == 64 && GROUPS >= 4 ? 4 : 2;
+    constexpr int OF_64 = V::LANES / 2, GROUPS = N / OF_64, AT_ONCE = VECTORS == 64 && GROUPS >= 4 ? 4 : 2;
     for (int from = 0; from < GROUPS; from += AT_ONCE) {
         D c0[AT_ONCE], c1[AT_ONCE], c2[AT_ONCE], c3[AT_ONCE];
         for (int g = 0; g < AT_ONCE; ++g) {
             c0[g] = V::doubles(stream);
             c1[g] = V::doubles(sweep);
             c2[g] = V::doubles(site);
-            c3[g] = (D)V::load(walkers + WIDE * (from + g)) + V::doubles(offset);
+            c3[g] = (D)V::load(walkers + OF_64 * (from + g)) + V::doubles(offset);
         }
         uint32 key0 = (uint32)seed, key1 = (uint32)(seed >> 32);
         for (int round = 0; round < 10; ++round) {
@@ -127,10 +127,10 @@ inline void philox_of(uint32 (&out)[4][N], uint64 seed, uint32 stream, uint32 sw
             key1 += 0xBB67AE85u;
         }
         for (int g = 0; g < AT_ONCE; g += 2) {
-            V::store_lower_halves(out[0] + WIDE * (from + g), c0[g], c0[g + 1]);
-            V::store_lower_halves(out[1] + WIDE * (from + g), c1[g], c1[g + 1]);
-            V::store_lower_halves(out[2] + WIDE * (from + g), c2[g], c2[g + 1]);
-            V::store_lower_halves(out[3] + WIDE * (from + g), c3[g], c3[g + 1]);
+            V::store_lower_halves(out[0] + OF_64 * (from + g), c0[g], c0[g + 1]);
+            V::store_lower_halves(out[1] + OF_64 * (from + g), c1[g], c1[g + 1]);
+            V::store_lower_halves(out[2] + OF_64 * (from + g), c2[g], c2[g + 1]);
+            V::store_lower_halves(out[3] + OF_64 * (from + g), c3[g], c3[g + 1]);
         }
     }
 }
