@@ -18,10 +18,11 @@ from gpumc.device import cache
 from gpumc.errors import DeviceError
 
 COMPILERS = ("c++", "g++", "clang++")
-#: The package that the extra "compiler" installs, and its command: -P, so that modules in the user's folder do not count; and without
-#: the library of C++, which no kernel uses, and which would first be built, for a minute or more.
+#: The package that the extra "compiler" installs, and its command: -P, so that modules in the user's folder do not count; without the
+#: library of C++, which no kernel uses, and which would first be built, for a minute or more; and without data for debuggers, which
+#: names folders, so that the same source gives the same library.
 PACKAGE = "ziglang"
-ZIG = shlex.join([sys.executable or "python3", "-P", "-m", PACKAGE, "c++", "-nostdlib++"])
+ZIG = shlex.join([sys.executable or "python3", "-P", "-m", PACKAGE, "c++", "-nostdlib++", "-g0"])
 EXTRA = "pip install 'gpumc[compiler]'"
 #: Seconds in which a compiler says what it is.
 ANSWER = 60

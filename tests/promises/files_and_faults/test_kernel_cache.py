@@ -229,7 +229,7 @@ def test_a_compiler_that_hangs_is_ended_with_what_it_started(folder, tmp_path, m
 @pytest.mark.parametrize("wanted", ["", " ", "\t"])
 def test_a_blank_choice_is_none(wanted, monkeypatch):
     monkeypatch.setenv("CXX", wanted)
-    assert compiler.compiler() in compiler.COMPILERS
+    assert compiler.compiler() in (*compiler.COMPILERS, compiler.ZIG)
 
 
 @pytest.mark.parametrize(
