@@ -17,9 +17,10 @@ from pathlib import Path
 
 import platformdirs
 
-from gpumc.device.compiler import COMPILE
 from gpumc.errors import DeviceError
 
+#: Seconds in which a kernel is compiled: 200 times what the slowest takes on a core of a server.
+COMPILE = 600
 #: Where a library is built before it is renamed, and the seconds after which nobody can be building there any more.
 BUILDING, ABANDONED = "building-", 2 * COMPILE
 ELSEWHERE = "set GPUMC_CACHE_DIR to a folder of your own"
@@ -73,6 +74,21 @@ def keep(stem: str, key: str, build: Callable[[Path, Path], None]) -> Path:
             return path
     except OSError as error:
         raise _unusable(folder, error) from None
+
+
+@contextlib.contextmanager
+def compiler_folders(name: str) -> Iterator[tuple[Path, Path]]:
+    """Two folders inside that of the cache for the compiler ``name``: one that stays, and one that goes when this is left. Raises as `find`
+    does."""
+    folder = _made()
+    kept = folder / name
+    try:
+        kept.mkdir(mode=0o700, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(dir=folder, prefix=BUILDING, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    with temporary as passing:
+        yield kept, Path(passing)
 
 
 def _made() -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumc.device import choose, compiler, describe, devices, host
+from gpumc.device import cache, choose, compiler, describe, devices, host
 from gpumc.errors import DeviceError
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="users, permissions and shell scripts of Unix")
@@ -158,7 +158,7 @@ def test_what_killed_compilations_left_is_swept_and_what_runs_is_not(folder):
         path.mkdir(parents=True, mode=0o700)
         (path / "kernel.cpp").write_text("")
     folder.chmod(0o700)
-    old = time.time() - 2 * compiler.COMPILE - 60
+    old = time.time() - 2 * cache.COMPILE - 60
     os.utime(dead, (old, old))
     answer()
     assert not dead.exists()
@@ -196,7 +196,7 @@ def test_without_a_home(folder, monkeypatch):
 )
 def test_compilers_that_misbehave(folder, tmp_path, monkeypatch, text, message):
     monkeypatch.setenv("CXX", script(tmp_path / "my c++", text))
-    monkeypatch.setattr(compiler, "ANSWER", 0.5 if "sleep" in text else 60)
+    monkeypatch.setattr(compiler, "ANSWER", 0.5 if text.startswith("sleep") else 60)
     compiler.compiler_version.cache_clear()
     began = time.monotonic()
     with pytest.raises(DeviceError, match=message):
@@ -206,10 +206,30 @@ def test_compilers_that_misbehave(folder, tmp_path, monkeypatch, text, message):
     assert not list(folder.glob("building-*"))
 
 
+def test_a_compiler_that_hangs_is_ended_with_what_it_started(folder, tmp_path, monkeypatch):
+    """A pipe ends when the last process ends that can write to it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    text = TARGET + f'(echo compiling; exec sleep 60) > "{pipe}" &\nwait\n'
+    monkeypatch.setenv("CXX", script(tmp_path / "slow", text))
+    monkeypatch.setattr(cache, "COMPILE", 1)
+    began = time.monotonic()
+    with pytest.raises(
+        DeviceError, match=r"slow.* did not end within 1 s: set CXX to another C\+\+ compiler, or pip install"
+    ):
+        answer()
+    os.set_blocking(reader, True)
+    with open(reader, encoding="utf-8") as left:
+        assert left.read() == "compiling\n"
+    assert time.monotonic() - began < 50
+    assert not list(folder.glob("building-*"))
+
+
 @pytest.mark.parametrize("wanted", ["", " ", "\t"])
 def test_a_blank_choice_is_none(wanted, monkeypatch):
     monkeypatch.setenv("CXX", wanted)
-    assert compiler.compiler() in compiler.COMPILERS
+    assert compiler.compiler() in (*compiler.COMPILERS, compiler.ZIG)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +261,7 @@ def test_a_library_made_for_another_system_is_passed_over(folder, monkeypatch):
     content = b"no library, but whole"
     path = library(folder)
     whole = path.with_name(
-        "-".join([*path.stem.split("-")[:-1], host.cache.hashlib.sha256(content).hexdigest()[:32]]) + ".so"
+        "-".join([*path.stem.split("-")[:-1], cache.hashlib.sha256(content).hexdigest()[:32]]) + ".so"
     )
     path.rename(folder / "kept")
     replaced(folder / "kept", b"")

@@ -5,6 +5,7 @@ The tests named in SUITES run once more in a Python into which AddressSanitizer 
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,7 @@ ON_A_GPU = (
 def sanitized(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
     """Python with ``arguments``, run from the root under the sanitizers, with its kernels cached in ``folder``."""
     library = subprocess.run(
-        [host.compiler(), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+        [*shlex.split(host.compiler()), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
     ).stdout.strip()
     assert Path(library).is_file(), f"{host.compiler()} has no AddressSanitizer: install libasan, or set CXX=g++"
     environment = {
