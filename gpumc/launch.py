@@ -15,8 +15,9 @@ from gpumc.device.host import thread_count
 from gpumc.device.kernels import LINE
 from gpumc.state import Model, Population
 
-#: Chains that a step of the host takes at once.
-TOGETHER = (8, 16, 32)
+#: Chains that a step of the host takes at once, and attempts of a run from which on fewer than most may be worth a variant of their own,
+#: which takes seconds to compile.
+TOGETHER, NARROW_FROM = (8, 16, 32), 2**24
 #: Patterns of a lane that fit its registers, and whose inputs fit a word with one bit to spare.
 MOST_SHARED = 31
 #: Attempts of a launch on CUDA from which on its sizes are constants of the source, which takes seconds to compile for each of them: W1 of
@@ -33,13 +34,16 @@ class Form:
     share: int = 0
 
     @classmethod
-    def of(cls, device: Device, model: Model, chains: int, traced: bool, beta: np.ndarray | None) -> Form:
-        """For so many chains in all; ``beta`` is the rule's, in fixed point. On the host an item has as few as leave no thread without
-        work."""
+    def of(
+        cls, device: Device, model: Model, chains: int, attempts: int, traced: bool, beta: np.ndarray | None
+    ) -> Form:
+        """For so many chains, and attempts of the whole run; ``beta`` is the rule's, in fixed point. On the host an item has as few chains
+        as leave no thread without work."""
         if device.kind == "cuda":
             return cls(share=_share(model, traced, beta))
         each = -(-chains // thread_count())
-        return cls(together=next((few for few in TOGETHER if few >= each), TOGETHER[-1]))
+        enough = [count for count in TOGETHER if count >= each]
+        return cls(together=enough[0] if enough and attempts >= NARROW_FROM else TOGETHER[-1])
 
     @property
     def macros(self) -> dict[str, int]:

@@ -91,7 +91,9 @@ def _items(
     device: Device, model: Model, population: Population, dynamics: Dynamics, rule: Rule, sizes: Sizes
 ) -> tuple[int, dict[str, int], np.ndarray]:
     """How many items the kernels of sweeps have, their variant, and their workspace: registers need none."""
-    form = Form.of(device, model, sizes.all_chains, acceptance.traced(dynamics.measure), rule.beta)
+    sweeps = dynamics.burn_in + (dynamics.sweeps or 0)
+    attempts = population.energy.size * model.machine.weight_count * sweeps
+    form = Form.of(device, model, sizes.all_chains, attempts, acceptance.traced(dynamics.measure), rule.beta)
     variant = launch.sweep_variant(model, population.fields.dtype, dynamics.sampler.heat_bath, form)
     items = form.items(model, sizes.all_chains)
     return items, variant, workspace(device, items, 0 if form.share else launch.item_bytes(device, variant, sizes))

@@ -39,9 +39,11 @@ PROGRAM = """
 import json, sys
 import numpy as np
 import gpumc
+from gpumc import launch
 from gpumc.device import choose
 from gpumc.launch import vectors
 
+launch.NARROW_FROM = 0
 cases, shapes = json.loads(sys.argv[1])
 other = []
 for kind, sizes, alpha in cases:
@@ -54,7 +56,7 @@ for kind, sizes, alpha in cases:
                 measure = gpumc.Gibbs(loss, beta) if centre is None else gpumc.LocalEntropy(loss, beta, 0.3, 2, centre)
                 sampler = gpumc.HeatBath() if heat else gpumc.Metropolis()
                 made = [
-                    gpumc.sample(machine, patterns, measure, sampler, chains=chains, burn_in=0, sweeps=2, every=1, device=device)
+                    gpumc.sample(machine, patterns, measure, sampler=sampler, chains=chains, burn_in=0, sweeps=2, every=1, device=device)
                     for device in ("cpu", "numpy")
                 ]
                 if not all((made[0][name].values == made[1][name].values).all() for name in ("energy", "weights", "acceptance")):
