@@ -251,7 +251,7 @@ def some_is_killed(process, moments) -> None:
 @pytest.mark.parametrize(
     ("text", "sweeps", "kills"),
     [
-        pytest.param(BINARY, 12_000, 5, id="binary"),
+        pytest.param(BINARY, 12_000, 3, id="binary"),
         pytest.param(BINARY, 60_000, 40, id="binary, longer", marks=pytest.mark.long),
         pytest.param(SPHERES, 1_500, 20, id="spheres", marks=pytest.mark.long),
         pytest.param(VOLUMES, 60_000, 20, id="volumes", marks=pytest.mark.long),
