@@ -38,6 +38,7 @@ VARIANTS = {
     "philox.cu": [{}],
     "billiards.cu": [{}],
     "least_action.cu": [{}, {"REAL": 1}, {"BINARY": 1}],
+    "spheres.cu": [{}],
     "slopes.cu": [{}, {"TANH": 1}, {"RELU": 1}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
     "sweep.cu": distinct(

@@ -1,0 +1,19 @@
+// Sums of real numbers over a range, in one order on every device: 32 partial sums, which are then added in pairs.
+#pragma once
+#include "lanes.cuh"
+
+constexpr int PARTS = 32 / LANES;
+
+// Together: the sum of f(i) over i from 0 to `count` - 1, for all.
+template <class F> __device__ inline double total(int64 count, F f) {
+    double part[PARTS];
+    for (int j = 0; j < PARTS; ++j) part[j] = 0.0;
+    int64 base = 0;
+    for (; base + 32 <= count; base += 32)
+        for (int j = 0; j < PARTS; ++j) part[j] += f(base + j * LANES + lane());
+    for (int j = 0; j < PARTS; ++j)
+        if (base + j * LANES + lane() < count) part[j] += f(base + j * LANES + lane());
+    for (int step = PARTS / 2; step > 0; step /= 2)
+        for (int j = 0; j < step; ++j) part[j] += part[j + step];
+    return lane_sum(part[0]);
+}
