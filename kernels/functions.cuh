@@ -1,7 +1,7 @@
 // Functions of real numbers: those of C by their names, which NVRTC knows and which the host takes from its library, and what is made of
 // them. Between devices they agree to rounding, not in their bits.
 #pragma once
-#include "lanes.cuh"
+#include "exponential.cuh"
 
 #ifndef __CUDACC__
 extern "C" {
@@ -12,8 +12,6 @@ double log(double);
 double log1p(double);
 double cos(double);
 double sin(double);
-double tanh(double);
-double cosh(double);
 double erfc(double);
 double fabs(double);
 }
@@ -22,3 +20,42 @@ double fabs(double);
 // The larger and the smaller of two numbers; a where one is NaN.
 __device__ inline double larger(double a, double b) { return b > a ? b : a; }
 __device__ inline double lesser(double a, double b) { return b < a ? b : a; }
+
+// tanh(x), and 1 - tanh(x)^2 without the difference, which no x beyond 300 makes smaller; both in vector instructions.
+__device__ inline double tanh_of(double x) {
+    const double square = x * x;
+    // S. L. Moshier's Cephes, for small x.
+    const double above = (-9.64399179425052238628e-1 * square - 9.92877231001918586564e1) * square - 1.61468768441708447952e3;
+    const double below = ((square + 1.12811678491632931402e2) * square + 2.23548839060100448583e3) * square + 4.84406305325125486048e3;
+    const double size = fabs(x);
+    const double past = 1.0 - 2.0 / (exponential(2.0 * size) + 1.0);
+    return size < 0.625 ? x + x * square * (above / below) : x < 0.0 ? -past : past;
+}
+__device__ inline double sech2_of(double x) {
+    const double decay = exponential(-2.0 * lesser(fabs(x), 300.0));
+    return 4.0 * decay / ((1.0 + decay) * (1.0 + decay));
+}
+
+// log(exp a + exp b), as NumPy has it.
+__device__ inline double log_add(double a, double b) {
+    if (a == b) return a + 0.6931471805599453;
+    const double gap = a - b;
+    if (fabs(gap) > 750.0) return larger(a, b);  // the smaller one vanishes
+    return gap > 0.0 ? a + log1p(exp(-gap)) : b + log1p(exp(gap));
+}
+
+// log(2 cosh x).
+__device__ inline double log_cosh2(double x) { return fabs(x) + log1p(exp(-2.0 * fabs(x))); }
+
+// log Phi(x) and log Phi(-x).
+__device__ inline void log_normal(double x, double* log_p, double* log_q) {
+    const double size = fabs(x), tail = 0.5 * erfc(size * 0.7071067811865476);
+    const double near = log1p(-tail);
+    // Beyond 30 by the asymptotic series, five terms.
+    const double s = 1.0 / (size * size);
+    const double far = size < 30.0 ? log(tail)
+                                   : -0.5 * size * size - log(size) - 0.9189385332046728 +
+                                         log1p(-s * (1.0 - 3.0 * s * (1.0 - 5.0 * s * (1.0 - 7.0 * s * (1.0 - 9.0 * s)))));
+    *log_p = x > 0.0 ? near : far;
+    *log_q = x > 0.0 ? far : near;
+}

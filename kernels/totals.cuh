@@ -1,6 +1,6 @@
-// Sums of real numbers over a range, in one order on every device: 32 partial sums, which are then added in pairs.
+// Sums of real numbers over a range, in one order on every device: 32 partial sums, which are then added in pairs. And their maximum.
 #pragma once
-#include "lanes.cuh"
+#include "functions.cuh"
 
 constexpr int PARTS = 32 / LANES;
 
@@ -16,4 +16,17 @@ template <class F> __device__ inline double total(int64 count, F f) {
     for (int step = PARTS / 2; step > 0; step /= 2)
         for (int j = 0; j < step; ++j) part[j] += part[j + step];
     return lane_sum(part[0]);
+}
+
+// Together: the largest f(i), which is not NaN, over i from 0 to `count` - 1, for all.
+template <class F> __device__ inline double largest(int64 count, F f) {
+    double part[PARTS];
+    for (int j = 0; j < PARTS; ++j) part[j] = f(smaller(j * LANES + lane(), count - 1));
+    int64 base = 0;
+    for (; base + 32 <= count; base += 32)
+        for (int j = 0; j < PARTS; ++j) part[j] = larger(part[j], f(base + j * LANES + lane()));
+    for (int j = 0; j < PARTS; ++j)
+        if (base + j * LANES + lane() < count) part[j] = larger(part[j], f(base + j * LANES + lane()));
+    for (int j = 1; j < PARTS; ++j) part[0] = larger(part[0], part[j]);
+    return lane_largest(part[0]);
 }

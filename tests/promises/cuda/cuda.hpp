@@ -52,6 +52,6 @@ template <class T> static inline T __ldg(const T* x) { return *x; }
 template <class T> static inline T atomicAdd(T* x, T y) { return __atomic_fetch_add(x, y, __ATOMIC_RELAXED); }
 template <class T> static inline T atomicXor(T* x, T y) { return __atomic_fetch_xor(x, y, __ATOMIC_RELAXED); }
 extern "C" {
-double sqrt(double), exp(double), expm1(double), log(double), log1p(double), cos(double), sin(double), tanh(double), cosh(double);
+double sqrt(double), exp(double), expm1(double), log(double), log1p(double), cos(double), sin(double);
 double erfc(double), fabs(double);
 }
