@@ -50,6 +50,7 @@ VARIANTS = {
     "messages.cu": [shape | real for shape in ({}, {"SPHERICAL": 1}) for real in REALS],
     "signs.cu": REALS,
     "edges.cu": REALS,
+    "tilted.cu": REALS,
     "slopes.cu": [{}, {"TANH": 1}, {"RELU": 1}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
     "sweep.cu": distinct(
