@@ -4,8 +4,8 @@
 #include "real.cuh"
 #include "totals.cuh"
 
-// The logarithm of a probability of 0, and the strongest message that is passed on.
-constexpr double IMPOSSIBLE = -1e30, STRONGEST = 50.0;
+// The strongest message that is passed on.
+constexpr double STRONGEST = 50.0;
 
 // The place of the distribution over the numbers of positive products of the inputs before `input`, 0 to `input` of them.
 __device__ inline int64 place(int64 input) { return input * (input + 1) / 2; }
@@ -19,11 +19,11 @@ template <class F> __device__ inline void distributions(double* space, int64 fan
         const double *before = space + place(i), odds = 2.0 * cavity(i);
         double* behind = space + place(i + 1);
         const double log_p = -log_add(0.0, -odds), log_q = -log_add(0.0, odds);
-        for_range(0, i + 2, [&](int64 count) {
-            const double stay = count <= i ? before[count] + log_q : IMPOSSIBLE;
-            const double rise = count > 0 ? before[count - 1] + log_p : IMPOSSIBLE;
-            behind[count] = log_add(stay, rise);
-        });
+        if (lane() == 0) {
+            behind[0] = before[0] + log_q;
+            behind[i + 1] = before[i] + log_p;
+        }
+        for_range(1, i + 1, [&](int64 count) { behind[count] = quick_log_add(before[count] + log_q, before[count - 1] + log_p); });
         lane_sync();
     }
 }
@@ -71,13 +71,13 @@ extern "C" __global__ void send_messages(int64 begin, int64 end, const real* xi,
         for (int64 i = fan_in - 1; i >= 0; --i) {
             const double *before = space + place(i), odds = 2.0 * edges.cavity(i);
             const double log_p = -log_add(0.0, -odds), log_q = -log_add(0.0, odds);
-            const double most_up = largest(i + 1, [&](int64 count) { return before[count] + after[count + 1]; });
-            const double up = total(i + 1, [&](int64 count) { return exp(before[count] + after[count + 1] - most_up); });
-            const double most_down = largest(i + 1, [&](int64 count) { return before[count] + after[count]; });
-            const double down = total(i + 1, [&](int64 count) { return exp(before[count] + after[count] - most_down); });
-            const double sent = (log(up) + most_up - log(down) - most_down) / 2.0;
+            // What is lost beside the larger one of both signs is far beyond the strongest message.
+            const double top = largest(i + 1, [&](int64 count) { return before[count] + larger(after[count], after[count + 1]); });
+            const double up = total(i + 1, [&](int64 count) { return exponential(before[count] + after[count + 1] - top); });
+            const double down = total(i + 1, [&](int64 count) { return exponential(before[count] + after[count] - top); });
+            const double sent = (log(up) - log(down)) / 2.0;
             if (lane() == 0) messages[item * fan_in + i] = (real)lesser(larger(sent, -STRONGEST), STRONGEST);
-            for_range(0, i + 1, [&](int64 count) { next[count] = log_add(after[count] + log_q, after[count + 1] + log_p); });
+            for_range(0, i + 1, [&](int64 count) { next[count] = quick_log_add(after[count] + log_q, after[count + 1] + log_p); });
             lane_sync();
             double* const kept = after;
             after = next;

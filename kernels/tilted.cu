@@ -3,6 +3,8 @@
 #include "functions.cuh"
 #include "real.cuh"
 
+// Nodes that are handled together, in vector instructions of the host.
+constexpr int TOGETHER = LANES == 1 ? 8 : 1;
 constexpr double TRAPEZOID_REACH = 7.0, MODE_ERROR = 0.125, NODES_PER_DEVIATION = 1.2, NODES_PER_WIDTH = 1.25;
 
 // `right` f(x) + `opposite` f(-x), f(x) = log(1 + exp(-2 gamma x)) / (2 gamma).
@@ -10,7 +12,7 @@ struct Loss {
     double gamma, right, opposite;
 
     __device__ double value(double x) const {
-        const double y = 2.0 * gamma * x, shared = log1p(exp(-fabs(y))) / (2.0 * gamma);
+        const double y = 2.0 * gamma * x, shared = quick_log1p(exponential(-fabs(y))) / (2.0 * gamma);
         return right * (shared + larger(-x, 0.0)) + opposite * (shared + larger(x, 0.0));
     }
     __device__ double slope(double x) const {
@@ -54,18 +56,23 @@ extern "C" __global__ void tilted(int64 begin, int64 end, const real* mean, cons
             const double centre = mean[i] * scale, spread = sqrt((double)variance[each ? i : row]) * scale, b = beta[row];
             const int64 half = half_of(loss, b, widest, rule);
             const double mode = mode_of(loss, b, centre, spread, widest), top = -b * loss.value(centre + spread * mode) - mode * mode / 2.0;
-            double all = 0.0, first = 0.0, second = 0.0, cost = 0.0;
-            for (int64 j = 0; j <= 2 * half; ++j) {
-                const double away = -TRAPEZOID_REACH + (double)j * (TRAPEZOID_REACH / (double)half), z = mode + away;
-                const double f = loss.value(centre + spread * z), weight = exp(-b * f - z * z / 2.0 - top);
-                all += weight;
-                first += weight * away;
-                second += weight * away * away;
-                cost += weight * f;
-            }
-            first /= all;
+            const double step = TRAPEZOID_REACH / (double)half;
+            double part[4][TOGETHER] = {};
+            for (int64 base = 0; base <= 2 * half; base += TOGETHER)
+                for (int j = 0; j < TOGETHER; ++j) {
+                    const double number = (double)(base + j), away = number * step - TRAPEZOID_REACH, z = mode + away;
+                    const double f = loss.value(centre + spread * z), size = exponential(-b * f - z * z / 2.0 - top);
+                    const double weight = base + j <= 2 * half ? size : 0.0;
+                    part[0][j] += weight;
+                    part[1][j] += weight * away;
+                    part[2][j] += weight * away * away;
+                    part[3][j] += weight * f;
+                }
+            for (int j = 1; j < TOGETHER; ++j)
+                for (int k = 0; k < 4; ++k) part[k][0] += part[k][j];
+            const double all = part[0][0], first = part[1][0] / all, second = part[2][0], cost = part[3][0];
             const double by_mean = (mode + first) / spread, spread_of_z = second / all - first * first;
-            log_z[i] = (real)(top + log(all * (TRAPEZOID_REACH / (double)half)) - 0.9189385332046728);
+            log_z[i] = (real)(top + log(all * step) - 0.9189385332046728);
             slope[i] = (real)(by_mean * scale);
             curvature[i] = (real)((spread_of_z - 1.0) / (spread * spread) * (scale * scale));
             energy[i] = (real)(cost / all);

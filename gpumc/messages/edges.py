@@ -20,7 +20,7 @@ from gpumc.machines import Machine
 from gpumc.messages.amp import ATTEMPTS, Amp
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
-from gpumc.messages.marginals import Marginals, reals
+from gpumc.messages.marginals import Marginals, light, reals
 
 #: The strongest message that is passed on, so that two certainties that contradict each other leave a number.
 STRONGEST = 50.0
@@ -78,7 +78,18 @@ class _Edges(ABC):
         signature = (f"const {real}*", "const int64*", f"const {real}*", f"{real}*", *["int64"] * 4)
         run = kernel(self.graph.device, "edges.cu", "gather_messages", signature, defines)
         xi = self.graph.xi
-        run(rows * units, xi, self.graph.places, messages, found, units, xi.shape[1], patterns, fan_in)
+        run(
+            rows * units,
+            xi,
+            self.graph.places,
+            messages,
+            found,
+            units,
+            xi.shape[1],
+            patterns,
+            fan_in,
+            light=light(messages.size // 8),
+        )
         return found
 
     @abstractmethod
@@ -139,7 +150,18 @@ class Relaxed(_Edges):
         units, patterns, fan_in = memory.shape[1:]
         xi, least = self.graph.xi, float(np.finfo(memory.dtype).tiny)
         of_edges = xi, self.graph.places, fields, memory
-        run(moments[0].size, *of_edges, *moments, *of_cavities, least, units, xi.shape[1], patterns, fan_in)
+        run(
+            moments[0].size,
+            *of_edges,
+            *moments,
+            *of_cavities,
+            least,
+            units,
+            xi.shape[1],
+            patterns,
+            fan_in,
+            light=light(memory.size),
+        )
         return xp.clip(self.channel.pushed(*moments, *of_cavities), -STRONGEST, STRONGEST)
 
     def _log_z(self, cavity: np.ndarray) -> np.ndarray:
@@ -182,7 +204,19 @@ class Exact(_Edges):
         run = kernel(device, "edges.cu", name, signature, defines)
         xi, space = self.graph.xi, workspace(device, items, size)
         of_edges = xi, self.graph.places, fields, memory
-        run(items, *of_edges, *read, space, found, size, units, xi.shape[1], patterns, fan_in)
+        run(
+            items,
+            *of_edges,
+            *read,
+            space,
+            found,
+            size,
+            units,
+            xi.shape[1],
+            patterns,
+            fan_in,
+            light=light(memory.size * fan_in),
+        )
         return found
 
     def _logarithms(self, cavity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

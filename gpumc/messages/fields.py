@@ -15,7 +15,7 @@ from gpumc.device import Device, kernel, to_host
 from gpumc.grid import distinct_points
 from gpumc.losses import Loss
 from gpumc.machines import Machine
-from gpumc.messages.marginals import reals
+from gpumc.messages.marginals import light, reals
 from gpumc.messages.nodes import Counted, Node, log_factors
 
 #: A standard deviation of a stability above this is of a row that does not converge, and has no more nodes.
@@ -136,7 +136,18 @@ class Linear(_Fields):
         width = mean[0].size // patterns
         of_factors = self.beta, self._parameter, xp.ascontiguousarray(self.counts)
         sizes = rows, patterns, width, variance.shape == mean.shape
-        run(-(-mean.size // 32), mean, variance, *of_factors, *found, scale, widest, COARSE.trapezoid, *sizes)
+        run(
+            -(-mean.size // 32),
+            mean,
+            variance,
+            *of_factors,
+            *found,
+            scale,
+            widest,
+            COARSE.trapezoid,
+            *sizes,
+            light=light(60 * mean.size),
+        )
         return found
 
     @functools.cached_property

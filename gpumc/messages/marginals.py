@@ -23,6 +23,12 @@ KERNELS: dict[type, tuple[str, tuple[str | None, str, str | None]]] = {
 }
 
 
+#: Numbers that a thread makes in the time that it takes to wake another: 50 microseconds.
+LIGHT = 2**12
+#: About how many times a search looks at the weights.
+LOOKS = 70
+
+
 class Marginals(NamedTuple):
     """Total ``fields`` of the weights, (rows, [2,] units, fan_in), and their ``mean`` and ``variance``, (rows, units, fan_in)."""
 
@@ -35,9 +41,14 @@ class Marginals(NamedTuple):
         return Marginals(*(of_all[chosen] for of_all in self))
 
 
+def light(numbers: int) -> bool:
+    """Whether so many exponentials or quotients take less time than to wake a thread."""
+    return numbers < LIGHT
+
+
 def reals(array: Any) -> tuple[str, dict[str, object]]:
     """The dtype of ``array``, and what kernels are compiled with for it."""
-    return str(array.dtype), {} if array.dtype == np.float64 else {"REAL": "float"}
+    return ("float64", {}) if array.dtype == np.float64 else ("float32", {"REAL": "float"})
 
 
 def marginals(
@@ -59,7 +70,8 @@ def marginals(
     now = Marginals(xp.empty_like(incoming), xp.empty_like(before), xp.empty_like(before))
     change = xp.empty(len(incoming), incoming.dtype)
     of_prior = [None if name is None else getattr(prior, name) for name in names]
-    run(len(incoming), incoming, undamped, kept, *of_prior, before, *now, change, before[0].size)
+    work = incoming.size * (LOOKS if graph.machine.spherical else 1)
+    run(len(incoming), incoming, undamped, kept, *of_prior, before, *now, change, before[0].size, light=light(work))
     return now, change
 
 
@@ -77,7 +89,7 @@ def combined(graph: Graph, linear: Any, mean: Any, curvature: Any) -> Any:
     found = graph.device.xp.empty((rows, 2, units, fan_in) if graph.machine.spherical else linear.shape, linear.dtype)
     bends = graph.spread_to_weights(curvature) if each else curvature
     run = kernel(graph.device, "messages.cu", "combine", signature, defines)
-    run(rows * units, linear, mean, bends, found, units, fan_in, curvature.shape[2], each)
+    run(rows * units, linear, mean, bends, found, units, fan_in, curvature.shape[2], each, light=light(linear.size))
     return found
 
 
@@ -88,4 +100,4 @@ def damp(device: Device, old: Any, wanted: Any, kept: float) -> None:
         return
     real, defines = reals(old)
     run = kernel(device, "messages.cu", "damp", (f"{real}*", f"const {real}*", "float64", "int64"), defines)
-    run(-(-old.size // 32), old, wanted, kept, old.size)
+    run(-(-old.size // 32), old, wanted, kept, old.size, light=light(old.size // 16))

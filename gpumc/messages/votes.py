@@ -12,7 +12,7 @@ import numpy as np
 from gpumc.channels.counting import distributions, expectations
 from gpumc.device import Device, kernel, workspace
 from gpumc.device.kernels import LINE
-from gpumc.messages.marginals import reals
+from gpumc.messages.marginals import light, reals
 from gpumc.messages.nodes import Counted, Node, log_factors
 
 
@@ -104,7 +104,9 @@ class Signs:
         )
         run = kernel(self.device, "signs.cu", name, signature, defines)
         space = workspace(self.device, items, size)
-        run(items, *read, self.losses, self.beta, self._gains, space, *written, size, units, votes, patterns, last)
+        few = light(10 * rows * patterns * units * (votes + 1))
+        of_rows = self.losses, self.beta, self._gains
+        run(items, *read, *of_rows, space, *written, size, units, votes, patterns, last, light=few)
 
     @functools.cached_property
     def _gains(self) -> np.ndarray:
@@ -128,7 +130,16 @@ class Signs:
             signature = (*[f"const {real}*"] * 4, f"{real}*", *["int64"] * 2)
             run = kernel(self.device, "signs.cu", "push", signature, defines)
             size = found.size
-            run(-(-size // 32), cavity_mean, cavity_variance, *of_signs, found, found.shape[3], size)
+            run(
+                -(-size // 32),
+                cavity_mean,
+                cavity_variance,
+                *of_signs,
+                found,
+                found.shape[3],
+                size,
+                light=light(4 * size),
+            )
             return found
         _, up, down = self.units(*self.probabilities(mean / xp.sqrt(variance)))
         deviation = xp.sqrt(cavity_variance)
