@@ -25,6 +25,7 @@ from gpumc.messages.amp import Amp
 from gpumc.messages.constraints import Constraints
 from gpumc.messages.graph import BLOCK, Graph
 from gpumc.messages.likelihoods import channel
+from gpumc.messages.marginals import Marginals
 
 MACHINE, ALPHA, BATCH, DISTANCES = gpumc.Perceptron(1001), 0.4, 64, 20
 
@@ -62,7 +63,8 @@ def iterations(device: Device) -> dict[str, float]:
     fields = device.asarray(rng.standard_normal((BATCH, 1, MACHINE.n)))
     memory = device.asarray(0.01 * rng.standard_normal((BATCH, 1, patterns.count)))
     messages = BATCH * MACHINE.n * patterns.count
-    step = seconds(device, lambda: form.step(fields, memory))
+    now = Marginals(fields, *graph.moments(fields))
+    step = seconds(device, lambda: form.step(now, memory))
     xp = device.xp
     blocks = device.asarray(rng.standard_normal((BATCH // BLOCK, BLOCK, MACHINE.n)))
     outputs = device.asarray(rng.standard_normal((BATCH // BLOCK, BLOCK, patterns.count)))

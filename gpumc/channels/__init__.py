@@ -2,6 +2,16 @@
 
 from gpumc.channels.formulae import Formula
 from gpumc.channels.gaussian import Average, log_boltzmann, piecewise
-from gpumc.channels.quadrature import COARSE, FINE, Rule, tilted_average
+from gpumc.channels.quadrature import COARSE, FINE, Rule, half_trapezoid, tilted_average
 
-__all__ = ["COARSE", "FINE", "Average", "Formula", "Rule", "log_boltzmann", "piecewise", "tilted_average"]
+__all__ = [
+    "COARSE",
+    "FINE",
+    "Average",
+    "Formula",
+    "Rule",
+    "half_trapezoid",
+    "log_boltzmann",
+    "piecewise",
+    "tilted_average",
+]

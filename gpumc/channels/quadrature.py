@@ -94,7 +94,7 @@ def tilted_average(
         Arrays of the shape of ``mean``.
     """
     columns = mean.reshape(-1, 1), spread.reshape(-1, 1)
-    half = _half_trapezoid(formula, beta, widest, rule)
+    half = half_trapezoid(formula, beta, widest, rule)
     if half:
         mode = _mode(formula, beta, *columns, widest)
         found = _by_blocks(partial(_trapezoid, formula, beta, half), (*columns, mode), 2 * half + 1)
@@ -134,8 +134,9 @@ def _moments(
     return log_z, first / spread, (variance - 1) / spread**2, energy
 
 
-def _half_trapezoid(formula: Formula, beta: float, widest: float, rule: Rule) -> int:
-    """Nodes of a trapezoid to either side of the mode; 0 where panels are to be taken."""
+def half_trapezoid(formula: Formula, beta: float, widest: float, rule: Rule) -> int:
+    """Nodes of a trapezoid to either side of the mode; 0 where panels are to be taken. The average by it of a loss that has a kernel is in
+    ``kernels/tilted.cu``."""
     if formula.loss.bend is None:
         return 0
     widths = widest / formula.loss.bend

@@ -23,8 +23,8 @@ class CudaProgram:
         self._index = index
         self._most_blocks = most_blocks
 
-    def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object]) -> None:
-        """Queue kernel ``name`` over items 0 to ``items`` - 1; ``values`` are CuPy arrays and NumPy scalars."""
+    def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object], light: bool) -> None:
+        """Queue kernel ``name`` over items 0 to ``items`` - 1; ``values`` are CuPy arrays and NumPy scalars; ``light`` is for the host."""
         import cupy
 
         with cupy.cuda.Device(self._index):

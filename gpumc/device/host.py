@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,19 +31,30 @@ class HostProgram:
 
     def __init__(self, library: ctypes.CDLL):
         self._library = library
+        self._functions: dict[str, Any] = {}
 
-    def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object]) -> None:
+    def launch(self, name: str, items: int, types: Sequence[type], values: Sequence[object], light: bool) -> None:
         """Run kernel ``name`` over items 0 to ``items`` - 1 and wait for it; ``values`` are NumPy arrays and scalars, ``types`` their
-        ctypes. Whatever is raised meanwhile, nothing of it runs any more when this is left."""
-        function = getattr(self._library, name)
-        function.argtypes = [ctypes.c_longlong, ctypes.c_longlong, *types]
-        function.restype = None
+        ctypes; the calling thread does alone what is ``light``. Whatever is raised meanwhile, nothing of it runs any more when this is
+        left."""
+        function = self._functions.get(name) or self._declared(name, types)
+        if light:
+            function(0, items, *[_passed(value, 0) for value in values])
+            return
         threads = thread_count()
         ranges = min(items, threads * RANGES_PER_THREAD)
         edges = [items * r // ranges for r in range(ranges + 1)]
         arguments = [[_passed(value, thread) for value in values] for thread in range(min(threads, ranges))]
         # ctypes releases the interpreter's lock during a call.
         Launch(function, arguments, values, edges).run(_pool(threads))
+
+    def _declared(self, name: str, types: Sequence[type]) -> Any:
+        """A kernel of the library, which always takes arguments of the same types."""
+        function = getattr(self._library, name)
+        function.argtypes = [ctypes.c_longlong, ctypes.c_longlong, *types]
+        function.restype = None
+        self._functions[name] = function
+        return function
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class OfThreads:
 def _passed(value: object, thread: int) -> object:
     if isinstance(value, OfThreads):
         value = value.rows[thread]
-    return value.ctypes.data if isinstance(value, np.ndarray) else value
+    return value.__array_interface__["data"][0] if isinstance(value, np.ndarray) else value
 
 
 @functools.cache

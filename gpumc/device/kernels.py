@@ -87,11 +87,11 @@ class Kernel:
     arguments: tuple[Argument, ...]
     program: Program
 
-    def __call__(self, items: int, *values: Any) -> None:
+    def __call__(self, items: int, *values: Any, light: bool = False) -> None:
         """Handle items 0 to ``items`` - 1. Arrays are changed in place; on CUDA this returns before the work is done.
 
-        An array may be None where the kernel expects that. Raises TypeError or OverflowError for what does not fit the
-        signature.
+        ``light`` is work that takes less time than to wake other threads. An array may be None where the kernel expects
+        that. Raises TypeError or OverflowError for what does not fit the signature.
         """
         if len(values) != len(self.arguments):
             raise TypeError(f"kernel {self.name} takes {len(self.arguments)} arguments, not {len(values)}")
@@ -99,7 +99,7 @@ class Kernel:
             return
         passed = [self._passed(place, *pair) for place, pair in enumerate(zip(self.arguments, values, strict=True))]
         types = [ctypes.c_void_p if a.pointer else _CTYPES[a.dtype] for a in self.arguments]
-        self.program.launch(self.name, items, types, passed)
+        self.program.launch(self.name, items, types, passed, light)
 
     def _passed(self, place: int, argument: Argument, value: Any) -> Any:
         try:

@@ -63,6 +63,8 @@ class Loss:
     unit: ClassVar[float] = FIXED_POINT
     #: The kernel that makes slopes by preactivations, and takes the parameters in the order of ``axes``; "" where there is none.
     fused: ClassVar[str] = ""
+    #: The kernel of its averages over Gaussian stabilities by trapezoids, which takes the one parameter; "" where there is none.
+    tilted: ClassVar[str] = ""
 
     def values(self, stability: np.ndarray) -> np.ndarray:
         """The loss of a pattern at each stability, of its shape; over NumPy or CuPy arrays."""
@@ -102,7 +104,7 @@ class Loss:
     def __init_subclass__(cls) -> None:
         # Kernels and closed forms are of the formula that they were written for.
         if {"values", "slopes"} & vars(cls).keys():
-            for name in {"fused", "bend", "gaussian", "proximal"} - vars(cls).keys():
+            for name in {"fused", "tilted", "bend", "gaussian", "proximal"} - vars(cls).keys():
                 setattr(cls, name, vars(Loss)[name])
 
     @property

@@ -36,6 +36,7 @@ class CrossEntropy(Loss):
     kind: ClassVar[str] = "cross-entropy"
     axes: ClassVar[tuple[str, ...]] = ("gamma",)
     fused: ClassVar[str] = "slopes.cu"
+    tilted: ClassVar[str] = "tilted.cu"
 
     def __post_init__(self) -> None:
         least, most = GAMMAS

@@ -14,6 +14,7 @@ import numpy as np
 from gpumc.machines import Machine
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
+from gpumc.messages.marginals import Marginals, combined
 from gpumc.messages.rectified import RectifiedUnits
 
 #: Damping of a first attempt and of those that follow where it does not converge, and their shares of the iterations.
@@ -46,27 +47,24 @@ class Amp:
         graph = self.graph
         return graph.device.xp.zeros((len(graph.instance), graph.machine.k, graph.pattern_count), dtype)
 
-    def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The incoming messages of the weights and the new memory, given the weights' total ``fields``."""
-        graph = self.graph
-        node = self.channel.gaussian(*self._moments(fields, memory))
-        mean, _ = graph.moments(fields)
-        precision = -graph.spread_to_weights(node.curvature)
-        return graph.message(graph.to_weights(node.slope) + mean * precision, precision), node.slope
+    def step(self, now: Marginals, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The incoming messages of the weights and the new memory, given the weights' marginals."""
+        node = self.channel.gaussian(*self._moments(now.mean, now.variance, memory))
+        return combined(self.graph, self.graph.to_weights(node.slope), now.mean, node.curvature), node.slope
 
     def interaction(self, fields: np.ndarray, incoming: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The free entropy (rows,) beyond the weights' log of the mean of exp of all messages' exponent, in nats."""
-        mean, variance = self._moments(fields, memory)
+        mean, variance = self._moments(*self.graph.moments(fields), memory)
         node = self.channel.gaussian(mean, variance)
         reaction = 0.5 * (variance * memory**2).sum(axis=(1, 2))
         return node.log_z.sum(axis=1) + reaction - self.graph.mean_exponent(fields, incoming)
 
     def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The mean loss (rows,)."""
-        return self.channel.energy(*self._moments(fields, memory))
+        return self.channel.energy(*self._moments(*self.graph.moments(fields), memory))
 
-    def _moments(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (rows, units, patterns) and variance (rows, units, patterns or 1) of the units' fields in a pattern's absence."""
-        mean, variances = self.graph.moments(fields)
+    def _moments(self, mean: np.ndarray, variances: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (rows, units, patterns) and variance (rows, units, patterns or 1) of the units' fields in a pattern's absence, given
+        those of the weights."""
         variance = self.graph.field_variance(variances)
         return self.graph.to_patterns(mean) - variance * memory, variance

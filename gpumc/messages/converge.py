@@ -10,6 +10,7 @@ import numpy as np
 from gpumc.device import to_host
 from gpumc.messages.amp import Amp
 from gpumc.messages.edges import Exact, Relaxed
+from gpumc.messages.marginals import Marginals, damp, marginals
 from gpumc.messages.priors import Prior
 from gpumc.messages.shared_inputs import SharedAmp
 
@@ -67,16 +68,14 @@ def converge(
     active = messages.take(rows)
     active.iterations[:] = 0
     fields = prior.fields(active.incoming)
-    mean, _ = form.graph.moments(fields)
+    now = Marginals(fields, *form.graph.moments(fields))
     for iteration in range(iterations):
-        incoming, memory = form.step(fields, active.memory)
+        incoming, memory = form.step(now, active.memory)
         kept = damping if iteration else 0.0
-        active.incoming = incoming + kept * (active.incoming - incoming)
-        active.memory = memory + kept * (active.memory - memory)
         active.iterations += 1
-        before, fields = mean, prior.fields(active.incoming)
-        mean, _ = form.graph.moments(fields)
-        change = xp.abs(mean - before).max(axis=(1, 2))
+        before = now.mean
+        now, change = marginals(form.graph, prior, active.incoming, incoming, kept, before)
+        damp(device, active.memory, memory, kept)
         active.residual = to_host(change).astype(float) / (1 - kept)
         settled = active.residual <= tolerance
         active.converged[:] = False
@@ -90,6 +89,6 @@ def converge(
             unfinished = ~finished
             if not unfinished.any():
                 return
-            rows, active, fields, mean = rows[unfinished], active.take(unfinished), fields[unfinished], mean[unfinished]
+            rows, active, now = rows[unfinished], active.take(unfinished), now.rows(unfinished)
             form, prior = form.rows(unfinished), prior.rows(unfinished)
     messages.put(rows, active)

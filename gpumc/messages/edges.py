@@ -2,7 +2,7 @@
 
 A message is half the log ratio of the probabilities that a pattern gives to xi W = +1 and -1; the memory is all of
 them, (rows, units, patterns, fan_in). The free entropy is Bethe's: M. Mezard, A. Montanari, Information, Physics, and
-Computation (2009), eq. 14.27.
+Computation (2009), eq. 14.27. Exact messages have kernels, in ``kernels/edges.cu``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from typing import ClassVar
 import numpy as np
 
 from gpumc.channels.counting import IMPOSSIBLE
+from gpumc.device import kernel, workspace
+from gpumc.device.kernels import LINE
 from gpumc.machines import Machine
 from gpumc.messages.amp import ATTEMPTS, Amp
 from gpumc.messages.graph import Graph
 from gpumc.messages.likelihoods import Channel
+from gpumc.messages.marginals import Marginals, light, reals
 
 #: The strongest message that is passed on, so that two certainties that contradict each other leave a number.
 STRONGEST = 50.0
@@ -43,10 +46,13 @@ class _Edges(ABC):
         shape = (len(graph.instance), graph.machine.k, graph.pattern_count, graph.machine.fan_in)
         return graph.device.xp.zeros(shape, dtype)
 
-    def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, now: Marginals, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`gpumc.messages.amp.Amp.step`."""
+        if self.graph.device.kind != "numpy":
+            messages = self._sent(now.fields, memory)
+            return self._gathered(messages), messages
         xi = self.graph.edges()
-        messages = self._messages(xi * fields[:, :, None] - memory)
+        messages = self._messages(xi * now.fields[:, :, None] - memory)
         messages = self.graph.device.xp.clip(messages, -STRONGEST, STRONGEST)
         return (xi * messages).sum(axis=2), messages
 
@@ -59,6 +65,32 @@ class _Edges(ABC):
     def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The mean loss (rows,)."""
         return self._energy(self._cavity(fields, memory))
+
+    @abstractmethod
+    def _sent(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """The messages of :meth:`step`, by kernels."""
+
+    def _gathered(self, messages: np.ndarray) -> np.ndarray:
+        """What the weights get: (rows, units, fan_in)."""
+        real, defines = reals(messages)
+        rows, units, patterns, fan_in = messages.shape
+        found = self.graph.device.xp.empty((rows, units, fan_in), messages.dtype)
+        signature = (f"const {real}*", "const int64*", f"const {real}*", f"{real}*", *["int64"] * 4)
+        run = kernel(self.graph.device, "edges.cu", "gather_messages", signature, defines)
+        xi = self.graph.xi
+        run(
+            rows * units,
+            xi,
+            self.graph.places,
+            messages,
+            found,
+            units,
+            xi.shape[1],
+            patterns,
+            fan_in,
+            light=light(messages.size // 8),
+        )
+        return found
 
     @abstractmethod
     def _messages(self, cavity: np.ndarray) -> np.ndarray:
@@ -103,6 +135,35 @@ class Relaxed(_Edges):
         cavity_variance = xp.maximum(variance[..., None] - variances, np.finfo(cavity.dtype).tiny)
         return self.channel.pushed(mean, variance, mean[..., None] - means, cavity_variance)
 
+    def _sent(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        xp = self.graph.device.xp
+        real, defines = reals(memory)
+        moments = xp.empty_like(memory[..., 0]), xp.empty_like(memory[..., 0])
+        of_cavities = xp.empty_like(memory), xp.empty_like(memory)
+        signature = (
+            *(f"const {real}*", "const int64*"),
+            *[f"const {real}*"] * 2,
+            *[f"{real}*"] * 4,
+            *("float64", *["int64"] * 4),
+        )
+        run = kernel(self.graph.device, "edges.cu", "cavity_fields", signature, defines)
+        units, patterns, fan_in = memory.shape[1:]
+        xi, least = self.graph.xi, float(np.finfo(memory.dtype).tiny)
+        of_edges = xi, self.graph.places, fields, memory
+        run(
+            moments[0].size,
+            *of_edges,
+            *moments,
+            *of_cavities,
+            least,
+            units,
+            xi.shape[1],
+            patterns,
+            fan_in,
+            light=light(memory.size),
+        )
+        return xp.clip(self.channel.pushed(*moments, *of_cavities), -STRONGEST, STRONGEST)
+
     def _log_z(self, cavity: np.ndarray) -> np.ndarray:
         return self.channel.gaussian(*self._field(cavity)).log_z
 
@@ -117,6 +178,46 @@ class Exact(_Edges):
     def row_size(machine: Machine, patterns: int) -> int:
         """The numbers that a row takes."""
         return Amp.row_size(machine, patterns) + 4 * (machine.fan_in + 1) * machine.weight_count * patterns
+
+    def _sent(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        log_counts = self._launch("count_products", fields, memory, (), memory.shape[3] + 1)
+        log_factor = self.channel.counted(log_counts).log_factor
+        ascontiguous = self.graph.device.xp.ascontiguousarray  # some channels broadcast
+        return self._launch("send_messages", fields, memory, (ascontiguous(log_factor),), memory.shape[3])
+
+    def _launch(
+        self, name: str, fields: np.ndarray, memory: np.ndarray, read: tuple[np.ndarray, ...], width: int
+    ) -> np.ndarray:
+        """What a kernel makes of the edges: (rows, units, patterns, ``width``)."""
+        device = self.graph.device
+        real, defines = reals(fields)
+        units, patterns, fan_in = memory.shape[1:]
+        items = memory[..., 0].size
+        # The distributions before each input and behind the last, and two likelihoods.
+        size = -(-8 * (fan_in + 1) * (fan_in + 6) // 2 // LINE) * LINE
+        found = device.xp.empty((*memory.shape[:3], width), memory.dtype)
+        signature = (
+            *(f"const {real}*", "const int64*"),
+            *[f"const {real}*"] * (2 + len(read)),
+            *("workspace uint8*", f"{real}*", *["int64"] * 5),
+        )
+        run = kernel(device, "edges.cu", name, signature, defines)
+        xi, space = self.graph.xi, workspace(device, items, size)
+        of_edges = xi, self.graph.places, fields, memory
+        run(
+            items,
+            *of_edges,
+            *read,
+            space,
+            found,
+            size,
+            units,
+            xi.shape[1],
+            patterns,
+            fan_in,
+            light=light(memory.size * fan_in),
+        )
+        return found
 
     def _logarithms(self, cavity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log P(xi W = 1) and log P(xi W = -1)."""

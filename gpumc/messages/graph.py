@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from gpumc.device import Device
 from gpumc.machines import Machine
 from gpumc.messages.constraints import Constraints
 
-#: Rows multiplied at once: always so many, so that a row's bits do not depend on how many others there are.
+#: Rows multiplied at once on the host: always so many, so that a row's bits do not depend on how many others there are.
 BLOCK = 8
 #: The variance of a uniform distribution between neighbouring fields of +-1, which are 2 apart: a narrower Gaussian tells nothing more.
 LATTICE = 1 / 3
@@ -22,15 +24,15 @@ LATTICE = 1 / 3
 class Graph(ABC):
     """Different gauged patterns, and which of them each row sees.
 
-    ``xi``: for each instance, float (units, patterns, fan_in), or (1, ...) where all units read the same inputs;
+    ``xi``: for each instance, float (units, patterns, fan_in), or (1, ...) where all units read the same inputs, in one array;
     ``squares``: theirs, None where all are 1; ``counts`` (2, instances, patterns): how many want the output +1, and -1, of each;
     ``instance`` (rows,): the place in ``xi``, never falling.
     """
 
     device: Device
     machine: Machine
-    xi: list[np.ndarray]
-    squares: list[np.ndarray] | None
+    xi: np.ndarray
+    squares: np.ndarray | None
     counts: np.ndarray
     instance: np.ndarray
 
@@ -39,18 +41,19 @@ class Graph(ABC):
         device: Device, machine: Machine, constraints: list[Constraints], instance: np.ndarray, dtype: type
     ) -> Graph:
         """The graph of rows whose patterns are ``constraints``, all of one number, of ``instance`` (rows,), never falling."""
-        xi = []
+        xi: list[np.ndarray] = []
         for one in constraints:
             units = machine.unit_inputs(one.inputs)
             shared = units.strides[0] == 0
-            xi.append(device.asarray(np.ascontiguousarray(units[:1] if shared else units, dtype=dtype)))
-        squares = None if constraints[0].inputs.dtype == np.int8 else [x * x for x in xi]
+            xi.append(np.ascontiguousarray(units[:1] if shared else units, dtype=dtype))
+        inputs = device.asarray(np.stack(xi) if len(xi) > 1 else xi[0][None])
+        squares = None if constraints[0].inputs.dtype == np.int8 else inputs * inputs
         counts: np.ndarray = np.array(
             [[one.right for one in constraints], [one.opposite for one in constraints]], dtype
         )
         spherical = SharedGraph if machine.correlated or machine.readout.rectified else SphericalGraph
         of_weights = spherical if machine.spherical else BinaryGraph
-        return of_weights(device, machine, xi, squares, device.asarray(counts), instance)
+        return of_weights(device, machine, inputs, squares, device.asarray(counts), instance)
 
     def rows(self, chosen: np.ndarray) -> Graph:
         """The same for some of the rows."""
@@ -59,11 +62,16 @@ class Graph(ABC):
     @property
     def pattern_count(self) -> int:
         """M, the number of different patterns."""
-        return self.xi[0].shape[1]
+        return self.xi.shape[2]
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """``instance`` on the device."""
+        return self.device.asarray(self.instance.astype(np.int64))
 
     def to_patterns(self, weights: np.ndarray) -> np.ndarray:
         """sum_i xi_i w_i: (rows, units, patterns), of ``weights`` (rows, units, fan_in)."""
-        return self._multiplied(weights, [x.swapaxes(1, 2) for x in self.xi])
+        return self._multiplied(weights, self.xi.swapaxes(2, 3))
 
     def to_weights(self, values: np.ndarray) -> np.ndarray:
         """sum_mu xi_mu v_mu: (rows, units, fan_in), of ``values`` (rows, units, patterns)."""
@@ -73,7 +81,7 @@ class Graph(ABC):
         """sum_i xi_i^2 v_i: (rows, units, patterns or 1)."""
         if self.squares is None:
             return variances.sum(axis=2)[..., None]
-        return self._multiplied(variances, [x.swapaxes(1, 2) for x in self.squares])
+        return self._multiplied(variances, self.squares.swapaxes(2, 3))
 
     def spread_to_weights(self, values: np.ndarray) -> np.ndarray:
         """sum_mu xi_mu^2 v_mu: (rows, units, fan_in or 1)."""
@@ -111,19 +119,33 @@ class Graph(ABC):
 
     def edges(self) -> np.ndarray:
         """Every row's patterns: (rows, units or 1, patterns, fan_in)."""
-        return self.device.xp.stack([self.xi[i] for i in self.instance])
+        return self.xi[self.places]
 
-    def _multiplied(self, rows: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
+    def _multiplied(self, rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
         xp = self.device.xp
-        out = xp.empty((*rows.shape[:2], matrices[0].shape[2]), rows.dtype)
+        found = []
         for i in np.unique(self.instance):
             first, last = np.searchsorted(self.instance, [i, i + 1])
-            count = last - first
-            blocks = xp.zeros((-(-count // BLOCK) * BLOCK, *rows.shape[1:]), rows.dtype)
-            blocks[:count] = rows[first:last]
-            product = xp.matmul(blocks.reshape(-1, BLOCK, *rows.shape[1:]).swapaxes(1, 2), matrices[i])
-            out[first:last] = product.swapaxes(1, 2).reshape(-1, *out.shape[1:])[:count]
-        return out
+            product = _on_a_device if self.device.kind == "cuda" else _by_blocks
+            found.append(product(xp, rows[first:last], matrices[i]))
+        return found[0] if len(found) == 1 else xp.concatenate(found)
+
+
+def _by_blocks(xp: ModuleType, rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """``rows`` (rows, units, a) times ``matrices`` (units or 1, a, b), `BLOCK` rows at a time."""
+    count, full = len(rows), -(-len(rows) // BLOCK) * BLOCK
+    blocks = xp.zeros((full, *rows.shape[1:]), rows.dtype)
+    blocks[:count] = rows
+    product = xp.matmul(blocks.reshape(-1, BLOCK, *rows.shape[1:]).swapaxes(1, 2), matrices)
+    return xp.ascontiguousarray(product.swapaxes(1, 2)).reshape(full, rows.shape[1], -1)[:count]
+
+
+def _on_a_device(xp: ModuleType, rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """The same in one product, which does not read the matrices again for every block; its last bits may depend on how many rows there
+    are."""
+    if len(matrices) == 1:
+        return xp.matmul(rows.reshape(-1, rows.shape[2]), matrices[0]).reshape(*rows.shape[:2], -1)
+    return xp.ascontiguousarray(xp.matmul(rows.swapaxes(0, 1), matrices).swapaxes(0, 1))
 
 
 class BinaryGraph(Graph):

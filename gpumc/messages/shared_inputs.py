@@ -14,6 +14,7 @@ import numpy as np
 from gpumc.machines import Machine
 from gpumc.messages.amp import Amp
 from gpumc.messages.correlated import MOST_NUMBERS
+from gpumc.messages.marginals import Marginals
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,28 @@ class SharedAmp(Amp):
         """The numbers that a row takes."""
         return 10 * (machine.k + 1) * (machine.weight_count + machine.k * patterns) + MOST_NUMBERS
 
-    def step(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The messages of the patterns to the weights, (rows, 1 + units, units, inputs), and the new memory, given total ``fields``."""
+    def step(self, now: Marginals, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The messages of the patterns to the weights, (rows, 1 + units, units, inputs), and the new memory, given their marginals."""
         graph = self.graph
-        node = self.channel.gaussian(*self._moments(fields, memory))
-        mean, _ = graph.moments(fields)
+        node = self.channel.gaussian(*self._covariances(now.fields, memory))
         shape = node.curvature.shape
         precision = -graph.spread_to_weights(node.curvature.reshape(shape[0], -1, shape[3]))
         precision = precision.reshape(*shape[:3], -1)
-        linear = graph.to_weights(node.slope) + (precision * mean[:, None]).sum(axis=2)
+        linear = graph.to_weights(node.slope) + (precision * now.mean[:, None]).sum(axis=2)
         return graph.message(linear, precision), node.slope
 
     def interaction(self, fields: np.ndarray, incoming: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """The free entropy (rows,) beyond the weights' log of the mean of exp(B W - W A W / 2), in nats."""
-        mean, covariance = self._moments(fields, memory)
+        mean, covariance = self._covariances(fields, memory)
         node = self.channel.gaussian(mean, covariance)
         reaction = 0.5 * ((covariance * memory[:, None]).sum(axis=2) * memory).sum(axis=(1, 2))
         return node.log_z.sum(axis=1) + reaction - self.graph.mean_exponent(fields, incoming)
 
-    def _moments(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def energy(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """The mean loss (rows,)."""
+        return self.channel.energy(*self._covariances(fields, memory))
+
+    def _covariances(self, fields: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (rows, units, patterns) and covariance (rows, units, units, patterns or 1) of the fields in a pattern's absence."""
         mean, covariance = self.graph.covariances(fields)
         rows, units = mean.shape[:2]

@@ -1,4 +1,5 @@
-"""Factor nodes of losses that depend on the votes of hidden signs, which are followed exactly, whatever gives their probabilities."""
+"""Factor nodes of losses that depend on the votes of hidden signs, which are followed exactly, whatever gives their probabilities: over
+arrays, or by the kernels of ``kernels/signs.cu``."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.channels.counting import distributions, expectations
-from gpumc.device import Device
+from gpumc.device import Device, kernel, workspace
+from gpumc.device.kernels import LINE
+from gpumc.messages.marginals import light, reals
 from gpumc.messages.nodes import Counted, Node, log_factors
 
 
@@ -60,8 +63,14 @@ class Signs:
         return xp.where(turned, negative, positive), xp.where(turned, positive, negative)
 
     def gaussian(self, mean: np.ndarray, variance: np.ndarray) -> Node:
-        """The node whose units' fields are Gaussian: ``mean`` (rows, units, patterns), ``variance`` broadcasts against it."""
+        """The node whose units' fields are Gaussian: ``mean`` (rows, units, patterns), ``variance`` shaped as it, or for all patterns of a
+        unit (rows, units, 1)."""
         xp = self.device.xp
+        if self.device.kind != "numpy":
+            found = Node(xp.empty_like(mean[:, 0]), xp.empty_like(mean), xp.empty_like(mean))
+            each = variance.shape == mean.shape
+            self._launch("gaussian", mean, (mean, variance), (found.log_z, found.slope, found.curvature), each)
+            return found
         deviation = xp.sqrt(variance)
         x = mean / deviation
         log_p, log_q = self.probabilities(x)
@@ -73,6 +82,37 @@ class Signs:
         slope = xp.sign(gain) * xp.exp(size) / deviation
         return Node(log_z, slope, -slope * (mean / variance + slope))
 
+    def _launch(
+        self,
+        name: str,
+        fields: np.ndarray,
+        read: tuple[np.ndarray, ...],
+        written: tuple[np.ndarray, ...],
+        last: int,
+    ) -> None:
+        """Launch a kernel over 32 patterns at a time; ``fields`` (rows, units, patterns, ...), ``last`` is its last argument."""
+        real, defines = reals(fields)
+        rows, units, patterns = fields.shape[:3]
+        votes = sum(self.votes)
+        items = rows * -(-patterns // 32)
+        size = -(-32 * 8 * (4 * units + (units + 2) * (votes + 1)) // LINE) * LINE
+        signature = (
+            *[f"const {real}*"] * (len(read) + 2),
+            *("const int64*", "workspace uint8*"),
+            *[f"{real}*"] * len(written),
+            *["int64"] * 5,
+        )
+        run = kernel(self.device, "signs.cu", name, signature, defines)
+        space = workspace(self.device, items, size)
+        few = light(10 * rows * patterns * units * (votes + 1))
+        of_rows = self.losses, self.beta, self._gains
+        run(items, *read, *of_rows, space, *written, size, units, votes, patterns, last, light=few)
+
+    @functools.cached_property
+    def _gains(self) -> np.ndarray:
+        """``gains`` on the device."""
+        return self.device.asarray(np.array(self.gains, np.int64))
+
     def pushed(
         self, mean: np.ndarray, variance: np.ndarray, cavity_mean: np.ndarray, cavity_variance: np.ndarray
     ) -> np.ndarray:
@@ -82,6 +122,25 @@ class Signs:
         ``cavity_mean`` and ``cavity_variance`` (rows, units, patterns, fan_in).
         """
         xp = self.device.xp
+        if self.device.kind != "numpy":
+            of_signs = xp.empty_like(mean), xp.empty_like(mean)
+            self._launch("likelihoods", mean, (mean, variance), of_signs, variance.shape == mean.shape)
+            found = xp.empty_like(cavity_mean)
+            real, defines = reals(found)
+            signature = (*[f"const {real}*"] * 4, f"{real}*", *["int64"] * 2)
+            run = kernel(self.device, "signs.cu", "push", signature, defines)
+            size = found.size
+            run(
+                -(-size // 32),
+                cavity_mean,
+                cavity_variance,
+                *of_signs,
+                found,
+                found.shape[3],
+                size,
+                light=light(4 * size),
+            )
+            return found
         _, up, down = self.units(*self.probabilities(mean / xp.sqrt(variance)))
         deviation = xp.sqrt(cavity_variance)
         gains = []
@@ -94,6 +153,11 @@ class Signs:
         """The node where log P of each unit's number of positive products is ``log_counts`` (rows, units, patterns, fan_in + 1)."""
         xp = self.device.xp
         fan_in = log_counts.shape[-1] - 1
+        if self.device.kind != "numpy":
+            log_z, loss = (xp.empty(self.losses.shape[:2], log_counts.dtype) for _ in range(2))
+            log_factor = xp.empty_like(log_counts)
+            self._launch("counted", log_counts, (log_counts,), (log_z, log_factor, loss), fan_in)
+            return Counted(log_z, log_factor, loss.sum(axis=1))
         log_q, log_p = (
             self._log_sum(xp.moveaxis(half, -1, 0)) for half in xp.split(log_counts, [(fan_in + 1) // 2], axis=-1)
         )

@@ -1,13 +1,16 @@
-"""Spheres: every unit's vector, (..., units, fan_in), has the squared norm fan_in."""
+"""Spheres: every unit's vector, (..., units, fan_in), has the squared norm fan_in. What a trajectory does at every step has a kernel, in
+``kernels/spheres.cu``."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from gpumc.device import array_module
+from gpumc.device import Device, array_module, kernel
 
 #: Orders beyond its own at which a Bessel function is expanded, so that Debye's terms leave less than 1e-8.
 BEYOND = 30
+GEODESIC = (*["const float64*"] * 3, *["float64*"] * 2, *["int64"] * 2)
+KICK = (*["const float64*"] * 4, "float64*", *["int64"] * 2)
 
 
 def norms(x: np.ndarray) -> np.ndarray:
@@ -25,10 +28,25 @@ def tangent(x: np.ndarray, v: np.ndarray) -> np.ndarray:
     return v - x * ((x * v).sum(axis=-1, keepdims=True) / x.shape[-1])
 
 
-def geodesic(x: np.ndarray, v: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Position and velocity after ``time`` (...,) on the great circles that start at ``x`` with velocity ``v``
+def kicked(device: Device, x: np.ndarray, v: np.ndarray, force: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """``v`` less ``time`` (rows,) times the part of ``force`` that is tangent at ``x``, all (rows, units, fan_in)."""
+    if device.kind == "numpy":
+        return v - time[:, None, None] * tangent(x, force)
+    found, force = device.xp.empty_like(v), device.xp.ascontiguousarray(force)
+    rows, units, fan_in = x.shape
+    kernel(device, "spheres.cu", "kick", KICK)(rows * units, x, v, force, time, found, units, fan_in)
+    return found
+
+
+def geodesic(device: Device, x: np.ndarray, v: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Position and velocity after ``time`` (rows,) on the great circles that start at ``x`` with velocity ``v``, (rows, units, fan_in)
     (S. Byrne, M. Girolami, Scand. J. Stat. 40, 825 (2013), section 4.1)."""
-    xp = array_module(x)
+    xp = device.xp
+    if device.kind != "numpy":
+        found = xp.empty_like(x), xp.empty_like(v)
+        rows, units, fan_in = x.shape
+        kernel(device, "spheres.cu", "geodesic", GEODESIC)(rows * units, x, v, time, *found, units, fan_in)
+        return found
     rate = norms(v) / np.sqrt(x.shape[-1])
     angle = rate * time[..., None, None]
     cos, sin = xp.cos(angle), xp.sin(angle)

@@ -30,7 +30,7 @@ class Potential:
     @property
     def space(self) -> Space:
         """Where the weights live."""
-        return space_of(self.target.machine)
+        return space_of(self.target.device, self.target.machine)
 
     @property
     def together(self) -> int:
@@ -49,7 +49,7 @@ class Potential:
         """(rows, units, fan_in); it may overwrite ``fields``."""
         slope = self.space.gradient(self.target.gradient(fields, self.beta), x)
         if self.coupling is not None:
-            return slope - self.space.traced(self.coupling, self._chains(x))[1].reshape(x.shape)
+            return (self._chains(slope) - self.space.traced(self.coupling, self._chains(x))[1]).reshape(x.shape)
         return slope if self.pull is None else slope - self.pull.gradient(x)
 
     def _chains(self, x: np.ndarray) -> np.ndarray:
@@ -62,16 +62,16 @@ def leapfrog(
     """Position and velocity after ``steps`` of ``size`` (rows,), kick, drift, kick; and how far the potential has risen,
     (rows / together,)."""
     target, space = potential.target, potential.space
-    half = size[:, None, None] / 2
+    half = size / 2
     fields = target.fields(x)
     before = potential.value(x, fields)
-    v = v - half * space.tangent(x, potential.gradient(x, fields))
+    v = space.kicked(x, v, potential.gradient(x, fields), half)
     for step in range(steps):
         x, v = space.drift(x, v, size)
         fields = target.fields(x)
         last = step == steps - 1
         after = potential.value(x, fields) if last else before
-        v = v - (half if last else 2 * half) * space.tangent(x, potential.gradient(x, fields))
+        v = space.kicked(x, v, potential.gradient(x, fields), half if last else size)
     return x, v, after - before
 
 

@@ -69,7 +69,7 @@ class Moves:
         if self.centre is None:
             return None
         coupling = self.device.xp.repeat(self.coupling, self.replicas)[rows]
-        return space_of(self.target.machine).pull(coupling, self.centre[rows])
+        return space_of(self.device, self.target.machine).pull(coupling, self.centre[rows])
 
     def _normals(self, sets: int, rows: slice) -> np.ndarray:
         shape = self.target.shape

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpumc.device import array_module
+from gpumc.device import Device, array_module
 from gpumc.device.constants import Stream
 from gpumc.device.philox import random_normals
 from gpumc.machines import Machine
 from gpumc.sampling.spheres.centre import draw_centre
-from gpumc.sampling.spheres.geometry import geodesic, normalised, tangent
+from gpumc.sampling.spheres.geometry import geodesic, kicked, normalised, tangent
 from gpumc.sampling.spheres.target import Attraction, FreePull, Pull, traced_pull
 
 
@@ -29,6 +29,10 @@ class Space(ABC):
     @abstractmethod
     def tangent(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The part of ``v`` along which weights at ``x`` can move."""
+
+    @abstractmethod
+    def kicked(self, x: np.ndarray, v: np.ndarray, force: np.ndarray, time: np.ndarray) -> np.ndarray:
+        """``v`` less ``time`` (rows,) times the part of ``force`` along which weights at ``x`` can move."""
 
     @abstractmethod
     def drift(self, x: np.ndarray, v: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,8 +67,11 @@ class Space(ABC):
         """``x`` (..., units, fan_in) with the norm sqrt(number of weights): overlaps are means of products of these."""
 
 
+@dataclass(frozen=True)
 class SphereSpace(Space):
     """Every unit on its sphere, uniformly."""
+
+    device: Device
 
     def placed(self, x: np.ndarray) -> np.ndarray:
         return normalised(x)
@@ -72,8 +79,11 @@ class SphereSpace(Space):
     def tangent(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         return tangent(x, v)
 
+    def kicked(self, x: np.ndarray, v: np.ndarray, force: np.ndarray, time: np.ndarray) -> np.ndarray:
+        return kicked(self.device, x, v, force, time)
+
     def drift(self, x: np.ndarray, v: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return geodesic(x, v, time)
+        return geodesic(self.device, x, v, time)
 
     def potential(self, cost: np.ndarray, x: np.ndarray) -> np.ndarray:
         return cost
@@ -85,7 +95,7 @@ class SphereSpace(Space):
         return Pull(coupling, centre)
 
     def traced(self, coupling: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        value, gradient = traced_pull(coupling, x)
+        value, gradient = traced_pull(self.device, coupling, x)
         return value, array_module(x).broadcast_to(gradient[:, None], x.shape)
 
     def drawn_centre(
@@ -109,6 +119,9 @@ class FreeSpace(Space):
 
     def tangent(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         return v
+
+    def kicked(self, x: np.ndarray, v: np.ndarray, force: np.ndarray, time: np.ndarray) -> np.ndarray:
+        return v - time[:, None, None] * force
 
     def drift(self, x: np.ndarray, v: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return x + v * time[:, None, None], v
@@ -141,6 +154,6 @@ class FreeSpace(Space):
         return x / xp.maximum(norm, 1e-300)
 
 
-def space_of(machine: Machine) -> Space:
+def space_of(device: Device, machine: Machine) -> Space:
     """Where the real weights of ``machine`` live."""
-    return SphereSpace() if machine.decay is None else FreeSpace(machine.decay)
+    return SphereSpace(device) if machine.decay is None else FreeSpace(machine.decay)

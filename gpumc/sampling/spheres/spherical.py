@@ -95,7 +95,7 @@ class SphericalWalk:
         self.dynamics, self.part, self.chains = dynamics, part, chains
         self.machine, self.measure, self.device = dynamics.machine, dynamics.measure, dynamics.device
         self.sampler, self.replicas = dynamics.sampler, dynamics.measure.replicas
-        self.space = space_of(self.machine)
+        self.space = space_of(self.device, self.machine)
         self.traced = acceptance.traced(self.measure)
         #: Rows that move, or stay, as one.
         self.together = self.replicas if self.traced and self.sampler.joint else 1

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from gpumc.device import Device, array_module
+from gpumc.device import Device, array_module, kernel
 from gpumc.inputs import preactivations, unit_inputs
 from gpumc.losses import Loss
 from gpumc.machines import Machine
 from gpumc.sampling.spheres.geometry import log_mean_exp, norms
 from gpumc.sampling.spheres.loss_gradient import slopes
+
+TRACED = (*["const float64*"] * 2, *["float64*"] * 2, *["int64"] * 3)
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,18 @@ class TracedPull:
         return self.coupling[:, None, None] * np.sqrt(self.others.shape[-1]) * lengths
 
 
-def traced_pull(coupling: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def traced_pull(device: Device, coupling: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of chains x (chains, replicas, units, fan_in) with the centre integrated out: the log weight (chains,), and its gradient by
-    any replica's weights (chains, units, fan_in); ``coupling`` (chains,)."""
+    any replica's weights (chains, units, fan_in); ``coupling`` (chains,). The kernel is in ``kernels/spheres.cu``."""
+    xp = device.xp
+    if device.kind != "numpy":
+        chains, replicas, units, fan_in = x.shape
+        value, gradient = xp.empty((chains, units)), xp.empty((chains, units, fan_in))
+        run = kernel(device, "spheres.cu", "traced", TRACED)
+        run(chains * units, xp.ascontiguousarray(x), coupling, value, gradient, replicas, units, fan_in)
+        return value.sum(axis=1), gradient
     total = x.sum(axis=1)
-    length = array_module(x).maximum(norms(total), 1e-300)
+    length = xp.maximum(norms(total), 1e-300)
     scale = coupling[:, None, None] * np.sqrt(x.shape[-1])
     value, slope = log_mean_exp(scale * length, x.shape[-1])
     return value.sum(axis=(-2, -1)), scale * slope * total / length

@@ -51,4 +51,7 @@ static inline double __longlong_as_double(long long x) { return emulated_bits<do
 template <class T> static inline T __ldg(const T* x) { return *x; }
 template <class T> static inline T atomicAdd(T* x, T y) { return __atomic_fetch_add(x, y, __ATOMIC_RELAXED); }
 template <class T> static inline T atomicXor(T* x, T y) { return __atomic_fetch_xor(x, y, __ATOMIC_RELAXED); }
-#define sqrt __builtin_sqrt
+extern "C" {
+double sqrt(double), exp(double), expm1(double), log(double), log1p(double), cos(double), sin(double);
+double erfc(double), fabs(double);
+}

@@ -23,7 +23,7 @@ from tests.promises.cuda.arrays import ndarray, read, write
 from tests.promises.cuda.streams import CUDARuntimeError, launch
 
 HERE = Path(__file__).parent
-#: Light optimisation keeps one call of a collective one place in the machine code.
+#: Light optimisation without copies of paths keeps one call of a collective one place in the machine code.
 FLAGS = (
     "-x",
     "c++",
@@ -31,6 +31,7 @@ FLAGS = (
     "-shared",
     "-fPIC",
     "-O1",
+    "-fno-thread-jumps",
     "-g1",
     "-ffp-contract=off",
     "-fno-strict-aliasing",

@@ -33,12 +33,25 @@ def distinct(variants: Iterable[dict[str, int]]) -> list[dict[str, int]]:
 
 #: Sizes as constants of the source.
 CONSTANTS = {name.upper(): 2 for name in COMPILED}
+#: Messages in double precision, and in single.
+REALS: list[dict] = [{}, {"REAL": "float"}]
 #: One line a source.
 VARIANTS = {
     "philox.cu": [{}],
     "orders.cu": [{}],
     "billiards.cu": [{}],
     "least_action.cu": [{}, {"REAL": 1}, {"BINARY": 1}],
+    "spheres.cu": [{}],
+    "marginals.cu": [
+        {kind: 1} | shape | real
+        for kind in ("PULL", "DISTANCE", "REPLICAS")
+        for shape in ({}, {"SPHERICAL": 1})
+        for real in REALS
+    ],
+    "messages.cu": [shape | real for shape in ({}, {"SPHERICAL": 1}) for real in REALS],
+    "signs.cu": REALS,
+    "edges.cu": REALS,
+    "tilted.cu": REALS,
     "slopes.cu": [{}, {"TANH": 1}, {"RELU": 1}],
     "observe.cu": distinct(machine_variant(*case) for case in product(MODELS, FIELDS)),
     "sweep.cu": distinct(

@@ -28,7 +28,9 @@ SUITES = {
         "tests/units/device/test_philox.py",
         "tests/units/device/test_kernels.py::test_reductions_of_lanes",
         "tests/promises/exact_distribution/test_spheres.py::test_slopes_of_the_kernel",
+        "tests/promises/exact_distribution/test_spheres.py::test_kernels_of_trajectories_equal_numpy",
         "tests/units/volumes/test_billiards.py::test_twins",
+        "tests/units/messages/test_kernels_of_messages.py",
     ),
     "more sweeps": (f"{TWINS}::test_host_kernels_equal_numpy",),
 }

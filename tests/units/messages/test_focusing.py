@@ -165,8 +165,8 @@ def test_a_magnetisation_near_one_may_hide_what_damping_holds_back():
         def rows(self, chosen):
             return Turning(self.graph.rows(chosen))
 
-        def step(self, fields, memory):
-            return -40 * np.sign(fields), memory
+        def step(self, now, memory):
+            return -40 * np.sign(now.fields), memory
 
     machine = gpumc.Perceptron(5)
     xi, labels = np.ones((1, 5), np.int8), np.ones(1, np.int8)
