@@ -106,7 +106,12 @@ def test_tasks_go_on_from_their_last_checkpoint(tmp_path, monkeypatch, whole, na
 
 def test_parts_that_are_measured_are_kept(tmp_path, monkeypatch):
     """A process that dies just before or after a part of the measurements is kept does it at most once more, and loses no bit."""
-    text = LEARNED.replace("LEARNER", 'kind = "focusing-bp"').replace(", epochs = 20", "").replace("99", "21").replace("2.0, 2.5", "0.5, 0.8")
+    text = (
+        LEARNED.replace("LEARNER", 'kind = "focusing-bp"')
+        .replace(", epochs = 20", "")
+        .replace("99", "21")
+        .replace("2.0, 2.5", "0.5, 0.8")
+    )
     text += "volumes = {distance = [0.1, 0.3]}\nflatness = {strength = 0.2}\n"
     folder = prepare(written(tmp_path, text), [], tmp_path / "whole")
     execute(folder, "cpu", lambda *_: None)
