@@ -179,10 +179,10 @@ template <> struct Vectors<32> : LANES_OF(32) {
     };
 
     static Words looked_up(const uint32 (&table)[32], Words places) {
-        const Words low = places << 28, high = places << 27;  // their signs choose
-        const __m256 first = _mm256_blendv_ps(eight(table, places), eight(table + 8, places), (__m256)low);
-        const __m256 second = _mm256_blendv_ps(eight(table + 16, places), eight(table + 24, places), (__m256)low);
-        return (Words)_mm256_blendv_ps(first, second, (__m256)high);
+        const __m256 low = (__m256)_mm256_slli_epi32((M)places, 28), high = (__m256)_mm256_slli_epi32((M)places, 27);  // signs choose
+        const __m256 first = _mm256_blendv_ps(eight(table, places), eight(table + 8, places), low);
+        const __m256 second = _mm256_blendv_ps(eight(table + 16, places), eight(table + 24, places), low);
+        return (Words)_mm256_blendv_ps(first, second, high);
     }
     static __m256 eight(const uint32* table, Words places) {
         return _mm256_permutevar8x32_ps(_mm256_loadu_ps((const float*)table), (M)places);

@@ -238,7 +238,7 @@ inline Numbers moved_slopes(int16* f, uint32 live, uint32 inputs, int step, cons
     constexpr int LANES = 2 * Widest::LANES;
     Widest::Halves places[32 / LANES];
     for (int part = 0; part < 32; part += LANES)
-        places[part / LANES] = (moved(f + part, inputs >> part, step) - Widest::halves(2 * window.first - middle)) >> 1;
+        places[part / LANES] = (moved(f + part, inputs >> part, step) >> 1) - Widest::halves((2 * window.first - middle) >> 1);
     const Widest::Places found = Widest::places_of(places);
     left = found.outside & live;
     if (popcount(left) <= FEW) return Widest::looked_up(window.slopes, found);
