@@ -86,8 +86,15 @@ struct Chains {
         last_walker = (uint64)(s.first_instance + s.instances) * s.all_chains * s.replicas - 1;
     }
 
-    __device__ int64 grid_of(int c, const Sizes& s) const { return OWN == CHAINS ? grid[c] : place_of(s, first + c).grid; }
-    __device__ int64 instance_of(int c, const Sizes& s) const { return OWN == CHAINS ? instance[c] : place_of(s, first + c).instance; }
+    // Together: what chain c has.
+    __device__ int64 grid_of(int c) const { return of(c, grid); }
+    __device__ int64 instance_of(int c) const { return of(c, instance); }
+    __device__ static int64 of(int c, const int64 (&own)[OWN]) {
+        if constexpr (OWN == CHAINS)
+            return own[c];
+        else
+            return lane_of(c, own[0]);
+    }
 
     __device__ uint32 alive() const { return live == 32 ? ~0u : (1u << live) - 1; }
 

@@ -61,7 +61,7 @@ struct Slopes {
     __device__ void prepare() {
         for (int c = 0; c < CHAINS; ++c) {
             const bool live = c < chains.live;
-            const int64 row = live ? chains.grid_of(c, s) * s.readouts : 0;
+            const int64 row = live ? chains.grid_of(c) * s.readouts : 0;
             const field_t* f = fields + c * apart;
             int32* own = slopes_of(c);
             int64 all = 0, upwards = 0;
@@ -125,7 +125,7 @@ struct Slopes {
     __device__ void move(int c, int64 first, int64 count, int step, const Site& inputs, int64& all, int64& weighted) {
         field_t* f = fields + c * apart + first;
         int32* own = slopes_of(c) + first;
-        const int32* row = table + chains.grid_of(c, s) * s.readouts;
+        const int32* row = table + chains.grid_of(c) * s.readouts;
         const int32 middle = (int32)s.inputs;
 #ifdef VECTORS
         move_slopes(f, own, count, inputs.words + first / 32, inputs.masks + first, step, row, middle, shared.window(c), all, weighted);

@@ -99,6 +99,7 @@ inline int64 first_item(int64 begin) { return begin; }
 inline int64 item_stride() { return 1; }
 inline void lane_sync() {}
 template <class T> inline T lane_first(T x) { return x; }
+template <class T> inline T lane_of(int, T x) { return x; }
 template <class T> inline T lane_sum(T x) { return x; }
 template <class T> inline T lane_largest(T x) { return x; }
 

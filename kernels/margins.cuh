@@ -85,7 +85,7 @@ struct Slopes {
         add_shared_bits(counts, here, inputs.words(), inputs.mixed(), s.pattern_words);
 #else
         for_own([&](int j) {
-            const uint32* own = inputs.of(chain_of(j)).words;
+            const uint32* own = inputs.own(j);
             for (int64 w = 0; w < s.pattern_words; ++w) counts[j] += popcount(here[w * CHAINS + chain_of(j)] & own[w]);
         });
 #endif
@@ -128,7 +128,7 @@ struct Slopes {
     // Together: move() and refresh() where there is one unit, whose every pattern at a crossing matters: `rest` (grid, classes) has them.
     __device__ void move_alone(int c, int step, const uint32* inputs) {
         field_t* f = fields + c * apart;
-        const int64 words = s.pattern_words, patterns = s.patterns, first = chains.grid_of(c, s) * s.classes;
+        const int64 words = s.pattern_words, patterns = s.patterns, first = chains.grid_of(c) * s.classes;
         change_t lower = 0, raise = 0;
         for (int64 k = 0; k < s.classes; ++k) {
             uint32* here = active + k * words * CHAINS + c;
@@ -159,7 +159,7 @@ struct Slopes {
             }
         }
         lane_sync();
-        const int64* value = values + chains.grid_of(c, s) * s.classes;
+        const int64* value = values + chains.grid_of(c) * s.classes;
         for (int64 unit = 0; unit < s.units; ++unit) {
             const uint32 *above = bits_of(c, 0, unit), *below = bits_of(c, 1, unit);
             change_t lower = 0, raise = 0;

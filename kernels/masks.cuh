@@ -27,11 +27,14 @@ struct Masks {
 #endif
     }
 
+    // Of the chains that a lane has.
+    __device__ const uint32* own(int j) const { return words_of(chains.instance[j]); }
+
     __device__ const uint32* words_of(int64 instance) const { return patterns + instance * s.inputs * s.pattern_words; }
 
 #if defined(__CUDACC__)
     __device__ static int64 bytes(const Sizes&) { return 0; }
-    __device__ Site of(int c) const { return {words_of(chains.instance_of(c, s))}; }
+    __device__ Site of(int c) const { return {words_of(chains.instance_of(c))}; }
 #elif defined(DENSE)
     static int64 bytes(const Sizes& s) { return 4 * 32 * s.pattern_words * Chains::most_instances(s); }
     Site of(int c) const {

@@ -76,7 +76,7 @@ struct Slopes {
     __device__ static int32 stepped(int32 field, int32 mask, int32 step) { return field + step - (mask & 2 * step); }
 
     // What a unit's value adds to the readout, with the pattern's label.
-    __device__ int32 gain(int c, int64 unit, int64 m) const { return gains[unit] * labels[chains.instance_of(c, s) * s.patterns + m]; }
+    __device__ int32 gain(int c, int64 unit, int64 m) const { return gains[unit] * labels[chains.instance_of(c) * s.patterns + m]; }
 
     __device__ field_t* fields_of(int c, int64 unit) const { return fields + c * apart + unit * s.patterns; }
 
