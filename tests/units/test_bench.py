@@ -49,7 +49,8 @@ def test_report(monkeypatch, tmp_path, capsys):
     assert {rate["program"] for rate in rates} == {"numpy", "cpu"}
     assert all(rate["attempts_per_second"] > 0 for rate in rates)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + len(rates)
+    assert lines[0].startswith("vectors of the processor: ")
+    assert len(lines) == 3 + len(rates)
     assert str(tmp_path) not in (tmp_path / "rates.json").read_text()
 
 
