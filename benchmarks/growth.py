@@ -3,11 +3,13 @@
     python -m benchmarks.growth [--device cpu] [--json FILE] [--picture FILE]
 
 One size is varied at a time about a perceptron of n = 1001 with M = 400 patterns, 2048 chains, one replica, one grid point, at beta = 2
-from random weights, for both losses. Chains are stepped by 32, so that the times should follow one law for every size,
+from random weights, for both losses. A step takes W = 8, 16 or 32 chains, as few as hold them all on one thread, so that the times should
+follow one law for every size,
 
-    seconds = 32 ceil(C / 32) / C (a + b M + A (c + d M)),
+    seconds = s + l (a + b M) + A (c + d M),    s = e ceil(C / W) / C,
 
-A being the part of the attempts that is accepted; the four constants of each loss are those that fit best.
+A being the part of the attempts that is accepted, and l the lanes for a chain, W ceil(C / W) / C, of error counts, and 1 of the
+cross-entropy, which leaves idle lanes out; the five constants of each loss are those that fit best.
 """
 
 from __future__ import annotations
@@ -93,8 +95,10 @@ def measure(
 def law(found: list[Point]) -> np.ndarray:
     """The law's seconds for points of one loss, fitted to relative deviations."""
     chains, patterns, accepted, seconds = np.array([(p.chains, p.patterns, p.accepted, p.seconds) for p in found]).T
-    terms = np.stack([np.ones_like(patterns), patterns, accepted, accepted * patterns], axis=1)
-    terms *= (np.ceil(chains / ITEM) * ITEM / chains)[:, None]
+    together = np.select([chains <= few for few in launch.TOGETHER], launch.TOGETHER, launch.TOGETHER[-1])
+    steps = np.ceil(chains / together) / chains
+    lanes = together * steps if found[0].loss == "error-count" else np.ones_like(chains)
+    terms = np.stack([steps, lanes, lanes * patterns, accepted, accepted * patterns], axis=1)
     factors, _ = nnls(terms / seconds[:, None], np.ones(len(found)))
     return terms @ factors
 
