@@ -59,6 +59,15 @@ template <> struct Vectors<64> : LANES_OF(64) {
     static uint32 above(Halves a, Halves b) { return _mm512_cmpgt_epi16_mask((M)a, (M)b); }
     static Halves chosen(uint32 bits, Halves yes, Halves no) { return (Halves)_mm512_mask_mov_epi16((M)no, bits, (M)yes); }
 
+    using LANES_OF(64)::load;
+    using LANES_OF(64)::store;
+    static Halves load(const int16* from, uint32 live, Halves others) { return (Halves)_mm512_mask_loadu_epi16((M)others, live, from); }
+    static Words load(const int32* from, uint32 live, Words others) {
+        return (Words)_mm512_mask_loadu_epi32((M)others, (__mmask16)live, from);
+    }
+    static void store(int16* to, uint32 live, Halves v) { _mm512_mask_storeu_epi16(to, live, (M)v); }
+    static void store(int32* to, uint32 live, Words v) { _mm512_mask_storeu_epi32(to, (__mmask16)live, (M)v); }
+
     // Products of the lower halves of 64 bits.
     static Doubles product(Doubles a, uint32 b) { return (Doubles)_mm512_mul_epu32((M)a, _mm512_set1_epi64(b)); }
     // Whole lines are stored, since whole lines are read soon after.

@@ -135,50 +135,54 @@ inline void philox_of(uint32 (&out)[4][N], uint64 seed, uint32 stream, uint32 sw
     }
 }
 
+constexpr uint32 first_bits(int64 count) { return count >= 32 ? ~0u : count <= 0 ? 0 : (1u << count) - 1; }
+
 // Beyond every window of slopes.
 constexpr int16 FAR = 32767 - 2;
-
-// Up to 32 numbers as whole vectors: where there are fewer, a copy, filled up with `more`, that is put back at the end.
-template <class T> struct Whole {
-    T *own, *at;
-    int64 count;
-    T copy[32];
-
-    Whole(T* own, int64 count, T more) : own(own), at(own), count(count > 32 ? 32 : count > 0 ? count : 0) {
-        if (this->count == 32) return;
-        at = copy;
-        for (int i = 0; i < 32; ++i) copy[i] = i < this->count ? own[i] : more;
-    }
-    ~Whole() {
-        if (at == copy) __builtin_memcpy(own, copy, count * sizeof(T));
-    }
-};
-
-// The numbers at f, stored after adding `step` to those whose bit of `inputs` is 0 and taking it from the others.
-inline Widest::Halves moved(int16* f, uint32 inputs, int step) {
-    const Widest::Halves v = (Widest::Halves)Widest::load(f) + Widest::chosen(inputs, Widest::halves(-step), Widest::halves(step));
-    Widest::store(f, (Widest::Words)v);
-    return v;
-}
-
-inline Widest::Words moved(int32* f, uint32 inputs, int step) {
-    const Widest::Words v = Widest::load(f) + Widest::chosen(inputs, Widest::all(-step), Widest::all(step));
-    Widest::store(f, v);
-    return v;
-}
 
 inline Widest::Halves same(int16, int x) { return Widest::halves(x); }
 inline Widest::Words same(int32, int x) { return Widest::all(x); }
 
-inline uint32 first_bits(int64 count) { return count >= 32 ? ~0u : count <= 0 ? 0 : (1u << count) - 1; }
+// The numbers at f that are `live`, and x in the other lanes.
+template <class T> inline auto loaded(const T* f, uint32 live, int x) {
+    typedef decltype(same(T(), 0)) V;
+    constexpr uint32 ALL = first_bits(VECTORS / sizeof(T));
+#if VECTORS == 64
+    return Widest::load(f, live, same(T(), x));
+#else
+    if ((live & ALL) == ALL) return (V)Widest::load(f);
+    T own[VECTORS / sizeof(T)];
+    for (int i = 0; i < (int)(VECTORS / sizeof(T)); ++i) own[i] = (live >> i) & 1u ? f[i] : (T)x;
+    return (V)Widest::load(own);
+#endif
+}
+
+template <class T, class V> inline void stored(T* f, uint32 live, V v) {
+    constexpr uint32 ALL = first_bits(VECTORS / sizeof(T));
+#if VECTORS == 64
+    Widest::store(f, live, v);
+#else
+    if ((live & ALL) == ALL) return Widest::store(f, (Widest::Words)v);
+    for (int i = 0; i < (int)(VECTORS / sizeof(T)); ++i)
+        if ((live >> i) & 1u) f[i] = (T)v[i];
+#endif
+}
+
+// The numbers at f that are `live`, stored after adding `step` to those whose bit of `inputs` is 0 and taking it from the others; about x
+// in the other lanes.
+template <class T> inline auto moved(T* f, uint32 live, uint32 inputs, int step, int x) {
+    const auto v = loaded(f, live, x) + Widest::chosen(inputs, same(T(), -step), same(T(), step));
+    stored(f, live, v);
+    return v;
+}
 
 // Move the fields f[0 .. count - 1], at most 32, as above.
 template <class T> inline Edges move_fields(T* f, int64 count, uint32 inputs, int step, int crossing) {
-    const Whole<T> whole(f, count, 0);
     const uint32 live = first_bits(count);
     Edges edges = {0, 0, 0};
     for (int part = 0; part < 32; part += VECTORS / (int)sizeof(T)) {
-        const auto v = moved(whole.at + part, inputs >> part, step);
+        if (!(live >> part)) break;
+        const auto v = moved(f + part, live >> part, inputs >> part, step, 0);
         edges.above |= Widest::equal(v, same(T(), crossing + 1)) << part;
         edges.below |= Widest::equal(v, same(T(), crossing - 1)) << part;
         edges.positive |= Widest::above(v, same(T(), 0)) << part;
@@ -203,16 +207,20 @@ struct Window {
 
 typedef Widest::Numbers Numbers;  // 32 of them
 
+// A vector of the fields at f that are `live`, and x in the other lanes.
+inline Widest::Words widened(const int32* f, uint32 live, int x) { return loaded(f, live, x); }
+inline Widest::Words widened(const int16* f, uint32 live, int x) {
+    if ((live & ((1u << Widest::LANES) - 1)) == (1u << Widest::LANES) - 1) return Widest::widened(f);
+    int32 own[Widest::LANES];
+    for (int i = 0; i < Widest::LANES; ++i) own[i] = (live >> i) & 1u ? f[i] : x;
+    return Widest::load(own);
+}
+
 // table[(fields + middle) / 2] of 32 fields, of those that are live.
 template <class T> inline Numbers gathered(const T* f, uint32 live, const int32* table, int32 middle) {
     Numbers slopes;
     for (int part = 0; part < 32; part += Widest::LANES) {
-        Widest::Words fields;
-        if constexpr (sizeof(T) == 2)
-            fields = Widest::widened(f + part);
-        else
-            fields = Widest::load(f + part);
-        fields = Widest::chosen(live >> part, fields, Widest::all(middle & 1));
+        const Widest::Words fields = widened(f + part, live >> part, middle & 1);
         const Widest::Words slope = Widest::gathered(table, (fields + middle) >> 1);
         slopes.part[part / Widest::LANES] = Widest::chosen(live >> part, slope, Widest::all(0));
     }
@@ -238,7 +246,7 @@ inline Numbers moved_slopes(int16* f, uint32 live, uint32 inputs, int step, cons
     constexpr int LANES = 2 * Widest::LANES;
     Widest::Halves places[32 / LANES];
     for (int part = 0; part < 32; part += LANES)
-        places[part / LANES] = (moved(f + part, inputs >> part, step) >> 1) - Widest::halves((2 * window.first - middle) >> 1);
+        places[part / LANES] = (moved(f + part, live >> part, inputs >> part, step, FAR) >> 1) - Widest::halves((2 * window.first - middle) >> 1);
     const Widest::Places found = Widest::places_of(places);
     left = found.outside & live;
     if (popcount(left) <= FEW) return Widest::looked_up(window.slopes, found);
@@ -249,7 +257,7 @@ inline Numbers moved_slopes(int16* f, uint32 live, uint32 inputs, int step, cons
 inline Numbers moved_slopes(int32* f, uint32 live, uint32 inputs, int step, const int32* table, int32 middle, const Window&,
                             uint32& left) {
     left = 0;
-    for (int part = 0; part < 32; part += Widest::LANES) moved(f + part, inputs >> part, step);
+    for (int part = 0; part < 32; part += Widest::LANES) moved(f + part, live >> part, inputs >> part, step, 0);
     return gathered(f, live, table, middle);
 }
 
@@ -260,9 +268,9 @@ inline void move_slopes(T* f, int32* slopes, int64 count, const uint32* inputs, 
                         int32 middle, const Window& window, int64& all, int64& weighted) {
     Widest::Words sum = Widest::all(0), sum_of_inputs = sum;
     for (int64 w = 0; 32 * w < count; ++w) {
-        const Whole<T> whole(f + 32 * w, count - 32 * w, FAR);
         uint32 left;
-        const Numbers numbers = moved_slopes(whole.at, first_bits(count - 32 * w), inputs[w], step, table, middle, window, left);
+        T* own = f + 32 * w;
+        const Numbers numbers = moved_slopes(own, first_bits(count - 32 * w), inputs[w], step, table, middle, window, left);
         for (int part = 0; part < 32; part += Widest::LANES) {
             const Widest::Words slope = numbers.part[part / Widest::LANES];
             Widest::store(slopes + 32 * w + part, slope);
@@ -271,7 +279,7 @@ inline void move_slopes(T* f, int32* slopes, int64 count, const uint32* inputs, 
         }
         for (; left; left &= left - 1) {
             const int m = lowest_bit(left);
-            const int32 slope = table[(whole.at[m] + middle) / 2];
+            const int32 slope = table[(own[m] + middle) / 2];
             slopes[32 * w + m] = slope;
             all += slope;
             weighted += slope & masks[32 * w + m];
