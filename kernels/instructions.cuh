@@ -37,6 +37,14 @@ template <class I, class H, class D, class B> struct Lanes {
     static Doubles doubles(uint64 x) { return Doubles{} + x; }
 };
 
+// A table of 128 numbers of 24 bits, by bytes, for look-ups that stay in registers of 32 or 16 bytes.
+struct ByteTable {
+    uint8 bytes[3][128];
+    void set(int place, uint32 number) {
+        for (int b = 0; b < 3; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
+    }
+};
+
 template <int BYTES> struct Vectors;
 
 #define LANES_OF(BYTES)                                                                                                     \
@@ -197,13 +205,7 @@ template <> struct Vectors<32> : LANES_OF(32) {
         return _mm256_permutevar8x32_ps(_mm256_loadu_ps((const float*)table), (M)places);
     }
 
-    // A table of 128 numbers of 24 bits, by bytes, in rows of 16, for look-ups that stay in registers.
-    struct Table {
-        uint8 bytes[3][128];
-        void set(int place, uint32 number) {
-            for (int b = 0; b < 3; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
-        }
-    };
+    typedef ByteTable Table;
     struct Numbers {
         Words part[4];
     };
@@ -298,12 +300,7 @@ template <> struct Vectors<16> : LANES_OF(16) {
     }
     static Bytes sixteen(const uint32* table, Bytes place) { return (Bytes)vqtbl4q_u8(vld1q_u8_x4((const uint8_t*)table), (uint8x16_t)place); }
 
-    struct Table {
-        uint8 bytes[3][128];
-        void set(int place, uint32 number) {
-            for (int b = 0; b < 3; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
-        }
-    };
+    typedef ByteTable Table;
     struct Numbers {
         Words part[8];
     };

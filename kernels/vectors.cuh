@@ -210,7 +210,8 @@ typedef Widest::Numbers Numbers;  // 32 of them
 // A vector of the fields at f that are `live`, and x in the other lanes.
 inline Widest::Words widened(const int32* f, uint32 live, int x) { return loaded(f, live, x); }
 inline Widest::Words widened(const int16* f, uint32 live, int x) {
-    if ((live & ((1u << Widest::LANES) - 1)) == (1u << Widest::LANES) - 1) return Widest::widened(f);
+    constexpr uint32 ALL = first_bits(Widest::LANES);
+    if ((live & ALL) == ALL) return Widest::widened(f);
     int32 own[Widest::LANES];
     for (int i = 0; i < Widest::LANES; ++i) own[i] = (live >> i) & 1u ? f[i] : x;
     return Widest::load(own);
