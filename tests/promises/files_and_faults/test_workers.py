@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import math
 import os
 import random
 import re
@@ -20,12 +21,8 @@ from gpumc.sweeps.execution import execute, prepare
 from tests.promises.files_and_faults.test_kills import BINARY, SPHERES, VOLUMES, written
 from tests.variants import same_bits
 
-#: Four tasks of seconds.
-SHORT = BINARY.replace("sweeps = 2000, every = 100", "sweeps = 12000, every = 1000").replace(
-    "[0.3, 0.5]", "[0.3, 0.5, 0.6, 0.7]"
-)
-#: A task of it takes half a minute.
-LONG = BINARY.replace("sweeps = 2000, every = 100", "sweeps = 300000, every = 100000")
+#: Many seconds of a task, on any machine: it is ended by the test.
+LONG = BINARY.replace("sweeps = 2000, every = 100", "sweeps = 3000000, every = 1000000")
 CALM = {**os.environ, "OMP_NUM_THREADS": "1", "GPUMC_THREADS": "1"}
 
 
@@ -34,6 +31,19 @@ def alone(tmp_path, text):
     folder = prepare(written(tmp_path, text), [], tmp_path / "alone")
     execute(folder, "cpu", lambda *_: None)
     return load(folder.merged)
+
+
+def of_sweeps(text, sweeps) -> str:
+    """The config with another number of sweeps, which records ten times."""
+    return re.sub(r"sweeps = \d+, every = \d+", f"sweeps = {sweeps}, every = {sweeps // 10}", text)
+
+
+def lasting(folder, text, seconds) -> str:
+    """A config of four tasks, each of which takes about so many seconds on this machine, however fast it is."""
+    text, trial = text.replace("[0.3, 0.5]", "[0.3, 0.5, 0.6, 0.7]"), 6000
+    start = time.monotonic()
+    alone(folder, of_sweeps(text, trial))
+    return of_sweeps(text, math.ceil(4 * seconds / (time.monotonic() - start) * trial / 10) * 10)
 
 
 def command(config, out, *more):
@@ -152,8 +162,13 @@ def test_without_dask(tmp_path, within, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    return alone(tmp_path_factory.mktemp("short"), SHORT)
+def short(tmp_path_factory):
+    return lasting(tmp_path_factory.mktemp("trial"), BINARY, 2.0)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, short):
+    return alone(tmp_path_factory.mktemp("short"), short)
 
 
 @pytest.fixture
@@ -180,11 +195,11 @@ def scheduler(tmp_path):
             process.communicate()
 
 
-def test_a_worker_that_is_killed(tmp_path, scheduler, undisturbed):
+def test_a_worker_that_is_killed(tmp_path, scheduler, short, undisturbed):
     """Its task goes on elsewhere, from its checkpoint; shards that are finished stay, retries are counted, and no bit is another."""
     address, worker = scheduler
     workers = [worker(0, "--no-nanny"), worker(1, "--no-nanny")]
-    config, out = written(tmp_path, SHORT), tmp_path / "out"
+    config, out = written(tmp_path, short), tmp_path / "out"
     process = begun(command(config, out, "--scheduler", address, "--checkpoint-every", "0.2"))
     shards = waited_for(lambda: list(out.glob("shards/task-*.h5")))
     made = {path: path.stat().st_mtime_ns for path in shards}
@@ -203,10 +218,10 @@ def test_a_worker_that_is_killed(tmp_path, scheduler, undisturbed):
     assert workers[1].wait(timeout=30) == 0
 
 
-def test_workers_whose_time_is_over(tmp_path, scheduler, undisturbed):
+def test_workers_whose_time_is_over(tmp_path, scheduler, short, undisturbed):
     """Their tasks write checkpoints, from which other workers go on: none is lost. The same for one that is asked to end by SIGTERM."""
     address, worker = scheduler
-    config, out = written(tmp_path, SHORT), tmp_path / "out"
+    config, out = written(tmp_path, short), tmp_path / "out"
     first, second = (
         worker(0, "--lifetime", "25s"),
         worker(1),
@@ -259,8 +274,11 @@ def some_is_killed(process, moments) -> None:
 )
 def test_killed_at_random_moments(tmp_path, text, sweeps, kills):
     """No shard that is finished is lost or made again, and what comes out has the bits of a run that was left alone."""
-    text = re.sub(r"sweeps = \d+, every = \d+", f"sweeps = {sweeps}, every = {sweeps // 10}", text)
-    text = text.replace("every = 500}", f"every = {sweeps // 4}}}").replace("[0.3, 0.5]", "[0.3, 0.4, 0.5, 0.6]")
+    text = (
+        of_sweeps(text, sweeps)
+        .replace("every = 500}", f"every = {sweeps // 4}}}")
+        .replace("[0.3, 0.5]", "[0.3, 0.4, 0.5, 0.6]")
+    )
     before, moments, left = alone(tmp_path, text), random.Random(11), kills
     for number in itertools.count():
         if not left:
