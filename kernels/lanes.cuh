@@ -135,4 +135,4 @@ inline void add_atomic(int64* target, int64 x) { __atomic_fetch_add(target, x, _
 
 #endif
 
-__device__ inline int64 smaller(int64 a, int64 b) { return a < b ? a : b; }
+__device__ constexpr int64 smaller(int64 a, int64 b) { return a < b ? a : b; }

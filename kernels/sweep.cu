@@ -159,18 +159,34 @@ struct Item {
             }
     }
 
-    // Together: draw every weight of the centre from its conditional, after `done` sweeps of the run.
+    // Together: draw every weight of the centre from its conditional, after `done` sweeps of the run; where all lanes have the same chain,
+    // a site for each of them.
     __device__ void draw_centre(const Acceptance& acceptance, int64 done) const {
         lane_sync();  // lane 0 replaces the centre that others read in the sweep
-        Draws words;
-        for (int64 site = 0; site < s.weights; ++site) {
-            if (site % 4 == 0) words.draw(chains, s.seed, STREAM_CENTRE, done, site / 4, 0);
-            int up[OWN] = {};
-            for (int64 r = 0; r < s.replicas; ++r) {
-                const uint32 signs = replica(r).at(site);
-                for_own([&](int j) { up[j] += bit(signs, j); });
+        const uint32 sweep = (uint32)done;
+        if constexpr (CHAINS == 1) {
+            for (int64 base = 0; base < s.weights; base += 32) {
+                const uint32 word = word_of(
+                    [&](int64 site) {
+                        int up = 0;
+                        for (int64 r = 0; r < s.replicas; ++r) up += (int)replica(r).at(site);
+                        const Words words = philox(s.seed, STREAM_CENTRE, sweep, (uint32)(site / 4), chains.walker[0]);
+                        return words.word((int)(site % 4)) >> 1 < acceptance.centre(0, up);
+                    },
+                    base, s.weights);
+                if (lane() == 0) centre().rows[base / 32] = word;
             }
-            centre().set(site, vote([&](int j) { return words.of(site % 4)[j] >> 1 < acceptance.centre(j, up[j]); }));
+        } else {
+            Draws words;
+            for (int64 site = 0; site < s.weights; ++site) {
+                if (site % 4 == 0) words.draw(chains, s.seed, STREAM_CENTRE, sweep, (uint32)(site / 4), 0);
+                int up[OWN] = {};
+                for (int64 r = 0; r < s.replicas; ++r) {
+                    const uint32 signs = replica(r).at(site);
+                    for_own([&](int j) { up[j] += bit(signs, j); });
+                }
+                centre().set(site, vote([&](int j) { return words.of(site % 4)[j] >> 1 < acceptance.centre(j, up[j]); }));
+            }
         }
         lane_sync();
     }
@@ -186,31 +202,31 @@ constexpr bool HEATED = true;
 constexpr bool HEATED = false;
 #endif
 
-// Together: visit every weight of replica r once. Each lane prepares one of the next 32 places: its weight, and what beta x change may be.
+// Together: visit every weight of replica r once. Each lane prepares one of the next 32 places: twice what the change may be, whose lowest
+// bit says whether the weight is +1.
 __device__ inline void sweep_in_registers(const Item& item, const Acceptance& acceptance, Registers<field_t>& slopes, int64 r, uint32 sweep,
                                           const int32* order, int64& energy, int64& flips) {
     const Sizes& s = item.s;
     const Signs weights = item.replica(r);
     const int32 beta = (int32)acceptance.rule.beta[acceptance.row[0]];
-    int64 gained = 0;
+    const double inverse = 1.0 / beta;
+    int64 gained = 0;  // twice
     int32 flipped = 0;
     for (int32 first = 0; first < s.weights; first += LANES) {
         const int32 count = (int32)smaller(LANES, s.weights - first);
-        const int32 place = first + (lane() < count ? lane() : 0), site = order[place];
-        const int32 own = 2 * weights.at(site) - 1;
-        const bool pulled = s.pulls == 2 && (int32)item.centre().at(site) == (HEATED || own > 0);
+        const int32 place = first + (lane() < count ? lane() : 0), site = order[place], up = (int32)weights.at(site);
+        const bool pulled = s.pulls == 2 && (int32)item.centre().at(site) == (HEATED ? 1 : up);
         const Words words = philox(s.seed, STREAM_ACCEPT, sweep, place / 4, item.chains.walker[0] + r);
-        const int64 own_limit = acceptance.limit(0, pulled, words.word(place % 4));
+        const int32 own_limit = 2 * most_change(acceptance.limit(0, pulled, words.word(place % 4)), beta, inverse) + up;
         const uint32 offset = 4 * site * (uint32)s.pattern_words;
         uint32 moves = 0;
         for (int k = 0; k < count; ++k) {
-            const int32 weight = lane_of(k, own);
+            const int32 limit = lane_of(k, own_limit), weight = 2 * (limit & 1) - 1;
             const uint32 inputs = slopes.at(lane_of(k, offset));
-            const int32 change = slopes.change(weight, inputs);
-            const int64 cost = (int64)opaque(beta) * (HEATED ? -weight * change : change);
-            if ((cost <= lane_of(k, own_limit)) == (HEATED && weight > 0)) continue;
-            slopes.flip(weight, inputs, change);
-            gained += change;
+            const int32 twice = slopes.twice_change(weight, inputs);
+            if (((HEATED ? -weight * twice : twice) <= limit) == (HEATED && weight > 0)) continue;
+            slopes.flip(weight, inputs, twice);
+            gained += twice;
             moves |= 1u << k;
         }
         lane_sync();  // all have read their weights, whose words several lanes change
@@ -219,7 +235,7 @@ __device__ inline void sweep_in_registers(const Item& item, const Acceptance& ac
         lane_sync();
     }
     if (lane() != 0) return;
-    energy += gained;
+    energy += gained / 2;
     flips += flipped;
 }
 
@@ -234,6 +250,9 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
                                  unsigned char* workspace) {
     const Sizes s = known(sizes);
     const Rule rule = {thresholds, beta, gain, centre_thresholds, log_table};
+#ifdef SHARE
+    __shared__ int32 tables[TABLES];
+#endif
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);
         const Item item = {s, chains, weights, centres, own_space(workspace, index, Item::bytes(s))};
@@ -245,7 +264,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
             for (int64 r = 0; r < s.replicas; ++r) {
                 const int64 walker = chains.first * s.replicas + r;
                 field_t* own = fields + walker * s.patterns;
-                Registers<field_t> slopes(s, item.replica(r), inputs, values + readouts, table + readouts, own);
+                Registers<field_t> slopes(s, item.replica(r), inputs, values + readouts, table + readouts, tables, own);
                 const uint32 sweep = (uint32)(s.first_sweep + t);
                 sweep_in_registers(item, acceptance, slopes, r, sweep, order + t * s.weights, energy[walker], flips[walker]);
                 slopes.store(s, own);

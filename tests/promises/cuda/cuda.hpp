@@ -6,6 +6,7 @@
 #define __global__
 #define __device__
 #define __launch_bounds__(...)
+#define __shared__ static
 
 struct EmulatedIndex {
     unsigned x, y, z;
@@ -53,5 +54,5 @@ template <class T> static inline T atomicAdd(T* x, T y) { return __atomic_fetch_
 template <class T> static inline T atomicXor(T* x, T y) { return __atomic_fetch_xor(x, y, __ATOMIC_RELAXED); }
 extern "C" {
 double sqrt(double), exp(double), expm1(double), log(double), log1p(double), cos(double), sin(double);
-double erfc(double), fabs(double);
+double erfc(double), fabs(double), floor(double), fmin(double, double), fmax(double, double);
 }
