@@ -61,6 +61,7 @@ __device__ inline int bit(uint32 word, int j) { return (word >> chain_of(j)) & 1
 struct Chains {
     int64 first;  // the rank of the first in the batch
     int live;
+    uint32 alive;  // as bits
     int64 instance[OWN], grid[OWN];
     uint64 walker[OWN];  // the rank of its first walker in the whole run
     uint64 last_walker;  // of all
@@ -72,6 +73,7 @@ struct Chains {
     __device__ Chains(const Sizes& s, int64 item) : first(item * CHAINS) {
         const int64 left = s.instances * s.grid * s.chains - first;
         live = (int)(left < CHAINS ? left : CHAINS);
+        alive = vote([&](int j) { return chain_of(j) < live; });
         for_own([&](int j) {
             const Place p = place_of(s, first + (chain_of(j) < live ? chain_of(j) : 0));
             instance[j] = p.instance;
@@ -95,8 +97,6 @@ struct Chains {
         else
             return lane_of(c, own[0]);
     }
-
-    __device__ uint32 alive() const { return live == 32 ? ~0u : (1u << live) - 1; }
 
     // How many instances the chains of an item can have.
     static __device__ int64 most_instances(const Sizes& s) {

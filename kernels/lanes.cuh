@@ -51,6 +51,16 @@ template <class T> __device__ inline T lane_largest(T x) {
     return x;
 }
 
+// Together: x, which then stays in registers: the compiler would make it again wherever it is used.
+template <class T> __device__ inline T* held(T* x) {
+    T* own = (T*)__shfl_sync(ALL_LANES, (uint64)x, lane());
+#ifdef __CUDACC_RTC__
+    asm("" : "+l"(own));  // the address space is not known from a number
+    __builtin_assume(__isGlobal(own));
+#endif
+    return own;
+}
+
 #if __CUDA_ARCH__ >= 800
 __device__ inline int32 lane_sum(int32 x) { return __reduce_add_sync(ALL_LANES, x); }
 __device__ inline uint32 lane_sum(uint32 x) { return __reduce_add_sync(ALL_LANES, x); }
@@ -102,6 +112,7 @@ template <class T> inline T lane_first(T x) { return x; }
 template <class T> inline T lane_of(int, T x) { return x; }
 template <class T> inline T lane_sum(T x) { return x; }
 template <class T> inline T lane_largest(T x) { return x; }
+template <class T> inline T* held(T* x) { return x; }
 
 template <class F> inline void for_lanes(int64 base, int64 end, F f) {
     const int64 stop = base + 32 < end ? base + 32 : end;

@@ -11,13 +11,25 @@ typedef int32 change_t;
 typedef int64 change_t;
 #endif
 
+// Few words, whose number is known, are handled one after the other without a loop.
+#if defined(__CUDACC_RTC__) && defined(PATTERN_WORDS)
+#define UNROLL_WORDS _Pragma("unroll (PATTERN_WORDS <= 32 ? PATTERN_WORDS : 4)")
+#else
+#define UNROLL_WORDS
+#endif
+
 // What the chains of an item share.
 struct Shared {
     __device__ static int64 bytes(const Sizes&) { return 0; }
     __device__ Shared(const Sizes&, const Chains&, const int32*, unsigned char*) {}
 };
 
-// The caches of one replica of each chain: for a proposal, `active` (units, classes, words, CHAINS) and `down` and `up` (units,
+// Two neighbouring words, which are loaded at once.
+struct alignas(8) Pair {
+    uint32 first, second;
+};
+
+// The caches of one replica of each chain: for a proposal, `active` (units, classes, words, CHAINS; on CUDA pairs of words) and `down` and `up` (units,
 // CHAINS); for a flip, of each chain the bits of the fields +1, -1 and positive (3, units, words), and the patterns at which the
 // other units let a sign matter (classes, 2, words).
 struct Slopes {
@@ -49,7 +61,7 @@ struct Slopes {
                 for (int64 unit = 1; unit < s.units; ++unit) move(c, unit, 0, nullptr);
                 follow(c, 0, 0, nullptr);
             } else {
-                for (int64 w = lane(); w < s.units * s.classes * s.pattern_words; w += LANES) active[w * CHAINS + c] = 0;
+                for (int64 w = lane(); w < s.units * s.classes * s.pattern_words; w += LANES) active[place(w, c)] = 0;
                 for (int64 unit = lane(); unit < s.units; unit += LANES) down[unit * CHAINS + c] = up[unit * CHAINS + c] = 0;
             }
         }
@@ -80,13 +92,29 @@ struct Slopes {
 #endif
     }
 
+    // Where chain c has word w of `active`: words that are read together are neighbours.
+    __device__ static int64 place(int64 w, int c) {
+#ifdef __CUDACC__
+        return (w / 2 * CHAINS + c) * 2 + w % 2;
+#else
+        return w * CHAINS + c;
+#endif
+    }
+
     __device__ void count(int32 (&counts)[OWN], const uint32* here, const Masks& inputs) const {
 #ifdef VECTORS
         add_shared_bits(counts, here, inputs.words(), inputs.mixed(), s.pattern_words);
 #else
         for_own([&](int j) {
             const uint32* own = inputs.own(j);
-            for (int64 w = 0; w < s.pattern_words; ++w) counts[j] += popcount(here[w * CHAINS + chain_of(j)] & own[w]);
+#ifdef __CUDACC__
+            for (int64 w = 0; w < s.pattern_words; w += 2) {
+                const Pair mine = *(const Pair*)(here + place(w, chain_of(j))), theirs = *(const Pair*)(own + w);
+                counts[j] += popcount(mine.first & theirs.first) + popcount(mine.second & theirs.second);
+            }
+#else
+            for (int64 w = 0; w < s.pattern_words; ++w) counts[j] += popcount(here[place(w, chain_of(j))] & own[w]);
+#endif
         });
 #endif
     }
@@ -97,7 +125,7 @@ struct Slopes {
         lane_sync();
     }
 
-    // Together: add `step` to the fields of `unit` whose bit of `inputs` is 0 (all, if null), take it from the others, and follow them.
+    // Together: add `step` to the fields of `unit` whose bit of `inputs` is 0, take it from the others, and follow them.
     __device__ void follow(int c, int64 unit, int step, const uint32* inputs) {
         if constexpr (NEEDS_SIGNS) {
             move(c, unit, step, inputs);
@@ -116,7 +144,7 @@ struct Slopes {
         field_t* f = fields + c * apart + unit * s.patterns;
         uint32 *above = bits_of(c, 0, unit), *below = bits_of(c, 1, unit), *positive = bits_of(c, 2, unit);
         for (int64 w = 0; w < s.pattern_words; ++w) {
-            const Edges edges = move_fields(f + 32 * w, s.patterns - 32 * w, inputs ? inputs[w] : 0, step, 0);
+            const Edges edges = move_fields<true>(f + 32 * w, s.patterns - 32 * w, step ? inputs[w] : 0, step, 0);
             if (lane() != 0) continue;
             above[w] = edges.above;
             below[w] = edges.below;
@@ -128,15 +156,17 @@ struct Slopes {
     // Together: move() and refresh() where there is one unit, whose every pattern at a crossing matters: `rest` (grid, classes) has them.
     __device__ void move_alone(int c, int step, const uint32* inputs) {
         field_t* f = fields + c * apart;
-        const int64 words = s.pattern_words, patterns = s.patterns, first = chains.grid_of(c) * s.classes;
+        const int32 words = (int32)s.pattern_words, patterns = (int32)s.patterns;
+        const int64 first = chains.grid_of(c) * s.classes;
         change_t lower = 0, raise = 0;
         for (int64 k = 0; k < s.classes; ++k) {
-            uint32* here = active + k * words * CHAINS + c;
+            uint32* here = active + k * words * CHAINS;
             const int crossing = rest[first + k], moving = k == 0 ? step : 0;
             int32 down_count = 0, up_count = 0;
-            for (int64 w = 0; w < words; ++w) {
-                const Edges edges = move_fields(f + 32 * w, patterns - 32 * w, inputs ? inputs[w] : 0, moving, crossing);
-                if (lane() == 0) here[w * CHAINS] = edges.above | edges.below;
+            UNROLL_WORDS
+            for (int32 w = 0; w < words; ++w) {
+                const Edges edges = move_fields<false>(f + 32 * w, patterns - 32 * w, step ? inputs[w] : 0, moving, crossing);
+                if (lane() == 0) here[place(w, c)] = edges.above | edges.below;
                 down_count += popcount(edges.above);
                 up_count += popcount(edges.below);
             }
@@ -165,11 +195,11 @@ struct Slopes {
             change_t lower = 0, raise = 0;
             for (int64 k = 0; k < s.classes; ++k) {
                 const uint32 *if_above = mattering(c, k), *if_below = if_above + s.pattern_words;
-                uint32* here = active + (unit * s.classes + k) * s.pattern_words * CHAINS + c;
+                uint32* here = active + (unit * s.classes + k) * s.pattern_words * CHAINS;
                 int32 down_count = 0, up_count = 0;
                 for (int64 w = lane(); w < s.pattern_words; w += LANES) {
                     const uint32 falling = above[w] & if_above[w], rising = below[w] & if_below[w];
-                    here[w * CHAINS] = falling | rising;
+                    here[place(w, c)] = falling | rising;
                     down_count += popcount(falling);
                     up_count += popcount(rising);
                 }

@@ -9,13 +9,7 @@
 // Blocks of 128 threads that a multiprocessor is to hold: what its 2^16 registers allow.
 constexpr int BLOCKS = SHARE > 13 ? 512 / (2 * SHARE + 38) : 8;
 
-// x, about which NVRTC knows nothing: it would fold a moved pointer into sums of two indices, and widen a factor too early.
-__device__ inline int32 opaque(int32 x) {
-#ifdef __CUDACC_RTC__
-    asm("" : "+r"(x));
-#endif
-    return x;
-}
+// x, about which NVRTC knows nothing: it would fold a moved pointer into sums of two indices.
 __device__ inline const int32* opaque(const int32* x) {
 #ifdef __CUDACC_RTC__
     asm("" : "+l"(x));

@@ -35,7 +35,7 @@ struct Acceptance {
     const Rule& rule;
     int64 row[OWN];    // of the tables with one row for each sweep and grid point
     int64 width;       // thresholds for one pull
-    int64 first[OWN];  // the threshold for the lowest pull and no change
+    const uint32* first[OWN];  // the threshold for the lowest pull and no change
 #ifdef STAIRS
     Stairs stairs[2];  // where all chains have one row, and there are one or two pulls
 #endif
@@ -44,13 +44,13 @@ struct Acceptance {
         : s(s), rule(rule), width(2 * s.patterns + 1) {
         for_own([&](int j) {
             row[j] = (s.ramps ? sweep : 0) * s.grid + chains.grid[j];
-            first[j] = row[j] * s.pulls * width + s.patterns;
+            first[j] = held(rule.thresholds + row[j] * s.pulls * width + s.patterns);
         });
 #ifdef STAIRS
         for (int c = 1; c < chains.live; ++c)
             if (chains.grid[c] != chains.grid[0]) return;
         if (s.pulls > 2) return;
-        for (int64 p = 0; p < s.pulls; ++p) stairs[p] = Stairs(rule.thresholds + first[0] + p * width, (int32)s.patterns);
+        for (int64 p = 0; p < s.pulls; ++p) stairs[p] = Stairs(first[0] + p * width, (int32)s.patterns);
         if (s.pulls == 1) stairs[1] = stairs[0];
 #endif
     }
@@ -82,7 +82,7 @@ struct Acceptance {
 
     __device__ bool passes(int j, change_t change, int32 pulled, uint32 word) const {
 #ifdef ERROR_COUNT
-        return word >> 1 < rule.thresholds[first[j] + pulled * width + change];
+        return word >> 1 < first[j][pulled * width + change];
 #else
         return rule.beta[row[j]] * change <= limit(j, pulled, word);
 #endif
@@ -255,7 +255,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
 #endif
     for (int64 index = first_item(begin); index < end; index += item_stride()) {
         const Chains chains(s, index);
-        const Item item = {s, chains, weights, centres, own_space(workspace, index, Item::bytes(s))};
+        const Item item = {s, chains, weights, centres, held(own_space(workspace, index, Item::bytes(s)))};
 #ifdef SHARE
         const uint32* inputs = patterns + chains.instance[0] * s.inputs * s.pattern_words;
         const int64 readouts = chains.grid[0] * s.readouts;
@@ -273,6 +273,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
         }
 #else
         const int32 fan_in = (int32)(s.weights / s.units), inputs = (int32)s.inputs;
+        const auto input_of = [&](int32 site) { return s.inputs == s.weights ? site : site - quotient(site, inputs) * inputs; };
         const Shared shared(s, chains, table, item.space + Item::shared(s));
         auto slopes_of = [&](int64 r) {
             const int64 walker = chains.first * s.replicas + r;
@@ -283,9 +284,10 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
         for (int64 r = 0; r < s.replicas; ++r) slopes_of(r).prepare();
         for (int64 t = 0; t < s.sweeps; ++t) {
             const Acceptance acceptance(s, rule, chains, t);
-            for (int64 place = 0; place < s.weights; ++place) {
-                const int32 site = order[t * s.weights + place], unit = quotient(site, fan_in);
-                const Masks masks(s, chains, patterns + (site - quotient(site, inputs) * inputs) * s.pattern_words, item.space + Item::masks(s));
+            const int32* sites = held(order + t * s.weights);
+            for (int32 place = 0; place < s.weights; ++place) {
+                const int32 site = sites[place], unit = s.units == 1 ? 0 : quotient(site, fan_in);
+                const Masks masks(s, chains, patterns + input_of(site) * s.pattern_words, item.space + Item::masks(s));
                 for (int64 r = 0; r < s.replicas; ++r) {
                     Draws& random = item.random(r);
                     if (place % 4 == 0) {
@@ -300,7 +302,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
                     int32 pull[OWN] = {};
                     slopes.change(change, unit, signs, masks);
                     item.pull(pull, r, site);
-                    const uint32 moves = chains.alive() & acceptance.moves(change, pull, signs, random.of(place % 4));
+                    const uint32 moves = chains.alive & acceptance.moves(change, pull, signs, random.of(place % 4));
                     if (!moves) continue;
                     lane_sync();
                     replica.set(site, signs ^ moves);

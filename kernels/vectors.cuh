@@ -176,8 +176,8 @@ template <class T> inline auto moved(T* f, uint32 live, uint32 inputs, int step,
     return v;
 }
 
-// Move the fields f[0 .. count - 1], at most 32, as above.
-template <class T> inline Edges move_fields(T* f, int64 count, uint32 inputs, int step, int crossing) {
+// Move the fields f[0 .. count - 1], at most 32, as above; which are positive is asked for or not.
+template <bool POSITIVE, class T> inline Edges move_fields(T* f, int64 count, uint32 inputs, int step, int crossing) {
     const uint32 live = first_bits(count);
     Edges edges = {0, 0, 0};
     for (int part = 0; part < 32; part += VECTORS / (int)sizeof(T)) {
@@ -185,7 +185,7 @@ template <class T> inline Edges move_fields(T* f, int64 count, uint32 inputs, in
         const auto v = moved(f + part, live >> part, inputs >> part, step, 0);
         edges.above |= Widest::equal(v, same(T(), crossing + 1)) << part;
         edges.below |= Widest::equal(v, same(T(), crossing - 1)) << part;
-        edges.positive |= Widest::above(v, same(T(), 0)) << part;
+        if (POSITIVE) edges.positive |= Widest::above(v, same(T(), 0)) << part;
     }
     return {edges.above & live, edges.below & live, edges.positive & live};
 }
@@ -301,10 +301,17 @@ template <int N> inline uint32 packed(const uint32 (&flags)[N]) {
 #endif
 
 #ifndef VECTORS
-// Together: add `step` to the fields f[0 .. count - 1], at most 32, whose bit of `inputs` is 0, and take it from the others.
-template <class T> __device__ inline Edges move_fields(T* f, int64 count, uint32 inputs, int step, int crossing) {
-    for_lanes(0, count, [&](int64 m) { f[m] += (T)((inputs >> m) & 1u ? -step : step); });
-    return {word_of([&](int64 m) { return f[m] == crossing + 1; }, 0, count), word_of([&](int64 m) { return f[m] == crossing - 1; }, 0, count),
-            word_of([&](int64 m) { return f[m] > 0; }, 0, count)};
+// Together: add `step` to the fields f[0 .. count - 1], at most 32, whose bit of `inputs` is 0, and take it from the others; which are
+// positive is asked for or not.
+template <bool POSITIVE, class T> __device__ inline Edges move_fields(T* f, int64 count, uint32 inputs, int step, int crossing) {
+    int32 moved[32 / LANES];
+    for_lanes(0, count, [&](int64 m) {
+        moved[m / LANES] = f[m] + ((inputs >> m) & 1u ? -step : step);
+        f[m] = (T)moved[m / LANES];
+    });
+    const auto where = [&](auto of) { return word_of([&](int64 m) { return of(moved[m / LANES]); }, 0, count); };
+    const uint32 above = where([&](int32 field) { return field == crossing + 1; });
+    const uint32 below = where([&](int32 field) { return field == crossing - 1; });
+    return {above, below, POSITIVE ? where([](int32 field) { return field > 0; }) : 0};
 }
 #endif

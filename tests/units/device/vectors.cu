@@ -97,7 +97,7 @@ template <class T> static void fields(int count, int spread) {
         expected.below |= (uint32)(moved[m] == crossing - 1) << m;
         expected.positive |= (uint32)(moved[m] > 0) << m;
     }
-    const Edges edges = move_fields(f, count, inputs[0], step, crossing);
+    const Edges edges = move_fields<true>(f, count, inputs[0], step, crossing);
     judged(edges.above == expected.above && edges.below == expected.below && edges.positive == expected.positive, "move_fields", count);
     judged(!memcmp(f, moved, sizeof f), "fields that are moved", count);
 
