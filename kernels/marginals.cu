@@ -3,6 +3,7 @@
 //
 // Defined is one of PULL, DISTANCE, REPLICAS; and SPHERICAL where a message is a pair: B of all weights of a row, then A.
 #include "real.cuh"
+#include "stops.cuh"
 #include "totals.cuh"
 
 // A row: its messages, the reference, and two numbers of the prior: h or D, or y and the coupling.
@@ -153,26 +154,45 @@ constexpr int PARAMETERS = 1;
 
 #endif
 
+// The largest change of a row's means from `last`, for all lanes; NaN where one is.
+template <class F> __device__ inline double change_of(int64 count, const real* last, F mean) {
+    const double most = largest(count, [&](int64 i) { return fabs((double)(real)mean(i) - (double)last[i]); });
+    const double lost = total(count, [&](int64 i) { return mean(i) - (double)last[i]; });
+    return lost == lost ? most : lost;
+}
+
 // One item is a row: incoming (rows, [2,] count) becomes `undamped` and `kept` of what it was; fields shaped as it; mean, variance (rows,
-// count), and the largest change (rows) of a mean from `before`; first, second (rows).
+// count); `stops` (rows, 2) follows how far the means move from `before`; first, second (rows).
 extern "C" __global__ void marginals(int64 begin, int64 end, real* incoming, const real* undamped, double kept, const real* reference,
                                      const real* first, const real* second, const real* before, real* fields, real* mean, real* variance,
-                                     real* change, int64 count) {
+                                     double* stops, double tolerance, int64 iteration, int64 count) {
     const int64 size = PARAMETERS * count;
     for (int64 item = first_item(begin); item < end; item += item_stride()) {
         real *own = incoming + item * size, *total_of = fields + item * size;
         real *means = mean + item * count, *variances = variance + item * count;
-        const real *wanted = undamped + item * size, *last = before + item * count;
-        for_range(0, size, [&](int64 i) { own[i] = (real)(wanted[i] + kept * ((double)own[i] - (double)wanted[i])); });
+        const real *wanted = undamped + item * size, *last = before + item * count, *toward = reference ? reference + item * count : own;
+        const double one = first[item], two = second ? (double)second[item] : 0.0;
+        const auto mean_now = [&](int64 i) { return mean_of(total_of, count, i); };
+        const bool frozen = is_frozen(stops[2 * item], iteration);
+        if (!frozen)
+            for_range(0, size, [&](int64 i) { own[i] = (real)(wanted[i] + kept * ((double)own[i] - (double)wanted[i])); });
         lane_sync();
-        const Row row = {own, reference ? reference + item * count : own, first[item], second ? (double)second[item] : 0.0, count};
-        total_fields(row, total_of);
+        total_fields({own, toward, one, two, count}, total_of);
         for_range(0, count, [&](int64 i) {
-            means[i] = (real)mean_of(total_of, count, i);
+            means[i] = (real)mean_now(i);
             variances[i] = (real)variance_of(total_of, count, i);
         });
-        const double most = largest(count, [&](int64 i) { return fabs((double)means[i] - (double)last[i]); });
-        const double lost = total(count, [&](int64 i) { return (double)means[i] - (double)last[i]; });
-        if (lane() == 0) change[item] = (real)(lost == lost ? most : lost);
+        if (frozen) continue;
+        double residual = change_of(count, last, mean_now) / (1.0 - kept);
+        const bool settled = residual <= tolerance;
+        if (settled) {  // its fields are not needed further: those without damping take their place
+            lane_sync();
+            total_fields({wanted, toward, one, two, count}, total_of);
+            residual = change_of(count, last, mean_now);
+        }
+        if (lane() == 0) {
+            stops[2 * item] = settled || residual != residual ? (double)iteration : 0.0;
+            stops[2 * item + 1] = residual;
+        }
     }
 }

@@ -2,6 +2,7 @@
 //
 // SPHERICAL is defined where a message is a pair: B of all weights of a row, then A.
 #include "real.cuh"
+#include "stops.cuh"
 #include "totals.cuh"
 
 // One item is a unit of a row: linear, mean (rows, units, fan_in), and the curvatures of its patterns (rows, units, patterns), or what they
@@ -26,8 +27,15 @@ extern "C" __global__ void combine(int64 begin, int64 end, const real* linear, c
     }
 }
 
-// One item is 32 numbers: `old` becomes `wanted` and `kept` of what it was.
-extern "C" __global__ void damp(int64 begin, int64 end, real* old, const real* wanted, double kept, int64 count) {
-    for (int64 item = first_item(begin); item < end; item += item_stride())
-        for_lanes(32 * item, count, [&](int64 i) { old[i] = (real)(wanted[i] + kept * ((double)old[i] - (double)wanted[i])); });
+// One item is 32 of the `each` numbers of a row: `old` becomes `wanted` and `kept` of what it was, unless its row was stopped before this
+// iteration, as `stops` (rows, 2) says.
+extern "C" __global__ void damp(int64 begin, int64 end, real* old, const real* wanted, double kept, const double* stops, int64 iteration,
+                                int64 each) {
+    const int64 parts = (each + 31) / 32;
+    for (int64 item = first_item(begin); item < end; item += item_stride()) {
+        const int64 row = item / parts, first = row * each;
+        if (is_frozen(stops[2 * row], iteration)) continue;
+        for_lanes(first + 32 * (item % parts), first + each,
+                  [&](int64 i) { old[i] = (real)(wanted[i] + kept * ((double)old[i] - (double)wanted[i])); });
+    }
 }

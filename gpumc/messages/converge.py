@@ -10,7 +10,7 @@ import numpy as np
 from gpumc.device import to_host
 from gpumc.messages.amp import Amp
 from gpumc.messages.edges import Exact, Relaxed
-from gpumc.messages.marginals import Marginals, damp, marginals
+from gpumc.messages.marginals import Marginals, Stops, damp, marginals
 from gpumc.messages.priors import Prior
 from gpumc.messages.shared_inputs import SharedAmp
 
@@ -41,6 +41,14 @@ class Messages:
         rows = len(incoming)
         return cls(incoming, memory, np.zeros(rows, bool), np.zeros(rows, np.int64), np.full(rows, np.inf))
 
+    def read(self, stops: Stops, iteration: int) -> np.ndarray:
+        """Learn from the device how far rows are after an ``iteration``, and which were stopped: bool (rows,)."""
+        stopped_at, self.residual = to_host(stops.known).T.copy()
+        stopped = stopped_at > 0
+        self.iterations = np.where(stopped, stopped_at, iteration).astype(np.int64)
+        self.converged = stopped & (self.residual <= SLACK * stops.tolerance)
+        return stopped
+
     def put(self, rows: np.ndarray, part: Messages) -> None:
         """Take the state of some rows."""
         for name in ("incoming", "memory", "converged", "iterations", "residual"):
@@ -63,32 +71,24 @@ def converge(
     +-1 is not the same. A row with NaN is given up.
     """
     device = form.graph.device
-    xp = device.xp
+    every = form.graph.read_every
     rows = np.arange(len(messages.incoming))
-    active = messages.take(rows)
-    active.iterations[:] = 0
+    active, stops = messages.take(rows), Stops.start(device, len(rows), tolerance)
     fields = prior.fields(active.incoming)
     now = Marginals(fields, *form.graph.moments(fields))
-    for iteration in range(iterations):
+    for iteration in range(1, iterations + 1):
         incoming, memory = form.step(now, active.memory)
-        kept = damping if iteration else 0.0
-        active.iterations += 1
-        before = now.mean
-        now, change = marginals(form.graph, prior, active.incoming, incoming, kept, before)
-        damp(device, active.memory, memory, kept)
-        active.residual = to_host(change).astype(float) / (1 - kept)
-        settled = active.residual <= tolerance
-        active.converged[:] = False
-        if settled.any():
-            undamped, _ = form.graph.rows(settled).moments(prior.rows(settled).fields(incoming[settled]))
-            active.residual[settled] = to_host(xp.abs(undamped - before[settled]).max(axis=(1, 2)))
-            active.converged = settled & (active.residual <= SLACK * tolerance)
-        finished = settled | np.isnan(active.residual)
-        if finished.any():
-            messages.put(rows[finished], active.take(finished))
-            unfinished = ~finished
-            if not unfinished.any():
+        kept = damping if iteration > 1 else 0.0
+        now = marginals(form.graph, prior, active.incoming, incoming, kept, now.mean, stops, iteration)
+        damp(device, active.memory, memory, kept, stops, iteration)
+        if iteration % every and iteration < iterations:
+            continue
+        stopped = active.read(stops, iteration)
+        if stopped.any():
+            messages.put(rows[stopped], active.take(stopped))
+            going = ~stopped
+            if not going.any():
                 return
-            rows, active, now = rows[unfinished], active.take(unfinished), now.rows(unfinished)
-            form, prior = form.rows(unfinished), prior.rows(unfinished)
+            rows, active, now, stops = rows[going], active.take(going), now.rows(going), stops.rows(going)
+            form, prior = form.rows(going), prior.rows(going)
     messages.put(rows, active)

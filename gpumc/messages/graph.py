@@ -16,6 +16,8 @@ from gpumc.messages.constraints import Constraints
 
 #: Rows multiplied at once on the host: always so many, so that a row's bits do not depend on how many others there are.
 BLOCK = 8
+#: Iterations between two looks at residuals on a device that works on meanwhile.
+READ_EVERY = 8
 #: The variance of a uniform distribution between neighbouring fields of +-1, which are 2 apart: a narrower Gaussian tells nothing more.
 LATTICE = 1 / 3
 
@@ -58,6 +60,16 @@ class Graph(ABC):
     def rows(self, chosen: np.ndarray) -> Graph:
         """The same for some of the rows."""
         return replace(self, instance=self.instance[chosen])
+
+    @property
+    def by_arrays(self) -> bool:
+        """Whether marginals and messages are made by operations on arrays; else there are kernels."""
+        return self.device.kind == "numpy"
+
+    @property
+    def read_every(self) -> int:
+        """Iterations from one look at the residuals to the next: on CUDA each look waits for the device."""
+        return READ_EVERY if self.device.kind == "cuda" and not self.by_arrays else 1
 
     @property
     def pattern_count(self) -> int:
@@ -191,6 +203,10 @@ class SphericalGraph(Graph):
 class SharedGraph(SphericalGraph):
     """Of spherical weights of units that share inputs, or whose norms matter each by itself: a message to the weights w of an input, or of
     one of each unit, is B and a matrix A, (rows, 1 + units, units, inputs), with the exponent B w - w A w / 2."""
+
+    @property
+    def by_arrays(self) -> bool:
+        return True
 
     def message(self, linear: np.ndarray, precision: np.ndarray) -> np.ndarray:
         """``precision`` (rows, units, units, inputs or 1), or one for each unit alone."""

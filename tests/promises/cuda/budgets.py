@@ -70,8 +70,8 @@ def draw(machine, loss, centre=None, sampler=None, beta=2.0) -> Callable[[], Cos
     return per_draw
 
 
-def iteration(machine, form="amp", **problem) -> Callable[[], Cost]:
-    """One iteration of belief propagation for one row."""
+def iterations(machine, form="amp", **problem) -> Callable[[], Cost]:
+    """Eight iterations of belief propagation for one row."""
     function = gpumc.local_entropy if {"distance", "field"} & set(problem) else gpumc.entropy
     reference = (np.ones(machine.weight_count),) if function is gpumc.local_entropy else ()
     patterns = gpumc.random_patterns(machine, 0.4, seed=1)
@@ -84,15 +84,15 @@ def iteration(machine, form="amp", **problem) -> Callable[[], Cost]:
         )
         return whole, int(found[0].iterations.max())
 
-    def per_iteration() -> Cost:
-        (few, less), (many, more) = run(4), run(12)
-        return shared(many - few, more - less)
+    def per_eight() -> Cost:
+        (few, less), (many, more) = run(80), run(160)
+        return shared(many - few, (more - less) // 8)
 
-    return per_iteration
+    return per_eight
 
 
 def focusing(machine) -> Callable[[], Cost]:
-    """One iteration of focusing belief propagation from one start."""
+    """Eight iterations of focusing belief propagation from one start."""
     protocol = gpumc.FreeScoping([(3.0, 0.5)])
 
     def run(iterations: int) -> Cost:
@@ -100,7 +100,7 @@ def focusing(machine) -> Callable[[], Cost]:
         settings = {"protocol": protocol, "iterations": iterations, "tolerance": 1e-300, "device": "cuda"}
         return cost(lambda: gpumc.focusing_bp(machine, patterns, **settings))
 
-    return lambda: shared(run(12) - run(4), 8)
+    return lambda: run(16) - run(8)
 
 
 def level(machine, kind: type) -> Callable[[], Cost]:
@@ -165,25 +165,27 @@ METHODS = (
     Method("HMC, tanh committee, fixed centre", "sweep", draw(TANH, CROSS_ENTROPY, "fixed")),
     Method("rotations, sign committee", "sweep", draw(SIGNS, ERRORS, sampler=gpumc.Rotations())),
     Method("hit-and-run, sign committee", "sweep", draw(SIGNS, ERRORS, sampler=gpumc.HitAndRun(), beta=np.inf)),
-    Method("AMP, perceptron", "iteration", iteration(PERCEPTRON)),
-    Method("AMP, perceptron, field", "iteration", iteration(PERCEPTRON, field=0.3)),
-    Method("AMP, perceptron, distance", "iteration", iteration(PERCEPTRON, distance=0.1)),
+    Method("AMP, perceptron", "8 iterations", iterations(PERCEPTRON)),
+    Method("AMP, perceptron, field", "8 iterations", iterations(PERCEPTRON, field=0.3)),
+    Method("AMP, perceptron, distance", "8 iterations", iterations(PERCEPTRON, distance=0.3)),
     Method(
-        "AMP, perceptron, cross-entropy", "iteration", iteration(PERCEPTRON, measure=gpumc.Gibbs(CROSS_ENTROPY, 2.0))
+        "AMP, perceptron, cross-entropy",
+        "8 iterations",
+        iterations(PERCEPTRON, measure=gpumc.Gibbs(CROSS_ENTROPY, 2.0)),
     ),
-    Method("AMP, tree committee", "iteration", iteration(TREE)),
-    Method("relaxed BP, perceptron", "iteration", iteration(PERCEPTRON, "relaxed")),
+    Method("AMP, tree committee", "8 iterations", iterations(TREE)),
+    Method("relaxed BP, perceptron", "8 iterations", iterations(PERCEPTRON, "relaxed")),
     Method(
         "relaxed BP, perceptron, cross-entropy",
-        "iteration",
-        iteration(PERCEPTRON, "relaxed", measure=gpumc.Gibbs(CROSS_ENTROPY, 2.0)),
+        "8 iterations",
+        iterations(PERCEPTRON, "relaxed", measure=gpumc.Gibbs(CROSS_ENTROPY, 2.0)),
     ),
-    Method("exact BP, perceptron", "iteration", iteration(PERCEPTRON, "exact")),
-    Method("exact BP, tree committee", "iteration", iteration(TREE, "exact")),
-    Method("AMP, spherical perceptron", "iteration", iteration(GLOBE)),
-    Method("AMP, spherical perceptron, distance", "iteration", iteration(GLOBE, distance=0.1)),
-    Method("focusing, perceptron", "iteration", focusing(PERCEPTRON)),
-    Method("focusing, spherical perceptron", "iteration", focusing(GLOBE)),
+    Method("exact BP, perceptron", "8 iterations", iterations(PERCEPTRON, "exact")),
+    Method("exact BP, tree committee", "8 iterations", iterations(TREE, "exact")),
+    Method("AMP, spherical perceptron", "8 iterations", iterations(GLOBE)),
+    Method("AMP, spherical perceptron, distance", "8 iterations", iterations(GLOBE, distance=0.1)),
+    Method("focusing, perceptron", "8 iterations", focusing(PERCEPTRON)),
+    Method("focusing, spherical perceptron", "8 iterations", focusing(GLOBE)),
     Method("splitting by billiards, spherical perceptron", "level", level(GLOBE, Billiards)),
     Method("splitting by slices, 3 moves, sign committee", "level", level(SIGNS, Slices)),
     Method("thermodynamic integration, perceptron", "exchange", exchange),

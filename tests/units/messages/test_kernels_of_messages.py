@@ -7,7 +7,7 @@ import gpumc
 from gpumc.device import choose, to_host
 from gpumc.messages.constraints import Constraints
 from gpumc.messages.graph import Graph
-from gpumc.messages.marginals import combined, damp, marginals
+from gpumc.messages.marginals import Stops, combined, damp, marginals
 from gpumc.messages.priors import Distance, Pull, Replicas
 from gpumc.messages.spherical_priors import SphericalDistance, SphericalPull, SphericalReplicas
 
@@ -51,15 +51,50 @@ def test_marginals(machine, kind, dtype, rounding, name):
     if machine is SPHERICAL:
         old[:, 1], new[:, 1] = rng.uniform(-0.3, 2, (2, ROWS, 3, 17))
     before = rng.uniform(-1, 1, (ROWS, 3, 17))
-    found = []
+    found, residuals = [], []
     for device in (choose("numpy"), choose(name)):
         graph = graph_of(device, machine, "binary", dtype)
         incoming, undamped, last = (device.asarray(a.astype(dtype)) for a in (old, new, before))
-        now, change = marginals(graph, priors(device, dtype)[machine][kind], incoming, undamped, 0.4, last)
-        found.append([to_host(a) for a in (incoming, *now, change)])
+        stops = Stops.start(device, ROWS, 0.0)
+        now = marginals(graph, priors(device, dtype)[machine][kind], incoming, undamped, 0.4, last, stops, 1)
+        found.append([to_host(a) for a in (incoming, *now)])
+        residuals.append(to_host(stops.known))
     for expected, ours in zip(*found, strict=True):
         assert ours.dtype == dtype
         np.testing.assert_allclose(ours, expected, rtol=rounding, atol=rounding)
+    np.testing.assert_allclose(*residuals, rtol=2 * rounding, atol=2 * rounding)
+
+
+@COMPILED
+@pytest.mark.parametrize("kind", range(3))
+@pytest.mark.parametrize("machine", [BINARY, SPHERICAL], ids=["binary", "spherical"])
+def test_rows_stop(machine, kind, name):
+    """Those whose damped step is small enough; their residual is that of the whole step. On a device they then stay as they are."""
+    shape = (ROWS, 3, 17) if machine is BINARY else (ROWS, 2, 3, 17)
+    rng, known = RNG(6), []
+    old = rng.normal(size=shape) if machine is BINARY else rng.uniform(0.5, 1.5, shape)
+    new = old + np.array([1e-9, 1e-3, 1e-8, 0.1]).reshape(-1, *[1] * (len(shape) - 1)) * rng.uniform(size=shape)
+    for device in (choose("numpy"), choose(name)):
+        graph = graph_of(device, machine, "binary", np.float64)
+        prior, stops = priors(device, np.float64)[machine][kind], Stops.start(device, ROWS, 1e-6)
+        incoming, undamped = device.asarray(old.copy()), device.asarray(new)
+        before = graph.moments(prior.fields(incoming))[0]
+        memory = device.asarray(old.copy())
+        for iteration in (1, 2):
+            marginals(graph, prior, incoming, undamped, 0.5, before, stops, iteration)
+            damp(device, memory, undamped, 0.5, stops, iteration)
+            known.append(to_host(stops.known).copy())
+            if device.kind == "numpy":
+                break
+        assert np.array_equal(to_host(memory), to_host(incoming))
+        frozen = to_host(stops.known)[:, 0] == 1
+        assert np.array_equal(frozen, [True, False, True, False])
+        if device.kind != "numpy":
+            once = new + 0.5 * (old - new)
+            assert np.array_equal(to_host(incoming)[frozen], once[frozen])
+            assert not np.array_equal(to_host(incoming)[~frozen], once[~frozen])
+    np.testing.assert_allclose(known[1], known[0], rtol=1e-4, atol=1e-13)
+    assert np.array_equal(known[2][frozen], known[1][frozen])
 
 
 @COMPILED
@@ -69,8 +104,11 @@ def test_a_row_that_is_no_number_says_so(name):
     incoming[1, 2, 3] = np.nan
     incoming, before = device.asarray(incoming), device.asarray(np.zeros((ROWS, 3, 17)))
     for prior in priors(device, np.float64)[BINARY]:
-        _, change = marginals(graph_of(device, BINARY, "binary", np.float64), prior, incoming, incoming, 0.0, before)
-        assert np.array_equal(np.isnan(to_host(change)), [False, True, False, False])
+        stops, graph = Stops.start(device, ROWS, -1.0), graph_of(device, BINARY, "binary", np.float64)
+        marginals(graph, prior, incoming, incoming, 0.0, before, stops, 7)
+        stopped, residual = to_host(stops.known).T
+        assert np.array_equal(stopped, [0, 7, 0, 0])
+        assert np.array_equal(np.isnan(residual), [False, True, False, False])
 
 
 @COMPILED
@@ -89,7 +127,7 @@ def test_messages_and_their_damping(machine, inputs, dtype, rounding, name):
         bend = RNG(5).normal(size=(ROWS, 3, graph.pattern_count))
         messages = combined(graph, *(device.asarray(a.astype(dtype)) for a in (linear, mean, bend)))
         kept = device.asarray(np.ones(messages.shape, dtype))
-        damp(device, kept, messages, 0.3)
+        damp(device, kept, messages, 0.3, Stops.start(device, ROWS, 0.0), 1)
         found.append((to_host(messages), to_host(kept)))
     for expected, ours in zip(*found, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=rounding, atol=rounding)
