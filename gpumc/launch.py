@@ -190,10 +190,10 @@ def centre_kernel(device: Device, variant: dict[str, int]) -> Kernel:
 
 
 def measure_kernel(device: Device, model: Model, field_dtype: np.dtype) -> Kernel:
-    """Energies, errors and stabilities in kernels/observe.cu, one item a walker."""
+    """Energies, errors and stabilities in kernels/observe.cu, one item MEASURED_TOGETHER walkers of an instance and grid point."""
     pointer = f"const {field_pointer(field_dtype)}"
     signature = (
-        *("const int64*", pointer, "const int8*", "const int32*", "const int64*", "const int8*", "int64", "int64"),
+        *("const int64*", pointer, "const int8*", "const int32*", "const int64*", "const int8*", "int64", "int32"),
         *("int64*", "int64*", "int64*"),
     )
     return kernel(device, "observe.cu", "measure", signature, machine_variant(model, field_dtype))

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpumc import launch
 from gpumc.device import Device, to_host
+from gpumc.device.constants import MEASURED_TOGETHER
 from gpumc.launch import Sizes
 from gpumc.state import Model, Population, unpack_signs
 
@@ -74,7 +75,8 @@ def measure(device: Device, model: Model, population: Population, bins: Stabilit
     run = launch.measure_kernel(device, model, population.fields.dtype)
     tables = model.on(device)
     constants = tables.labels, tables.places, tables.losses, tables.in_error
-    run(energy.size, sizes, population.fields, *constants, size, bins.stride, energy, errors, histogram)
+    items = shape[0] * shape[1] * -(-shape[2] * shape[3] // MEASURED_TOGETHER)
+    run(items, sizes, population.fields, *constants, size, bins.stride, energy, errors, histogram)
     return Measured(to_host(energy), to_host(errors), to_host(histogram))
 
 

@@ -1,32 +1,77 @@
 // What is measured of a population: the twins of gpumc/observables.py.
 #include "machine.cuh"
 
-// One item is a walker: its energy summed from scratch, its errors, and its stabilities added to the histogram of its instance
-// and grid point, `stride` readouts a bin.
+// Bins in the middle that an item counts in for itself, and warps of a block.
+constexpr int64 OWN_BINS = 1024;
+constexpr int WARPS = 128 / LANES;
+
+// Walkers of one instance and grid point, whose stabilities are counted together: those in bins of their own are added at the end.
+struct Histogram {
+    int64* all;
+    int32* own;
+    int64 first, count;
+
+    // Together.
+    __device__ Histogram(int64* all, int32* own, int64 bins) : all(all), own(own), count(smaller(bins, OWN_BINS)) {
+        first = (bins - count) / 2;
+        for_range(0, count, [&](int64 i) { own[i] = 0; });
+        lane_sync();
+    }
+
+    __device__ void add(int64 bin) const {
+        if (bin >= first && bin < first + count)
+            taken(own + (bin - first));
+        else
+            add_atomic(all + bin, (int64)1);
+    }
+
+    // Together.
+    __device__ void close() const {
+        lane_sync();
+        for_range(0, count, [&](int64 i) {
+            if (own[i]) add_atomic(all + first + i, (int64)own[i]);
+        });
+        lane_sync();
+    }
+};
+
+// One item is up to MEASURED_TOGETHER walkers of an instance and grid point: the energy of each summed from scratch, its errors, and its
+// stabilities added to their histogram, `stride` readouts a bin.
 extern "C" __global__ void measure(int64 begin, int64 end, const Sizes* sizes, const field_t* fields, const int8* labels, const int32* gains, const int64* tables,
-                                   const int8* in_error, int64 bins, int64 stride, int64* energy, int64* errors, int64* histogram) {
+                                   const int8* in_error, int64 bins, int32 stride, int64* energy, int64* errors, int64* histogram) {
     const Sizes& s = *sizes;
+    const int64 walkers = s.chains * s.replicas, parts = (walkers + MEASURED_TOGETHER - 1) / MEASURED_TOGETHER;
+#ifdef __CUDACC__
+    __shared__ int32 counts[WARPS][OWN_BINS];
+    int32* own = counts[threadIdx.x / LANES];
+#else
+    int32 own[OWN_BINS];
+#endif
     for (int64 item = first_item(begin); item < end; item += item_stride()) {
-        const int64 group = item / (s.chains * s.replicas);
+        const int64 group = item / parts, from = item % parts * MEASURED_TOGETHER;
         const int64* table = tables + group % s.grid * s.readouts;
         const int8* is_wrong = in_error + group % s.grid * s.readouts;
-        const field_t* f = fields + item * s.units * s.patterns;
         const int8* label = labels + group / s.grid * s.patterns;
-        int64 sum = 0, wrong = 0;
-        for (int64 w = 0; w < s.pattern_words; ++w)
-            for_lanes(32 * w, s.patterns, [&](int64 m) {
-                int64 readout = readout_of(s, f, m, gains) * label[m];
-                int64 row = (readout + s.readouts - 1) / 2;
+        const Histogram stabilities(histogram + group * bins, own, bins);
+        for (int64 walker = from; walker < smaller(from + MEASURED_TOGETHER, walkers); ++walker) {
+            const int64 place = group * walkers + walker;
+            const field_t* f = fields + place * s.units * s.patterns;
+            int64 sum = 0, wrong = 0;
+            for_range(0, s.patterns, [&](int64 m) {
+                const int64 readout = readout_of(s, f, m, gains) * label[m];
+                const int32 row = (int32)((readout + s.readouts - 1) / 2);
                 sum += table[row];
                 wrong += is_wrong[row];
-                add_atomic(histogram + group * bins + row / stride, (int64)1);
+                stabilities.add(row / stride);
             });
-        sum = lane_sum(sum);
-        wrong = lane_sum(wrong);
-        if (lane() == 0) {
-            energy[item] = sum;
-            errors[item] = wrong;
+            sum = lane_sum(sum);
+            wrong = lane_sum(wrong);
+            if (lane() == 0) {
+                energy[place] = sum;
+                errors[place] = wrong;
+            }
         }
+        stabilities.close();
     }
 }
 

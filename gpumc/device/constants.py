@@ -48,6 +48,8 @@ class Centre(IntEnum):
 
 #: Rows of the table of logarithms (`gpumc.sampling.acceptance`), 2 to this.
 LOG_BITS = 10
+#: Walkers that are measured one after the other, by one warp.
+MEASURED_TOGETHER = 8
 #: A wall nearer than this is met at once (`gpumc.volumes.billiards`).
 TOUCHING = 1e-300
 #: ``struct Sizes``, the constants of a launch of sweeps, all int64.
@@ -77,7 +79,7 @@ def header() -> str:
 #include "lanes.cuh"
 enum {{ {streams} }};
 enum {{ {centres} }};
-enum {{ LOG_BITS = {LOG_BITS} }};
+enum {{ LOG_BITS = {LOG_BITS}, MEASURED_TOGETHER = {MEASURED_TOGETHER} }};
 #define TOUCHING {TOUCHING!r}
 struct Sizes {{ int64 {", ".join(SIZES)}; }};
 // The sizes, with those that the source was compiled for as constants.

@@ -76,10 +76,11 @@ def test_constants_of_the_source(case, monkeypatch):
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_fields_at_their_ends(device):
+@pytest.mark.parametrize(("n", "alpha"), [(401, 0.7), (3001, 0.02)], ids=["401", "many bins of stabilities"])
+def test_fields_at_their_ends(n, alpha, device):
     """Weights that start as patterns, so that fields are as large as they can be."""
-    machine = gpumc.Perceptron(401)
-    patterns = gpumc.random_patterns(machine, alpha=0.7, seed=2)
+    machine = gpumc.Perceptron(n)
+    patterns = gpumc.random_patterns(machine, alpha=alpha, seed=2)
     init = (patterns.xi[:, :40] * patterns.labels[:, :40, None])[:, None, :, None]
     measure = gpumc.Gibbs(gpumc.CrossEntropy(gamma=0.4), beta=1.0)
     settings = {"chains": 40, "burn_in": 0, "sweeps": 2, "seed": 3, "init": init}
