@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -307,12 +308,12 @@ class Population(State):
             "sweep": np.array(self.sweep),
         }
 
-    def permute_grid(self, source: np.ndarray) -> None:
-        """Give every chain the replicas that are at grid point ``source`` now: integers (instances, grid, chains) on the host. The arrays
+    def permute_grid(self, source: Any) -> None:
+        """Give every chain the replicas that are at grid point ``source`` now: integers (instances, grid, chains) on the device. The arrays
         are replaced by others."""
-        instances, grid, chains = source.shape
-        instance, chain = np.arange(instances)[:, None, None], np.arange(chains)
-        rows = array_module(self.weights).asarray(((instance * grid + source) * chains + chain).ravel())
+        xp, (instances, grid, chains) = array_module(source), source.shape
+        instance, chain = xp.arange(instances)[:, None, None], xp.arange(chains)
+        rows = ((instance * grid + source) * chains + chain).ravel()
         self.weights, self.fields, self.energy = (
             array.reshape(-1, *array.shape[3:])[rows].reshape(array.shape)
             for array in (self.weights, self.fields, self.energy)

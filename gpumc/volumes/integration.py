@@ -302,38 +302,42 @@ def _exchanged(
     whole = walks.whole(how.chains)
     starts = walks.starts(how.chains, "random" if references is None else references, whole)
     discarded, kept = -(-how.burn_in // how.every), how.sweeps // how.every
+    steps = walks.device.asarray(np.diff(betas))
     energies = np.empty((patterns.instances, len(betas), len(couplings), how.chains, kept))
 
     def sampled(part: Part) -> None:
         instances, chains = part.within(whole)
         walk = walks.walk(part, how.chains)
         population = walk.start(starts.within(instances, chains))
+        shape = energies[instances, :, :, chains, 0].shape
+        found = walks.device.xp.empty((*shape, kept), np.int64)
         for number in range(discarded + kept):
             walk.advance(population, how.every)
-            energy = (to_host(population.energy) * loss.unit).reshape(energies[instances, :, :, chains, 0].shape)
+            energy = population.energy.reshape(shape)
             if number >= discarded:
-                energies[instances, :, :, chains, number - discarded] = energy
-            source = _exchanges(energy, betas, how, number, part)
+                found[..., number - discarded] = energy
+            source = _exchanges(walks.device, energy * loss.unit, steps, how, number, part)
             population.permute_grid(source.reshape(len(source), -1, source.shape[-1]))
+        energies[instances, :, :, chains] = to_host(found) * loss.unit
 
     walks.device.in_halves(walks.batches(how.chains, whole), sampled, Part.halves)
     return energies
 
 
-def _exchanges(
-    energy: np.ndarray, betas: np.ndarray, how: ThermodynamicIntegration, number: int, part: Part
-) -> np.ndarray:
-    """The grid point whose configuration each gets when every other pair of neighbouring betas is exchanged by Metropolis' rule for the
-    ``number``-th time, int64, as ``energy`` (instances, betas, couplings, chains), which are those of ``part``."""
-    couplings = energy.shape[2]
-    low = np.arange(number % 2, len(betas) - 1, 2)
-    gain = (betas[low + 1] - betas[low])[:, None, None] * (energy[:, low + 1] - energy[:, low])
-    pair, coupling = np.arange(len(low))[:, None, None], np.arange(couplings)[:, None]
+def _exchanges(device: Device, energy: Any, steps: Any, how: ThermodynamicIntegration, number: int, part: Part) -> Any:
+    """The grid point whose configuration each gets when every other pair of neighbouring betas, which are ``steps`` apart, is exchanged by
+    Metropolis' rule for the ``number``-th time, int64, as ``energy`` (instances, betas, couplings, chains), which are those of ``part``;
+    arrays are on the device, random numbers come from the host."""
+    xp, (_, betas, couplings, _) = device.xp, energy.shape
+    first, pairs = number % 2, (betas - number % 2) // 2
+    lower, upper = slice(first, first + 2 * pairs, 2), slice(first + 1, first + 1 + 2 * pairs, 2)
+    gain = steps[lower, None, None] * (energy[:, upper] - energy[:, lower])
+    pair, coupling = np.arange(pairs)[:, None, None], np.arange(couplings)[:, None]
     site = (pair * couplings + coupling) * how.chains + np.arange(*part.chains)
     instance = np.arange(*part.instances)[:, None, None, None]
     words = philox(how.seed, Stream.EXCHANGE, number, site, instance)[0]
-    accepted = np.log((words + 0.5) / 2.0**32) < gain
-    partner = np.broadcast_to(np.arange(len(betas))[:, None, None], energy.shape).copy()
-    partner[:, low] += accepted
-    partner[:, low + 1] -= accepted
-    return partner * couplings + coupling
+    accepted = device.asarray(np.log((words + 0.5) / 2.0**32)) < gain
+    partner = xp.broadcast_to(xp.arange(betas)[:, None, None], energy.shape).copy()
+    partner[:, lower] += accepted
+    partner[:, upper] -= accepted
+    return partner * couplings + xp.arange(couplings)[:, None]

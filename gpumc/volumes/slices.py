@@ -16,6 +16,8 @@ from gpumc.volumes.regions import Region
 
 #: Times that the arc of a move is shrunk, after which it is too short to matter.
 SHRINKS = 40
+#: Tries between two looks at which particles are still looking for a place, on a device that works on meanwhile.
+LOOK_EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,25 @@ def _turned(
     """A uniform draw from a great circle where its score exceeds its bound, by shrinking an arc around where it is
     (I. Murray, R. P. Adams, D. J. C. MacKay, AISTATS 2010, algorithm 2): angles and scores (rows,); ``uniforms`` (tries, rows)."""
     xp = array_module(scores)
+    every = 1 if xp is np else LOOK_EVERY
     scores, angle = scores.copy(), xp.zeros_like(scores)
-    left = xp.arange(len(scores))
+    left, going = xp.arange(len(scores)), xp.ones(len(scores), bool)
     turn = 2 * np.pi * uniforms[0]
     low, high = turn - 2 * np.pi, turn
-    for numbers in uniforms[1:]:
+    for number, numbers in enumerate(uniforms[1:], 1):
         cos, sin = xp.cos(turn)[:, None, None], xp.sin(turn)[:, None, None]
-        new = least_margin(cos * fields[left] + sin * ahead[left])
-        passed = new > bounds[left]
-        angle[left[passed]], scores[left[passed]] = turn[passed], new[passed]
+        new = least_margin(cos * fields + sin * ahead)
+        passed = going & (new > bounds)
+        angle[left] = xp.where(passed, turn, angle[left])
+        scores[left] = xp.where(passed, new, scores[left])
+        going &= ~passed
         low, high = xp.where(turn < 0, turn, low), xp.where(turn < 0, high, turn)
-        missed = ~passed
-        left, low, high = left[missed], low[missed], high[missed]
-        if not len(left):
-            break
+        if number % every == 0:
+            kept = xp.flatnonzero(going)
+            if not len(kept):
+                break
+            left, going, low, high = left[kept], going[kept], low[kept], high[kept]
+            fields, ahead, bounds = fields[kept], ahead[kept], bounds[kept]
         turn = low + numbers[left] * (high - low)
     return angle, scores
 
