@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,12 @@ import numpy as np
 
 from gpumc import observables
 from gpumc.device import Device, to_host
-from gpumc.device.constants import Stream
-from gpumc.device.philox import random_bits
 from gpumc.errors import ConfigError
 from gpumc.observables import StabilityBins
 from gpumc.parts import Part
-from gpumc.sampling import acceptance, sweep
+from gpumc.sampling import acceptance, beginnings, sweep
 from gpumc.sampling.acceptance import Rule
+from gpumc.sampling.beginnings import CHUNK, CHUNK_BYTES
 from gpumc.sampling.dataset import Records
 from gpumc.sampling.reports import fitting
 from gpumc.sampling.starts import Starts
@@ -25,17 +24,11 @@ from gpumc.state import Model, Population, blocks, field_dtype, pack_signs, unpa
 if TYPE_CHECKING:
     from gpumc.sampling.stepping import Dynamics
 
-#: Walkers whose fields are computed at once at the start, and whose weights are unpacked at once, and the bytes of preactivations that they
-#: have at most.
-CHUNK, CHUNK_BYTES = 256, 2**27
 #: Bytes in which the orders of sites and the tables of acceptance of one launch are made, unless one sweep needs more, and the bytes that
 #: each weight takes of them.
 TABLES, ORDER_BYTES = 2**26, 80
 #: Sweeps between two reports of progress, where draws are further apart; of compiled kernels, that which makes so many attempts.
 STRIDE, ATTEMPTS = 16, 2e7
-
-#: An instance, indices (grid, chain, replica), and the weights int8 (walkers, N) of the walkers that are there.
-Rows = tuple[int, tuple, np.ndarray]
 
 
 class BinaryWalk:
@@ -70,7 +63,7 @@ class BinaryWalk:
 
     def start(self, starts: Starts) -> Population:
         """The population before its first sweep."""
-        weights = self._drawn() if starts.weights is None else self._given(starts.weights)
+        weights = None if starts.weights is None else self._given(starts.weights)
         population = self._population(weights, starts.centre, 0)
         if self.measure.centre_kind and starts.centre is None:
             sweep.draw_centre(self.device, self.model, population, self.dynamics, self._rule(0, 1), 0)
@@ -225,41 +218,28 @@ class BinaryWalk:
             weight_count=self.machine.weight_count,
         )
 
-    def _given(self, weights: np.ndarray) -> Iterator[Rows]:
-        """The weights int8 (I, G, C, y, N)."""
-        for i in range(self.shape[0]):
-            for where in blocks(self.shape[1:], self._walkers_at_once):
-                yield i, where, weights[i][where]
+    def _given(self, weights: np.ndarray) -> np.ndarray:
+        """The weights int8 (I, G, C, y, N), packed."""
+        packed = np.empty((*self.shape, word_count(self.machine.weight_count)), np.uint32)
+        for where in blocks(self.shape, CHUNK):
+            packed[where] = pack_signs(weights[where])
+        return packed
 
-    def _drawn(self) -> Iterator[Rows]:
-        """Random weights, the same at all points of the grid."""
-        walkers = self._empty().walkers()
-        for i in range(self.shape[0]):
-            for where in blocks(self.shape[2:], self._walkers_at_once):
-                who = walkers[i][where]
-                yield (
-                    i,
-                    (slice(None), *where),
-                    random_bits(self.dynamics.seed, Stream.INITIAL, 0, who, self.machine.weight_count),
-                )
-
-    @property
-    def _walkers_at_once(self) -> int:
-        """Whose fields are computed."""
-        machine = self.machine
-        return max(
-            1, min(CHUNK, CHUNK_BYTES // (16 * machine.weight_count + 16 * machine.k * self.model.pattern_count))
-        )
-
-    def _population(self, weights: Iterable[Rows], centre: np.ndarray | None, swept: int) -> Population:
-        """A population with these weights and centres int8 (I, G, C, N) after so many sweeps."""
-        population = self._empty()
+    def _population(self, weights: np.ndarray | None, centre: np.ndarray | None, swept: int) -> Population:
+        """A population with these packed weights, or random ones, which are the same at all points of the grid, and centres int8
+        (I, G, C, N), after so many sweeps."""
+        population, device = self._empty(), self.device
         population.sweep = swept
-        population.weights = np.empty((*self.shape, word_count(self.machine.weight_count)), np.uint32)
-        population.fields = np.empty((*self.shape, self.machine.k, self.model.pattern_count), field_dtype(self.machine))
-        for i, where, signs in weights:
-            population.weights[i][where] = pack_signs(signs)
-            population.fields[i][where] = self.machine.fields(signs, self.model.xi[i].T)
+        if weights is None:
+            walkers = population.walkers()
+            own = beginnings.drawn(device, self.dynamics.seed, walkers, self.machine.weight_count)[:, None]
+        else:
+            own = device.asarray(weights)
+        of_grid = self.shape[1] // own.shape[1]
+        population.weights, population.fields = (
+            array if of_grid == 1 else device.xp.repeat(array, of_grid, axis=1)
+            for array in (own, beginnings.fields(device, self.model, own))
+        )
         if self.measure.centre_kind:
             population.centre = np.zeros((*self.shape[:3], population.weights.shape[-1]), np.uint32)
             if centre is not None:

@@ -39,6 +39,7 @@ REALS: list[dict] = [{}, {"REAL": "float"}]
 VARIANTS = {
     "philox.cu": [{}],
     "orders.cu": [{}],
+    "fields.cu": [{}, {"WIDE": 1}],
     "billiards.cu": [{}],
     "least_action.cu": [{}, {"REAL": 1}, {"BINARY": 1}],
     "spheres.cu": [{}],
