@@ -25,9 +25,10 @@ import numpy as np
 
 from gpumc import bench
 from gpumc.device import cuda, source
+from gpumc.device.constants import Centre
 from gpumc.launch import Form, sweep_variant
 from gpumc.sampling import acceptance
-from gpumc.state import Model
+from gpumc.state import Model, word_count
 
 #: Of a multiprocessor (sm_90): registers and bytes of shared memory; threads of a block.
 REGISTERS, SHARED, THREADS = 2**16, 227 << 10, 128
@@ -64,12 +65,12 @@ def variants(work: bench.Workload) -> dict[str, dict[str, int]]:
         "INPUTS": machine.n,
         "UNITS": machine.k,
         "PATTERNS": model.pattern_count,
-        "WEIGHT_WORDS": 2 * -(-machine.weight_count // 64),
+        "WEIGHT_WORDS": word_count(machine.weight_count),
         "PATTERN_WORDS": model.pattern_bits.shape[-1],
         "CLASSES": len(model.classes),
         "PULLS": len(acceptance.pulls(work.measure)),
         "READOUTS": model.tables.shape[-1],
-        "CENTRE": 0 if work.measure.centre is None else 2,
+        "CENTRE": Centre.NONE if work.measure.centre is None else Centre.DRAWN,
     }
     return {"arguments": general, "constants": general | sizes}
 

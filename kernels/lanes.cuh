@@ -18,7 +18,7 @@ typedef unsigned long long uint64;
 
 #ifdef __CUDACC__
 
-constexpr int LANES = 32;
+constexpr int LANES = 32, WARPS = 4;  // of a warp, and of a block
 constexpr uint32 ALL_LANES = 0xFFFFFFFFu;
 
 __device__ inline int lane() { return threadIdx.x % LANES; }

@@ -1,9 +1,8 @@
 // What is measured of a population: the twins of gpumc/observables.py.
 #include "machine.cuh"
 
-// Bins in the middle that an item counts in for itself, and warps of a block.
+// Bins in the middle that an item counts in for itself.
 constexpr int64 OWN_BINS = 1024;
-constexpr int WARPS = 128 / LANES;
 
 // Walkers of one instance and grid point, whose stabilities are counted together: those in bins of their own are added at the end.
 struct Histogram {

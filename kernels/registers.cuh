@@ -36,8 +36,7 @@ __device__ inline int32 most_change(int64 limit, int32 beta, double inverse) {
     return near + (left >= beta) - (left < 0);
 }
 
-// Warps of a block, and the bytes of shared memory that the tables of a multiprocessor's blocks may take: inputs are read through the rest.
-constexpr int WARPS = 128 / LANES;
+// The bytes of shared memory that the tables of a multiprocessor's blocks may take: inputs are read through the rest.
 #if __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200
 constexpr int SHARED_BYTES = 160 << 10;
 #else

@@ -95,10 +95,8 @@ class BinaryWalk:
         """Measure the present configurations into one of the draws of ``records``."""
         count = self.machine.weight_count
         self._follow(max(population.sweep - 1, 0))
-        measured = self._measure(population)
-        records.energy[..., draw] = to_host(population.energy) * self.measure.loss.unit
-        records.error_rate[..., draw] = measured.errors / self.model.pattern_count
-        records.stability_counts += measured.stabilities
+        np.multiply(to_host(population.energy), self.measure.loss.unit, out=records.energy[..., draw])
+        self._record_errors(population, records, draw)
         if records.overlap_centre is None:
             return
         self._draw_traced_centre(population)
@@ -107,6 +105,11 @@ class BinaryWalk:
         pairs = self.measure.replicas * (self.measure.replicas - 1) // 2
         if records.overlap_replicas is not None:
             records.overlap_replicas[..., draw] = with_replicas / (count * pairs)
+
+    def _record_errors(self, population: Population, records: Records, draw: int) -> None:
+        measured = self._measure(population)
+        np.divide(measured.errors, self.model.pattern_count, out=records.error_rate[..., draw])
+        records.stability_counts += measured.stabilities
 
     def configurations(self, population: Population, weights: np.ndarray, centre: np.ndarray | None) -> None:
         """Write weights and centres as signs into these arrays of the host; a centre that is summed out is drawn for it."""
