@@ -135,7 +135,7 @@ def _item_bytes(device: Device, variant: tuple[tuple[str, int], ...], known: tup
 def site_orders(device: Device, seed: int, first: int, count: int, sites: int) -> np.ndarray:
     """`gpumc.device.philox.site_orders` of ``count`` sweeps from ``first`` on, int32 (count, sites) on ``device``, by kernels/orders.cu."""
     orders = device.xp.empty((count, sites), np.int32)
-    bytes_of_item = -(-16 * (sites + 1) // LINE) * LINE
+    bytes_of_item = -(-12 * (sites + 1) // LINE) * LINE
     signature = ("int32*", "int64", "uint64", "uint32", "workspace uint8*", "int64")
     space = workspace(device, count, bytes_of_item)
     kernel(device, "orders.cu", "site_orders", signature)(count, orders, sites, seed, first, space, bytes_of_item)

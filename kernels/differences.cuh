@@ -20,7 +20,7 @@ struct Shared {
     Shared(const Sizes& s, const Chains& chains, const int32* table, unsigned char* space) : s(s), chains(chains), windows((Window*)space) {
         for (int c = 0; c < chains.live; ++c)
             if (c == 0 || chains.grid[c] != chains.grid[c - 1])
-                windows[place(c)] = Window(table + chains.grid[c] * s.readouts, (int32)s.readouts, (int32)s.readouts / 2);
+                windows[place(c)] = Window(table + chains.grid[c] * s.readouts, (int32)s.readouts);
     }
 
     const Window& window(int c) const { return windows[place(c)]; }
@@ -128,7 +128,7 @@ struct Slopes {
         const int32* row = table + chains.grid_of(c) * s.readouts;
         const int32 middle = (int32)s.inputs;
 #ifdef VECTORS
-        move_slopes(f, own, count, inputs.words + first / 32, inputs.masks + first, step, row, middle, shared.window(c), all, weighted);
+        move_slopes<FITTING>(f, own, count, inputs.words + first / 32, inputs.masks + first, step, row, middle, shared.window(c), all, weighted);
 #else
         int32 sum = 0, sum_of_inputs = 0;
         for_range(0, count, [&](int64 m) {

@@ -37,11 +37,29 @@ template <class I, class H, class D, class B> struct Lanes {
     static Doubles doubles(uint64 x) { return Doubles{} + x; }
 };
 
-// A table of 128 numbers of 24 bits, by bytes, for look-ups that stay in registers of 32 or 16 bytes.
+// A table of 128 numbers of 24 bits, for look-ups that stay in registers of 32 or 16 bytes: the two lower bytes of each, and the steps of
+// the upper one, which neighbours mostly share.
 struct ByteTable {
-    uint8 bytes[3][128];
-    void set(int place, uint32 number) {
-        for (int b = 0; b < 3; ++b) bytes[b][place] = (uint8)(number >> 8 * b);
+    enum { MOST = 16 };
+    uint8 bytes[2][128];
+    struct {
+        int8 before, change;  // the last place before the step; the first comes before all places
+    } steps[MOST];
+    int count;
+
+    // False where there are too many steps.
+    bool fill(const int32 (&numbers)[128]) {
+        count = 0;
+        int32 upper = 0;
+        for (int i = 0; i < 128; ++i) {
+            for (int b = 0; b < 2; ++b) bytes[b][i] = (uint8)(numbers[i] >> 8 * b);
+            const int32 change = (numbers[i] >> 16) - upper;
+            if (change == 0) continue;
+            if (count == MOST || change != (int8)change) return false;
+            steps[count++] = {(int8)(i - 1), (int8)change};
+            upper += change;
+        }
+        return true;
     }
 };
 
@@ -99,9 +117,12 @@ template <> struct Vectors<64> : LANES_OF(64) {
     // A table of 128 numbers in halves of 16 bits, for look-ups that stay in registers.
     struct Table {
         uint16 low[128], high[128];
-        void set(int place, uint32 number) {
-            low[place] = (uint16)number;
-            high[place] = (uint16)(number >> 16);
+        bool fill(const int32 (&numbers)[128]) {
+            for (int i = 0; i < 128; ++i) {
+                low[i] = (uint16)numbers[i];
+                high[i] = (uint16)(numbers[i] >> 16);
+            }
+            return true;
         }
     };
     struct Numbers {
@@ -115,7 +136,7 @@ template <> struct Vectors<64> : LANES_OF(64) {
     static Places places_of(const Halves (&places)[1]) {
         return {(M)places[0], _mm512_cmpge_epu16_mask((M)places[0], _mm512_set1_epi16(128))};
     }
-    // The numbers there, 0 outside.
+    // The numbers there, whatever there is outside.
     static Numbers looked_up(const Table& table, const Places& places) {
         const M to_first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
                                             34, 2, 33, 1, 32, 0);
@@ -127,8 +148,7 @@ template <> struct Vectors<64> : LANES_OF(64) {
         const M places = place.at;
         const M lower = _mm512_permutex2var_epi16(_mm512_loadu_si512(half), places, _mm512_loadu_si512(half + 32));
         const M upper = _mm512_permutex2var_epi16(_mm512_loadu_si512(half + 64), places, _mm512_loadu_si512(half + 96));
-        const M either = _mm512_mask_mov_epi16(lower, _mm512_test_epi16_mask(places, _mm512_set1_epi16(64)), upper);
-        return _mm512_maskz_mov_epi16(~place.outside, either);
+        return _mm512_mask_mov_epi16(lower, _mm512_test_epi16_mask(places, _mm512_set1_epi16(64)), upper);
     }
 
     static int32 total(Words v) { return _mm512_reduce_add_epi32((M)v); }
@@ -216,39 +236,36 @@ template <> struct Vectors<32> : LANES_OF(32) {
     static Places places_of(const Halves (&places)[2]) {
         const M most = _mm256_set1_epi16(128);
         const M both = _mm256_packus_epi16(_mm256_min_epu16((M)places[0], most), _mm256_min_epu16((M)places[1], most));
-        const M at = _mm256_permute4x64_epi64(both, 0xD8);
-        return {at, (uint32)_mm256_movemask_epi8(at)};
+        const uint32 outside = (uint32)_mm256_movemask_epi8(both), second = outside >> 8 & 0xFF, third = outside >> 16 & 0xFF;
+        // In the order in which the bytes come out as numbers.
+        return {_mm256_permutevar8x32_epi32(both, _mm256_setr_epi32(0, 4, 2, 6, 1, 5, 3, 7)), (outside & 0xFF0000FF) | third << 8 | second << 16};
     }
     static Numbers looked_up(const Table& table, const Places& places) {
-        // In the order in which the bytes come out as numbers.
-        const M place = _mm256_permutevar8x32_epi32(places.at, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
-        const M zero = _mm256_setzero_si256();
-        M found[3];
-        // Most places are in the four rows in the middle.
-        const M middle = _mm256_sub_epi8(place, _mm256_set1_epi8(32));
-        if (_mm256_testz_si256(middle, _mm256_set1_epi8((char)0xC0)))
-            for (int b = 0; b < 3; ++b) found[b] = of_four_rows(table.bytes[b] + 32, middle);
-        else
-            for (int b = 0; b < 3; ++b) found[b] = of_eight_rows(table.bytes[b], place);
-        const M low0 = _mm256_unpacklo_epi8(zero, found[0]), low1 = _mm256_unpackhi_epi8(zero, found[0]);
-        const M high0 = _mm256_unpacklo_epi8(found[1], found[2]), high1 = _mm256_unpackhi_epi8(found[1], found[2]);
-        return {{(Words)_mm256_unpacklo_epi16(low0, high0) >> 8, (Words)_mm256_unpackhi_epi16(low0, high0) >> 8,
-                 (Words)_mm256_unpacklo_epi16(low1, high1) >> 8, (Words)_mm256_unpackhi_epi16(low1, high1) >> 8}};
+        const M zero = _mm256_setzero_si256(), highest = _mm256_set1_epi8((char)0x80);
+        // Shuffles make 0 of places with the highest bit: those of odd rows in even ones, and of even rows in odd ones.
+        const M even = _mm256_or_si256(places.at, _mm256_and_si256(_mm256_slli_epi16(places.at, 3), highest));
+        const M odd = _mm256_xor_si256(even, highest);
+        const M lowest = of_eight_rows(table.bytes[0], places.at, even, odd), middle = of_eight_rows(table.bytes[1], places.at, even, odd);
+        M upper = zero;
+        for (int i = 0; i < table.count; ++i) {
+            const M beyond = _mm256_cmpgt_epi8(places.at, _mm256_set1_epi8(table.steps[i].before));
+            upper = _mm256_add_epi8(upper, _mm256_and_si256(beyond, _mm256_set1_epi8(table.steps[i].change)));
+        }
+        const M sign = _mm256_cmpgt_epi8(zero, upper);
+        const M low0 = _mm256_unpacklo_epi8(lowest, middle), low1 = _mm256_unpackhi_epi8(lowest, middle);
+        const M high0 = _mm256_unpacklo_epi8(upper, sign), high1 = _mm256_unpackhi_epi8(upper, sign);
+        return {{(Words)_mm256_unpacklo_epi16(low0, high0), (Words)_mm256_unpackhi_epi16(low0, high0),
+                 (Words)_mm256_unpacklo_epi16(low1, high1), (Words)_mm256_unpackhi_epi16(low1, high1)}};
     }
-    // Bytes of rows of 16, 0 where the highest bit of the place is set, as shuffles make it.
-    static M of_eight_rows(const uint8* rows, M place) {
-        return either(of_four_rows(rows, place), of_four_rows(rows + 64, place), _mm256_slli_epi16(place, 1));
+    static M of_eight_rows(const uint8* rows, M place, M even, M odd) {
+        const auto two = [&](int row) { return _mm256_or_si256(of_row(rows + 16 * row, even), of_row(rows + 16 * row + 16, odd)); };
+        const M lower = _mm256_blendv_epi8(two(0), two(2), _mm256_slli_epi16(place, 2));  // highest bits choose
+        const M upper = _mm256_blendv_epi8(two(4), two(6), _mm256_slli_epi16(place, 2));
+        return _mm256_blendv_epi8(lower, upper, _mm256_slli_epi16(place, 1));
     }
-    static M of_four_rows(const uint8* rows, M place) {
-        const M odd = _mm256_slli_epi16(place, 3);
-        const M lower = either(row(rows, place), row(rows + 16, place), odd), upper = either(row(rows + 32, place), row(rows + 48, place), odd);
-        return either(lower, upper, _mm256_slli_epi16(place, 2));
-    }
-    static M row(const uint8* row, M place) {
+    static M of_row(const uint8* row, M place) {
         return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)row)), place);
     }
-    // The second where the highest bit of a byte is set.
-    static M either(M first, M second, M highest) { return _mm256_blendv_epi8(first, second, highest); }
 
     static int32 total(Words v) {
         const __m128i four = _mm_add_epi32(_mm256_castsi256_si128((M)v), _mm256_extracti128_si256((M)v, 1));
@@ -322,13 +339,18 @@ template <> struct Vectors<16> : LANES_OF(16) {
         Numbers numbers;
         for (int half = 0; half < 2; ++half) {
             const uint8x16_t place = places.at[half];
-            uint8x16x4_t found = {{vdupq_n_u8(0)}};
-            for (int b = 0; b < 3; ++b)
-                found.val[b + 1] = vorrq_u8(vqtbl4q_u8(vld1q_u8_x4(table.bytes[b]), place),
+            uint8x16_t upper = vdupq_n_u8(0);
+            for (int i = 0; i < table.count; ++i) {
+                const uint8x16_t beyond = vcgtq_s8((int8x16_t)place, vdupq_n_s8(table.steps[i].before));
+                upper = vaddq_u8(upper, vandq_u8(beyond, vdupq_n_u8((uint8)table.steps[i].change)));
+            }
+            uint8x16x4_t found = {{vdupq_n_u8(0), vdupq_n_u8(0), upper, vcltzq_s8((int8x16_t)upper)}};
+            for (int b = 0; b < 2; ++b)
+                found.val[b] = vorrq_u8(vqtbl4q_u8(vld1q_u8_x4(table.bytes[b]), place),
                                         vqtbl4q_u8(vld1q_u8_x4(table.bytes[b] + 64), vsubq_u8(place, vdupq_n_u8(64))));
             uint8 bytes[64];
             vst4q_u8(bytes, found);
-            for (int part = 0; part < 4; ++part) numbers.part[4 * half + part] = load(bytes + 16 * part) >> 8;
+            for (int part = 0; part < 4; ++part) numbers.part[4 * half + part] = load(bytes + 16 * part);
         }
         return numbers;
     }

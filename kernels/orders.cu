@@ -2,18 +2,14 @@
 #include "constants.cuh"
 #include "vectors.cuh"
 
-// Random keys, which are unique up to chance, and where those of the same leading bits begin: keys are thrown into as many buckets as
-// there are sites, and sorted within.
+// Random keys, which are unique up to chance, and where those of the same leading bits go: keys are thrown into as many buckets as there
+// are sites, and sorted within.
 struct Sorter {
     int64 sites;
     uint64* keys;
-    int32 *begin, *filled;
+    int32* next;  // of each bucket, the place of its next key
 
-    __device__ Sorter(unsigned char* space, int64 sites) : sites(sites) {
-        keys = (uint64*)space;
-        begin = (int32*)(keys + sites + 1);
-        filled = begin + sites + 1;
-    }
+    __device__ Sorter(unsigned char* space, int64 sites) : sites(sites), keys((uint64*)space), next((int32*)(keys + sites + 1)) {}
 
     __device__ int64 bucket(int64 site) const { return (int64)((keys[site] >> 32) * (uint64)sites >> 32); }
 
@@ -22,8 +18,6 @@ struct Sorter {
 
     // Together.
     __device__ void draw(uint64 seed, uint32 sweep) {
-        for_range(0, sites + 1, [&](int64 i) { begin[i] = filled[i] = 0; });
-        lane_sync();
         for_range(0, (sites + 1) / 2, [&](int64 block) {
             const Words words = philox(seed, STREAM_ORDER, sweep, (uint32)block, 0);
             keys[2 * block] = (uint64)words.w0 << 32 | words.w1;
@@ -34,26 +28,34 @@ struct Sorter {
 
     // Together.
     __device__ void sort(int32* order) {
-        for_range(0, sites, [&](int64 site) { add_atomic(begin + bucket(site) + 1, 1); });
+        for_range(0, sites, [&](int64 b) { next[b] = 0; });
         lane_sync();
-        if (lane() == 0)
-            for (int64 b = 0; b < sites; ++b) begin[b + 1] += begin[b];
+        for_range(0, sites, [&](int64 site) { taken(next + bucket(site)); });
         lane_sync();
-        for_range(0, sites, [&](int64 site) {
-            const int64 b = bucket(site);
-            order[begin[b] + taken(filled + b)] = (int32)site;
-        });
-        lane_sync();
-        for_range(0, sites, [&](int64 b) {
-            for (int32 i = begin[b] + 1; i < begin[b + 1]; ++i) {
-                const int32 site = order[i];
-                int32 place = i;
-                for (; place > begin[b] && before(site, order[place - 1]); --place) order[place] = order[place - 1];
-                order[place] = site;
+        if (lane() == 0) {
+            int32 place = 0;
+            for (int64 b = 0; b < sites; ++b) {
+                const int32 count = next[b];
+                next[b] = place;
+                place += count;
             }
-        });
+        }
+        lane_sync();
+        for_range(0, sites, [&](int64 site) { order[taken(next + bucket(site))] = (int32)site; });
+        lane_sync();
+        // Each lane sorts some neighbouring buckets, which are full: the keys of one come before those of the next.
+        const int32 first = end_of(sites * lane() / LANES), end = end_of(sites * (lane() + 1) / LANES);
+        for (int32 i = first + 1; i < end; ++i) {
+            const int32 site = order[i];
+            int32 place = i;
+            for (; place > first && before(site, order[place - 1]); --place) order[place] = order[place - 1];
+            order[place] = site;
+        }
         lane_sync();
     }
+
+    // Of the first buckets, when they are full.
+    __device__ int32 end_of(int64 buckets) const { return buckets == 0 ? 0 : next[buckets - 1]; }
 };
 
 // One item is a sweep: int32 order (items, sites); `bytes` of workspace.

@@ -137,41 +137,39 @@ inline void philox_of(uint32 (&out)[4][N], uint64 seed, uint32 stream, uint32 sw
 
 constexpr uint32 first_bits(int64 count) { return count >= 32 ? ~0u : count <= 0 ? 0 : (1u << count) - 1; }
 
-// Beyond every window of slopes.
-constexpr int16 FAR = 32767 - 2;
-
 inline Widest::Halves same(int16, int x) { return Widest::halves(x); }
 inline Widest::Words same(int32, int x) { return Widest::all(x); }
 
-// The numbers at f that are `live`, and x in the other lanes.
-template <class T> inline auto loaded(const T* f, uint32 live, int x) {
+// The numbers at f that are `live`, the first ones, and 0 in the other lanes.
+template <class T> inline auto loaded(const T* f, uint32 live) {
     typedef decltype(same(T(), 0)) V;
-    constexpr uint32 ALL = first_bits(VECTORS / sizeof(T));
 #if VECTORS == 64
-    return Widest::load(f, live, same(T(), x));
+    return Widest::load(f, live, V{});
 #else
+    constexpr uint32 ALL = first_bits(VECTORS / sizeof(T));
     if ((live & ALL) == ALL) return (V)Widest::load(f);
-    T own[VECTORS / sizeof(T)];
-    for (int i = 0; i < (int)(VECTORS / sizeof(T)); ++i) own[i] = (live >> i) & 1u ? f[i] : (T)x;
-    return (V)Widest::load(own);
+    if (!(live & ALL)) return V{};
+    V own = {};
+    __builtin_memcpy(&own, f, sizeof(T) * popcount(live));
+    return own;
 #endif
 }
 
 template <class T, class V> inline void stored(T* f, uint32 live, V v) {
-    constexpr uint32 ALL = first_bits(VECTORS / sizeof(T));
 #if VECTORS == 64
     Widest::store(f, live, v);
 #else
-    if ((live & ALL) == ALL) return Widest::store(f, (Widest::Words)v);
-    for (int i = 0; i < (int)(VECTORS / sizeof(T)); ++i)
-        if ((live >> i) & 1u) f[i] = (T)v[i];
+    constexpr uint32 ALL = first_bits(VECTORS / sizeof(T));
+    if ((live & ALL) == ALL)
+        Widest::store(f, (Widest::Words)v);
+    else if (live & ALL)
+        __builtin_memcpy(f, &v, sizeof(T) * popcount(live));
 #endif
 }
 
-// The numbers at f that are `live`, stored after adding `step` to those whose bit of `inputs` is 0 and taking it from the others; about x
-// in the other lanes.
-template <class T> inline auto moved(T* f, uint32 live, uint32 inputs, int step, int x) {
-    const auto v = loaded(f, live, x) + Widest::chosen(inputs, same(T(), -step), same(T(), step));
+// The numbers at f that are `live`, stored after adding `step` to those whose bit of `inputs` is 0 and taking it from the others.
+template <class T> inline auto moved(T* f, uint32 live, uint32 inputs, int step) {
+    const auto v = loaded(f, live) + Widest::chosen(inputs, same(T(), -step), same(T(), step));
     stored(f, live, v);
     return v;
 }
@@ -182,7 +180,7 @@ template <bool POSITIVE, class T> inline Edges move_fields(T* f, int64 count, ui
     Edges edges = {0, 0, 0};
     for (int part = 0; part < 32; part += VECTORS / (int)sizeof(T)) {
         if (!(live >> part)) break;
-        const auto v = moved(f + part, live >> part, inputs >> part, step, 0);
+        const auto v = moved(f + part, live >> part, inputs >> part, step);
         edges.above |= Widest::equal(v, same(T(), crossing + 1)) << part;
         edges.below |= Widest::equal(v, same(T(), crossing - 1)) << part;
         if (POSITIVE) edges.positive |= Widest::above(v, same(T(), 0)) << part;
@@ -190,40 +188,57 @@ template <bool POSITIVE, class T> inline Edges move_fields(T* f, int64 count, ui
     return {edges.above & live, edges.below & live, edges.positive & live};
 }
 
-// The slopes of 128 neighbouring readouts.
+// The slopes of 128 neighbouring readouts, around the one of no field.
 struct Window {
     enum { SIZE = 128, BELOW = 48 };  // more of them for positive fields: patterns are learnt
     Widest::Table slopes;
-    int32 first;  // its place in the table
+    bool known;  // else they are not for such look-ups
 
-    // Around place `middle` of `table`, which has `size` entries.
-    Window(const int32* table, int32 size, int32 middle) : first(middle - BELOW) {
+    // Of `table`, which has `size` entries.
+    Window(const int32* table, int32 size) {
+        int32 numbers[SIZE];
         for (int i = 0; i < SIZE; ++i) {
-            const int32 place = first + i;
-            slopes.set(i, place >= 0 && place < size ? (uint32)table[place] : 0);
+            const int32 place = size / 2 - BELOW + i;
+            numbers[i] = table[place < 0 ? 0 : place < size ? place : size - 1];
         }
+        known = slopes.fill(numbers);
     }
 };
 
 typedef Widest::Numbers Numbers;  // 32 of them
+typedef Widest::Places Places;
 
-// A vector of the fields at f that are `live`, and x in the other lanes.
-inline Widest::Words widened(const int32* f, uint32 live, int x) { return loaded(f, live, x); }
-inline Widest::Words widened(const int16* f, uint32 live, int x) {
-    constexpr uint32 ALL = first_bits(Widest::LANES);
-    if ((live & ALL) == ALL) return Widest::widened(f);
-    int32 own[Widest::LANES];
-    for (int i = 0; i < Widest::LANES; ++i) own[i] = (live >> i) & 1u ? f[i] : x;
-    return Widest::load(own);
+// Where 32 fields, moved as above, are in a window.
+inline Places moved_places(int16* f, uint32 live, uint32 inputs, int step) {
+    constexpr int LANES = 2 * Widest::LANES;
+    Widest::Halves places[32 / LANES];
+#pragma GCC unroll 4
+    for (int part = 0; part < 32; part += LANES)
+        places[part / LANES] = (moved(f + part, live >> part, inputs >> part, step) >> 1) + Widest::halves(Window::BELOW);
+    return Widest::places_of(places);
 }
+
+// Wide fields are outside.
+inline Places moved_places(int32* f, uint32 live, uint32 inputs, int step) {
+    for (int part = 0; part < 32; part += Widest::LANES) moved(f + part, live >> part, inputs >> part, step);
+    Places places = {};
+    places.outside = ~0u;
+    return places;
+}
+
+inline Widest::Words widened(const int32* f) { return Widest::load(f); }
+inline Widest::Words widened(const int16* f) { return Widest::widened(f); }
 
 // table[(fields + middle) / 2] of 32 fields, of those that are live.
 template <class T> inline Numbers gathered(const T* f, uint32 live, const int32* table, int32 middle) {
+    constexpr int LANES = Widest::LANES;
     Numbers slopes;
-    for (int part = 0; part < 32; part += Widest::LANES) {
-        const Widest::Words fields = widened(f + part, live >> part, middle & 1);
-        const Widest::Words slope = Widest::gathered(table, (fields + middle) >> 1);
-        slopes.part[part / Widest::LANES] = Widest::chosen(live >> part, slope, Widest::all(0));
+    for (int part = 0; part < 32; part += LANES) {
+        T own[LANES] = {};
+        const uint32 here = live >> part & first_bits(LANES);
+        if (here != first_bits(LANES)) __builtin_memcpy(own, f + part, sizeof(T) * popcount(here));
+        const Widest::Words fields = widened(here == first_bits(LANES) ? f + part : own);
+        slopes.part[part / LANES] = Widest::gathered(table, (fields + middle) >> 1);
     }
     return slopes;
 }
@@ -241,51 +256,48 @@ template <int ROWS> inline void add_masked(int64* sums, const int32* rows, int64
 // So many of 32 slopes are looked up one by one; of more, all are gathered.
 constexpr int FEW = 6;
 
-// Move 32 fields as above, and look up the slopes of those that are live; those that are `left` are 0.
-inline Numbers moved_slopes(int16* f, uint32 live, uint32 inputs, int step, const int32* table, int32 middle, const Window& window,
-                            uint32& left) {
-    constexpr int LANES = 2 * Widest::LANES;
-    Widest::Halves places[32 / LANES];
-    for (int part = 0; part < 32; part += LANES)
-        places[part / LANES] = (moved(f + part, live >> part, inputs >> part, step, FAR) >> 1) - Widest::halves((2 * window.first - middle) >> 1);
-    const Widest::Places found = Widest::places_of(places);
-    left = found.outside & live;
-    if (popcount(left) <= FEW) return Widest::looked_up(window.slopes, found);
-    left = 0;
-    return gathered(f, live, table, middle);
+// work(w, live) for every 32 of `count`, which are live; with narrow vectors, of all but the last the compiler knows it.
+template <class F> __attribute__((always_inline)) inline void for_words(int64 count, F work) {
+#if VECTORS == 64
+    for (int64 w = 0; 32 * w < count; ++w) work(w, first_bits(count - 32 * w));
+#else
+    for (int64 w = 0; w < count / 32; ++w) work(w, ~0u);
+    if (count % 32) work(count / 32, first_bits(count % 32));
+#endif
 }
 
-inline Numbers moved_slopes(int32* f, uint32 live, uint32 inputs, int step, const int32* table, int32 middle, const Window&,
-                            uint32& left) {
-    left = 0;
-    for (int part = 0; part < 32; part += Widest::LANES) moved(f + part, live >> part, inputs >> part, step, 0);
-    return gathered(f, live, table, middle);
-}
+// Whether all words are moved before one is looked up: with narrow vectors these wait for each other if they take turns.
+constexpr bool MOVED_FIRST = VECTORS < 64;
 
 // Moves fields f[0 .. count - 1], at most FITTING, whose `slopes` follow: table[(field + middle) / 2], of which `window` has a part. Adds
 // all slopes to `all`, and those whose input is 1, with a mask of ones in `masks`, to `weighted`.
-template <class T>
+template <int64 FITTING, class T>
 inline void move_slopes(T* f, int32* slopes, int64 count, const uint32* inputs, const int32* masks, int step, const int32* table,
                         int32 middle, const Window& window, int64& all, int64& weighted) {
     Widest::Words sum = Widest::all(0), sum_of_inputs = sum;
-    for (int64 w = 0; 32 * w < count; ++w) {
-        uint32 left;
-        T* own = f + 32 * w;
-        const Numbers numbers = moved_slopes(own, first_bits(count - 32 * w), inputs[w], step, table, middle, window, left);
+    Places places[FITTING / 32];
+    const auto move = [&](int64 w, uint32 live) __attribute__((always_inline)) { return moved_places(f + 32 * w, live, inputs[w], step); };
+    if (MOVED_FIRST) for_words(count, [&](int64 w, uint32 live) __attribute__((always_inline)) { places[w] = move(w, live); });
+    for_words(count, [&](int64 w, uint32 live) __attribute__((always_inline)) {
+        const Places own = MOVED_FIRST ? places[w] : move(w, live);
+        uint32 left = own.outside & live;
+        const bool few = window.known && popcount(left) <= FEW;
+        const Numbers numbers = few ? Widest::looked_up(window.slopes, own) : gathered(f + 32 * w, live, table, middle);
         for (int part = 0; part < 32; part += Widest::LANES) {
-            const Widest::Words slope = numbers.part[part / Widest::LANES];
+            Widest::Words slope = numbers.part[part / Widest::LANES];
+            if (live != ~0u) slope = Widest::chosen(live >> part, slope, Widest::all(0));
             Widest::store(slopes + 32 * w + part, slope);
             sum += slope;
             sum_of_inputs += slope & Widest::load(masks + 32 * w + part);
         }
-        for (; left; left &= left - 1) {
-            const int m = lowest_bit(left);
-            const int32 slope = table[(own[m] + middle) / 2];
-            slopes[32 * w + m] = slope;
-            all += slope;
-            weighted += slope & masks[32 * w + m];
+        for (left = few ? left : 0; left; left &= left - 1) {
+            const int64 m = 32 * w + lowest_bit(left);
+            const int32 slope = table[(f[m] + middle) / 2];
+            all += slope - slopes[m];
+            weighted += (slope - slopes[m]) & masks[m];
+            slopes[m] = slope;
         }
-    }
+    });
     all += Widest::total(sum);
     weighted += Widest::total(sum_of_inputs);
 }

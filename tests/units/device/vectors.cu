@@ -85,7 +85,7 @@ template <int N> static void chains_at_once() {
     judged(same, "philox_of", N);
 }
 
-template <class T> static void fields(int count, int spread) {
+template <class T> static void fields(int count, int spread, bool smooth) {
     T f[96], moved[96];
     const uint32 inputs[3] = {bits(), bits(), bits()};
     for (int m = 0; m < 96; ++m) moved[m] = f[m] = (T)(2 * between(-spread, spread) + 1);
@@ -104,8 +104,9 @@ template <class T> static void fields(int count, int spread) {
     // Slopes of 24 bits, of fields within and far beyond a window.
     enum { MIDDLE = 3001 };
     static int32 table[MIDDLE + 3];
-    for (int32& slope : table) slope = between(-(1 << 22), 1 << 22);
-    const Window window(table, MIDDLE + 1, MIDDLE / 2);
+    // Slopes of which neighbours share the upper bytes, from above 0 to below; or any.
+    for (int32& slope : table) slope = smooth ? (int32)(1500000 - 1000 * (&slope - table)) + between(-900, 900) : between(-(1 << 22), 1 << 22);
+    const Window window(table, MIDDLE + 1);
     int32 slopes[96], masks[96], looked_up[96];
     int64 all = 7, weighted = 9, all_expected = 7, weighted_expected = 9;
     for (int m = 0; m < 96; ++m) {
@@ -119,7 +120,7 @@ template <class T> static void fields(int count, int spread) {
         all_expected += looked_up[m];
         weighted_expected += looked_up[m] & masks[m];
     }
-    move_slopes(f, slopes, count, inputs, masks, step, table, MIDDLE, window, all, weighted);
+    move_slopes<96>(f, slopes, count, inputs, masks, step, table, MIDDLE, window, all, weighted);
     judged(!memcmp(slopes, looked_up, sizeof slopes), "slopes", count);
     judged(!memcmp(f, moved, sizeof f), "fields whose slopes are moved", count);
     judged(all == all_expected && weighted == weighted_expected, "sums of slopes", count);
@@ -144,10 +145,11 @@ int main() {
         chains_at_once<16>();
         chains_at_once<32>();
         for (int count : counts)
-            for (int spread : spreads) {
-                fields<int16>(count, spread);
-                fields<int32>(count, spread);
-            }
+            for (int spread : spreads)
+                for (int smooth = 0; smooth < 2; ++smooth) {
+                    fields<int16>(count, spread, smooth);
+                    fields<int32>(count, spread, smooth);
+                }
     }
 #else
     printf("0\n");
