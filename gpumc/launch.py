@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpumc.device import Device, Kernel, kernel, to_host, workspace
-from gpumc.device.constants import COMPILED, SIZES
+from gpumc.device.constants import COMPILED, SIZES, Centre
 from gpumc.device.host import thread_count
 from gpumc.device.kernels import LINE
 from gpumc.state import Model, Population
@@ -117,6 +117,14 @@ class Sizes:
             return {}
         return {name.upper(): value for name, value in self.common.items()}
 
+    def single(self, device: Device) -> dict[str, int]:
+        """On the host, macros of what there is one of, or none: kernels do without loops over it, and few variants serve all sizes."""
+        if device.kind == "cuda":
+            return {}
+        alone = ("replicas", "pulls", "centre") if self["replicas"] == 1 and self["centre"] == Centre.NONE else ()
+        names = (*alone, *(name for name in ("units", "classes") if self[name] == 1))
+        return {name.upper(): self[name] for name in names}
+
 
 def item_bytes(device: Device, variant: dict[str, int], sizes: Sizes) -> int:
     """Bytes of workspace that this variant of kernels/sweep.cu needs for an item, as it says itself."""
@@ -174,7 +182,7 @@ def field_pointer(field_dtype: np.dtype) -> str:
 
 
 def sweep_kernel(device: Device, field_dtype: np.dtype, variant: dict[str, int]) -> Kernel:
-    """A variant of kernels/sweep.cu: :func:`sweep_variant`, and perhaps :meth:`Sizes.constants`."""
+    """A variant of kernels/sweep.cu: :func:`sweep_variant`, with :meth:`Sizes.single` or :meth:`Sizes.constants`."""
     signature = (
         *("const int64*", "uint32*", "uint32*", field_pointer(field_dtype), "int64*", "int64*"),
         *("const uint32*", "const int32*", "const uint32*", "const int64*", "const int64*", "const uint32*"),

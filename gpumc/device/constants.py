@@ -64,7 +64,7 @@ SIZES = (
     "seed",
     "centre",  # a `Centre`
 )
-#: Those that a whole run has in common, for which a kernel can be compiled.
+#: Those that a whole run has in common, for all or some of which a kernel can be compiled.
 COMPILED = (
     *("replicas", "weights", "inputs", "units", "patterns", "weight_words", "pattern_words"),
     *("classes", "pulls", "readouts", "centre"),
@@ -75,6 +75,7 @@ def header() -> str:
     """The text of ``constants.cuh``."""
     streams = ", ".join(f"STREAM_{stream.name} = {stream.value}" for stream in Stream)
     centres = ", ".join(f"CENTRE_{role.name} = {role.value}" for role in Centre)
+    constants = "\n".join(f"#ifdef {name.upper()}\n    s.{name} = {name.upper()};\n#endif" for name in COMPILED)
     return f"""#pragma once
 #include "lanes.cuh"
 enum {{ {streams} }};
@@ -85,9 +86,7 @@ struct Sizes {{ int64 {", ".join(SIZES)}; }};
 // The sizes, with those that the source was compiled for as constants.
 __device__ inline Sizes known(const Sizes* sizes) {{
     Sizes s = *sizes;
-#ifdef {COMPILED[0].upper()}
-    {" ".join(f"s.{name} = {name.upper()};" for name in COMPILED)}
-#endif
+{constants}
     return s;
 }}
 """
