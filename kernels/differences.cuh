@@ -5,8 +5,12 @@
 
 typedef int64 change_t;
 
-// Slopes are at most 2^22: so many can be summed in 32 bits.
+// Slopes are at most 2^22: so many can be summed in 32 bits, those of each lane of a vector.
+#ifdef VECTORS
+constexpr int64 FITTING = 256 * Widest::LANES;
+#else
 constexpr int64 FITTING = 256;
+#endif
 
 // What the chains of an item share: on some processors, a part of the table of each grid point that they have.
 struct Shared {
@@ -87,23 +91,26 @@ struct Slopes {
 
     // Together: add the slopes of `count` patterns from `first` on whose input is 1.
     __device__ void add(int64 (&weighted)[OWN], int64 first, int64 count, const Masks& inputs) const {
-        int c = 0;
 #ifdef VECTORS
-        for (; c + 4 <= chains.live; c += 4) {
-            if (chains.instance[c] != chains.instance[c + 3]) {
-                for (int j = c; j < c + 4; ++j) add_masked<1>(weighted + j, slopes_of(j) + first, 0, count, inputs.of(j).masks + first);
-                continue;
-            }
-            add_masked<4>(weighted + c, slopes_of(c) + first, row_length(), count, inputs.of(c).masks + first);
+        for (int c = 0; c < chains.live;) {
+            // Four rows at a time, where they have the same inputs.
+            const bool four = c + 4 <= chains.live && chains.instance[c] == chains.instance[c + 3];
+            const int32 *rows = slopes_of(c) + first, *masks = inputs.of(c).masks + first;
+            if (four)
+                add_masked<4>(weighted + c, rows, row_length(), count, masks);
+            else
+                add_masked<1>(weighted + c, rows, 0, count, masks);
+            c += four ? 4 : 1;
         }
-#endif
-        for (; c < smaller(chains.live, OWN); ++c) {
+#else
+        for (int c = 0; c < smaller(chains.live, OWN); ++c) {
             const Site site = inputs.of(chain_of(c));
             const int32* own = slopes_of(chain_of(c)) + first;
             int32 sum = 0;
             for_range(0, count, [&](int64 m) { sum += own[m] & site.at(first + m); });
             weighted[c] += lane_sum(sum);
         }
+#endif
     }
 
     // The slopes of chain c.

@@ -151,7 +151,10 @@ template <> struct Vectors<64> : LANES_OF(64) {
         return _mm512_mask_mov_epi16(lower, _mm512_test_epi16_mask(places, _mm512_set1_epi16(64)), upper);
     }
 
-    static int32 total(Words v) { return _mm512_reduce_add_epi32((M)v); }
+    static int64 total(Words v) {
+        const M low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256((M)v)), high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64((M)v, 1));
+        return _mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
+    }
     static Words gathered(const int32* table, Words places) { return (Words)_mm512_i32gather_epi32((M)places, table, 4); }
     static Words widened(const int16* from) { return (Words)_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i*)from)); }
 };
@@ -267,10 +270,11 @@ template <> struct Vectors<32> : LANES_OF(32) {
         return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)row)), place);
     }
 
-    static int32 total(Words v) {
-        const __m128i four = _mm_add_epi32(_mm256_castsi256_si128((M)v), _mm256_extracti128_si256((M)v, 1));
-        const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
-        return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xB1)));
+    static int64 total(Words v) {
+        const M low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128((M)v)), high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256((M)v, 1));
+        const M four = _mm256_add_epi64(low, high);
+        const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+        return _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)));
     }
     static Words gathered(const int32* table, Words places) { return (Words)_mm256_i32gather_epi32(table, (M)places, 4); }
     static Words widened(const int16* from) { return (Words)_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i*)from)); }
@@ -355,7 +359,7 @@ template <> struct Vectors<16> : LANES_OF(16) {
         return numbers;
     }
 
-    static int32 total(Words v) { return vaddvq_s32((int32x4_t)v); }
+    static int64 total(Words v) { return vaddlvq_s32((int32x4_t)v); }
     static Words gathered(const int32* table, Words places) { return Words{table[places[0]], table[places[1]], table[places[2]], table[places[3]]}; }
     static Words widened(const int16* from) { return (Words)vmovl_s16(vld1_s16(from)); }
 };

@@ -243,7 +243,7 @@ template <class T> inline Numbers gathered(const T* f, uint32 live, const int32*
     return slopes;
 }
 
-// sums[r] += the sum of the `count` numbers of row r, `length` further than the row before, where `masks` has ones; all fit 32 bits.
+// sums[r] += the sum of the `count` numbers of row r, `length` further than the row before, where `masks` has ones; those of a lane fit 32 bits.
 template <int ROWS> inline void add_masked(int64* sums, const int32* rows, int64 length, int64 count, const int32* masks) {
     Widest::Words sum[ROWS] = {};
     for (int64 m = 0; m < count; m += Widest::LANES) {

@@ -16,10 +16,11 @@ from gpumc.device.compiler import compiler
 
 WITHOUT = {"AVX2": "-mno-avx512f", "those that the compiler finds": "-mno-avx512f -mno-avx2"}
 X86 = platform.machine() in ("x86_64", "AMD64")
-#: Machines, and patterns a weight: words that are whole and not, several units, and readouts that are summed.
+#: Machines, and patterns a weight: words that are whole and not, more than lanes can sum, several units, and readouts that are summed.
 CASES = {
     "few": [
         ("Perceptron", {"n": 101}, 1.3),
+        ("Perceptron", {"n": 9}, 500.0),
         ("TreeCommittee", {"n": 99, "k": 3}, 1.3),
         ("FullCommittee", {"n": 33, "k": 3}, 4.1),
     ],
