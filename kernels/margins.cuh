@@ -70,13 +70,14 @@ struct Slopes {
 
     // The energy change of each chain's flipping a weight of `unit`; its `signs` are bits.
     __device__ void change(change_t (&out)[OWN], int64 unit, uint32 signs, const Masks& inputs) const {
-        change_t weighted[OWN] = {};
         const uint32* here = active + unit * s.classes * s.pattern_words * CHAINS;
 #ifdef ERROR_COUNT_OF_ONE_CLASS
+        change_t weighted[OWN];
         count(weighted, here, inputs);
 #else
+        change_t weighted[OWN] = {};
         for (int64 c = 0; c < s.classes; ++c) {
-            int32 counts[OWN] = {};
+            int32 counts[OWN];
             count(counts, here + c * s.pattern_words * CHAINS, inputs);
             for_own([&](int j) { weighted[j] += (change_t)values[chains.grid[j] * s.classes + c] * counts[j]; });
         }
@@ -103,10 +104,11 @@ struct Slopes {
 
     __device__ void count(int32 (&counts)[OWN], const uint32* here, const Masks& inputs) const {
 #ifdef VECTORS
-        add_shared_bits(counts, here, inputs.words(), inputs.mixed(), s.pattern_words);
+        shared_bits(counts, here, inputs.words(), inputs.mixed(), s.pattern_words);
 #else
         for_own([&](int j) {
             const uint32* own = inputs.own(j);
+            counts[j] = 0;
 #ifdef __CUDACC__
             for (int64 w = 0; w < s.pattern_words; w += 2) {
                 const Pair mine = *(const Pair*)(here + place(w, chain_of(j))), theirs = *(const Pair*)(own + w);

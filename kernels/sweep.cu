@@ -146,8 +146,9 @@ struct Item {
         if (s.centre == CENTRE_DRAWN) centre().store(chains, s);
     }
 
-    // The centre's weights, or the sums of the other replicas', added to `out`.
+    // The centre's weights, or the sums of the other replicas', or 0.
     __device__ void pull(int32 (&out)[OWN], int64 r, int64 site) const {
+        clear(out);
         if (s.centre == CENTRE_GIVEN || s.centre == CENTRE_DRAWN) {
             const uint32 word = centre().at(site);
             for_own([&](int j) { out[j] += 2 * bit(word, j) - 1; });
@@ -299,7 +300,7 @@ extern "C" __global__ BOUNDS void sweep(int64 begin, int64 end, const Sizes* siz
                     const Signs replica = item.replica(r);
                     const uint32 signs = replica.at(site);
                     change_t change[OWN];
-                    int32 pull[OWN] = {};
+                    int32 pull[OWN];
                     slopes.change(change, unit, signs, masks);
                     item.pull(pull, r, site);
                     const uint32 moves = chains.alive & acceptance.moves(change, pull, signs, random.of(place % 4));

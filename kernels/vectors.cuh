@@ -14,10 +14,11 @@ struct Edges {
 template <int N> using Over = Vectors<(4 * N < VECTORS ? 4 * N : VECTORS)>;
 typedef Vectors<VECTORS> Widest;
 
-// counts[c] += the bits that rows[w][c] and inputs[w], or inputs[w][c] where they are `own`, share, over `words` rows of N.
-template <int N> inline void add_shared_bits(int32 (&counts)[N], const uint32* rows, const uint32* inputs, bool own, int64 words) {
+// counts[c] = the bits that rows[w][c] and inputs[w], or inputs[w][c] where they are `own`, share, over `words` rows of N.
+template <int N> inline void shared_bits(int32 (&counts)[N], const uint32* rows, const uint32* inputs, bool own, int64 words) {
     typedef Over<N> V;
     constexpr int PARTS = N / V::LANES;
+    typename V::Words counted[PARTS] = {};
     for (int64 first = 0; first < words; first += V::Counter::MOST) {
         typename V::Counter sums[PARTS];
         const int64 last = smaller(words, first + V::Counter::MOST);
@@ -30,9 +31,14 @@ template <int N> inline void add_shared_bits(int32 (&counts)[N], const uint32* r
 #pragma GCC unroll 4
             for (int64 w = first; w < last; ++w)
                 for (int p = 0; p < PARTS; ++p) sums[p].add(V::load(rows + N * w + p * V::LANES) & V::all((int32)inputs[w]));
-        for (int p = 0; p < PARTS; ++p)
-            V::store(counts + p * V::LANES, V::load(counts + p * V::LANES) + sums[p].counts());
+        for (int p = 0; p < PARTS; ++p) counted[p] += sums[p].counts();
     }
+    for (int p = 0; p < PARTS; ++p) V::store(counts + p * V::LANES, counted[p]);
+}
+
+// All 0, by stores: the string instruction that compilers make of a loop takes longer.
+template <int N> inline void clear(int32 (&out)[N]) {
+    for (int j = 0; j < N; j += Over<N>::LANES) Over<N>::store(out + j, Over<N>::all(0));
 }
 
 // out[j] = positive[j] + added[j] where bit j of `signs` is set, else negative[j] - added[j].
@@ -313,6 +319,10 @@ template <int N> inline uint32 packed(const uint32 (&flags)[N]) {
 #endif
 
 #ifndef VECTORS
+template <int N> __device__ inline void clear(int32 (&out)[N]) {
+    for (int j = 0; j < N; ++j) out[j] = 0;
+}
+
 // Together: add `step` to the fields f[0 .. count - 1], at most 32, whose bit of `inputs` is 0, and take it from the others; which are
 // positive is asked for or not.
 template <bool POSITIVE, class T> __device__ inline Edges move_fields(T* f, int64 count, uint32 inputs, int step, int crossing) {
