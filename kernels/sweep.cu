@@ -77,7 +77,7 @@ struct Acceptance {
             return below_stairs(words, change, pulled, stairs[0], stairs[1]);
         }
 #endif
-        return vote([&](int j) { return passes(j, change[j], ((int32)s.pulls - 1 + pull[j]) / 2, words[j]); });
+        return vote([&](int j) { return passes(j, change[j], s.pulls == 1 ? 0 : ((int32)s.pulls - 1 + pull[j]) / 2, words[j]); });
     }
 
     __device__ bool passes(int j, change_t change, int32 pulled, uint32 word) const {
