@@ -94,9 +94,8 @@ def _items(
     sweeps = dynamics.burn_in + (dynamics.sweeps or 0)
     attempts = population.energy.size * model.machine.weight_count * sweeps
     form = Form.of(device, model, sizes.all_chains, attempts, acceptance.traced(dynamics.measure), rule.beta)
-    variant = launch.sweep_variant(model, population.fields.dtype, dynamics.sampler.heat_bath, form) | sizes.single(
-        device
-    )
+    variant = launch.sweep_variant(model, population.fields.dtype, dynamics.sampler.heat_bath, form)
+    variant |= sizes.single(device)
     items = form.items(model, sizes.all_chains)
     return items, variant, workspace(device, items, 0 if form.share else launch.item_bytes(device, variant, sizes))
 
