@@ -30,7 +30,7 @@ CASES = {
         ("Perceptron", {"n": 40001}, 0.002),
         ("TreeCommittee", {"n": 999, "k": 9}, 1.0),
         ("TreeParity", {"n": 99, "k": 3}, 1.3),
-        ("FullCommittee", {"n": 33, "k": 3, "output": [1, 2, -3]}, 4.1),
+        ("FullCommittee", {"n": 33, "k": 3, "output": [1, 2, -2]}, 4.1),
         ("TreeCommittee", {"n": 90, "k": 2, "activation": "relu"}, 1.3),
     ],
 }
