@@ -5,10 +5,8 @@
 
 typedef int64 change_t;
 
-// Slopes are at most 2^22: so many can be summed in 32 bits, those of each lane of a vector.
-#ifdef VECTORS
-constexpr int64 FITTING = 256 * Widest::LANES;
-#else
+#ifndef VECTORS
+// Slopes are at most 2^22: so many can be summed in 32 bits.
 constexpr int64 FITTING = 256;
 #endif
 
@@ -135,7 +133,7 @@ struct Slopes {
         const int32* row = table + chains.grid_of(c) * s.readouts;
         const int32 middle = (int32)s.inputs;
 #ifdef VECTORS
-        move_slopes<FITTING>(f, own, count, inputs.words + first / 32, inputs.masks + first, step, row, middle, shared.window(c), all, weighted);
+        move_slopes(f, own, count, inputs.words + first / 32, inputs.masks + first, step, row, middle, shared.window(c), all, weighted);
 #else
         int32 sum = 0, sum_of_inputs = 0;
         for_range(0, count, [&](int64 m) {

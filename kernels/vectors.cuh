@@ -146,18 +146,23 @@ constexpr uint32 first_bits(int64 count) { return count >= 32 ? ~0u : count <= 0
 inline Widest::Halves same(int16, int x) { return Widest::halves(x); }
 inline Widest::Words same(int32, int x) { return Widest::all(x); }
 
-// The numbers at f that are `live`, the first ones, and 0 in the other lanes.
+// N numbers at f, of which those that are `live` are read, the first ones; where these are not all, `own` has them, and 0 after them.
+template <int N, class T> inline const T* padded(const T* f, uint32 live, T (&own)[N]) {
+    live &= first_bits(N);
+    if (live == first_bits(N)) return f;
+    for (int i = 0; i < N; ++i) own[i] = 0;
+    if (live) __builtin_memcpy(own, f, sizeof(T) * popcount(live));
+    return own;
+}
+
+// The numbers at f that are `live`, and 0 in the other lanes.
 template <class T> inline auto loaded(const T* f, uint32 live) {
     typedef decltype(same(T(), 0)) V;
 #if VECTORS == 64
     return Widest::load(f, live, V{});
 #else
-    constexpr uint32 ALL = first_bits(VECTORS / sizeof(T));
-    if ((live & ALL) == ALL) return (V)Widest::load(f);
-    if (!(live & ALL)) return V{};
-    V own = {};
-    __builtin_memcpy(&own, f, sizeof(T) * popcount(live));
-    return own;
+    T own[VECTORS / sizeof(T)];
+    return (V)Widest::load(padded(f, live, own));
 #endif
 }
 
@@ -240,10 +245,8 @@ template <class T> inline Numbers gathered(const T* f, uint32 live, const int32*
     constexpr int LANES = Widest::LANES;
     Numbers slopes;
     for (int part = 0; part < 32; part += LANES) {
-        T own[LANES] = {};
-        const uint32 here = live >> part & first_bits(LANES);
-        if (here != first_bits(LANES)) __builtin_memcpy(own, f + part, sizeof(T) * popcount(here));
-        const Widest::Words fields = widened(here == first_bits(LANES) ? f + part : own);
+        T own[LANES];
+        const Widest::Words fields = widened(padded(f + part, live >> part, own));
         slopes.part[part / LANES] = Widest::gathered(table, (fields + middle) >> 1);
     }
     return slopes;
@@ -275,9 +278,12 @@ template <class F> __attribute__((always_inline)) inline void for_words(int64 co
 // Whether all words are moved before one is looked up: with narrow vectors these wait for each other if they take turns.
 constexpr bool MOVED_FIRST = VECTORS < 64;
 
+// Slopes are at most 2^22: so many can be summed in 32 bits, 256 in each lane.
+constexpr int64 FITTING = 256 * Widest::LANES;
+
 // Moves fields f[0 .. count - 1], at most FITTING, whose `slopes` follow: table[(field + middle) / 2], of which `window` has a part. Adds
 // all slopes to `all`, and those whose input is 1, with a mask of ones in `masks`, to `weighted`.
-template <int64 FITTING, class T>
+template <class T>
 inline void move_slopes(T* f, int32* slopes, int64 count, const uint32* inputs, const int32* masks, int step, const int32* table,
                         int32 middle, const Window& window, int64& all, int64& weighted) {
     Widest::Words sum = Widest::all(0), sum_of_inputs = sum;

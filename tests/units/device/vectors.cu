@@ -121,7 +121,7 @@ template <class T> static void fields(int count, int spread, bool smooth) {
         all_expected += looked_up[m];
         weighted_expected += looked_up[m] & masks[m];
     }
-    move_slopes<96>(f, slopes, count, inputs, masks, step, table, MIDDLE, window, all, weighted);
+    move_slopes(f, slopes, count, inputs, masks, step, table, MIDDLE, window, all, weighted);
     judged(!memcmp(slopes, looked_up, sizeof slopes), "slopes", count);
     judged(!memcmp(f, moved, sizeof f), "fields whose slopes are moved", count);
     judged(all == all_expected && weighted == weighted_expected, "sums of slopes", count);
